@@ -1,0 +1,48 @@
+"""The one place that decides how a progress bar looks: a widget in a live notebook, text everywhere else."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import auto, std
+
+PLAIN_VARIABLE = "MASKGAN_PLAIN_PROGRESS"
+"""Set to anything but "" or "0" to have text bars inside notebooks too.
+
+A kernel cannot tell a browser from a notebook that is executed without anybody looking, and a widget bar leaves only
+"0%" in the stored copy. Whoever executes notebooks therefore sets this variable; tqdm has none of its own for it.
+"""
+
+
+def is_plain() -> bool:
+    """Whether text bars were asked for."""
+    return os.environ.get(PLAIN_VARIABLE, "") not in ("", "0")
+
+
+def progress_bar(
+    iterable: Iterable[Any] | None = None,
+    total: int | None = None,
+    desc: str = "",
+    unit: str = "it",
+    initial: int = 0,
+    disable: bool = False,
+) -> std.tqdm:
+    """A tqdm bar over ``iterable``, or one to ``.update(n)`` by hand: one bar per long task.
+
+    ``initial`` counts what an earlier, interrupted run had done. Where nobody watches live (a stored notebook, a log
+    file) the bar is redrawn only every two seconds: hundreds of updates bury the output and stall notebook tests.
+    """
+    watched = not is_plain() and ("ipykernel" in sys.modules or sys.stderr.isatty())
+    bar_class = std.tqdm if is_plain() else auto.tqdm
+    return bar_class(
+        iterable,
+        total=total,
+        desc=desc,
+        unit=unit,
+        initial=initial,
+        disable=disable,
+        mininterval=0.2 if watched else 2.0,
+        maxinterval=10.0,
+        ncols=None if watched else 78,
+    )
