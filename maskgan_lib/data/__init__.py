@@ -1,0 +1,1 @@
+"""Faces on disk: the packed folder that training reads, and what is turned into one."""

@@ -1,0 +1,91 @@
+"""Batches of a packed folder, ordered by a counter: batch ``k`` is a function of the seed and ``k`` alone.
+
+So resuming a run needs no saved state of a random generator, and several processes share one batch by slicing it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskgan_lib.classes import FLIPPED_ID, IGNORE_ID
+from maskgan_lib.data.packed import PackedFaces
+
+
+def to_float_image(image: np.ndarray | Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 ``[..., H, W, 3]`` to float32 ``[..., 3, H, W]`` in [-1, 1], converted on the device."""
+    return torch.as_tensor(image).to(device).movedim(-1, -3).float().div_(127.5).sub_(1)
+
+
+def to_uint8_image(image: Tensor) -> np.ndarray:
+    """float ``[..., 3, H, W]`` in [-1, 1] (clipped) to uint8 ``[..., H, W, 3]``."""
+    scaled = image.detach().float().add(1).mul(127.5).round_().clamp_(0, 255)
+    return scaled.byte().movedim(-3, -1).cpu().contiguous().numpy()
+
+
+def flip(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror images ``[..., 3, H, W]`` and label maps ``[..., H, W]``, and let left and right classes trade places."""
+    table = np.full(256, IGNORE_ID, np.uint8)
+    table[: len(FLIPPED_ID)] = FLIPPED_ID
+    swapped = torch.from_numpy(table).to(mask.device, mask.dtype)[mask.long()]
+    return image.flip(-1), swapped.flip(-1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of batch ``step``: images ``[B, 3, S, S]`` in [-1, 1], masks uint8 ``[B, S, S]``, face indices."""
+
+    image: Tensor
+    mask: Tensor
+    index: np.ndarray
+    step: int
+    seed: int
+    share: slice
+    total: int
+
+    def noise(self, *shape: int) -> Tensor:
+        """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only."""
+        generator = torch.Generator().manual_seed(hash((self.seed, self.step)) % 2**63)
+        return torch.randn(self.total, *shape, generator=generator)[self.share].to(self.image.device)
+
+
+class Batches:
+    """Batches of the faces ``indices``, each of ``batch_size`` faces over all ``world`` processes.
+
+    Every pass over the faces has an order of its own, drawn from (seed, pass). A batch may reach into the next pass,
+    so any number of faces from one up will do.
+    """
+
+    def __init__(
+        self,
+        faces: PackedFaces,
+        indices: np.ndarray,
+        batch_size: int,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+    ):
+        if len(indices) == 0:
+            raise ValueError("There are no faces to make batches of.")
+        if batch_size % world:
+            raise ValueError(f"A batch of {batch_size} faces cannot be shared evenly by {world} processes.")
+        self.faces, self.indices, self.batch_size, self.seed, self.device = faces, indices, batch_size, seed, device
+        share = batch_size // world
+        self.share = slice(rank * share, (rank + 1) * share)
+
+    def order(self, step: int) -> np.ndarray:
+        """Face indices of the whole batch ``step``, in order."""
+        position = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        rounds, places = np.divmod(position, len(self.indices))
+        orders = {k: np.random.default_rng([self.seed, int(k)]).permutation(self.indices) for k in np.unique(rounds)}
+        return np.array([orders[k][place] for k, place in zip(rounds, places, strict=True)])
+
+    def at(self, step: int) -> Batch:
+        """This process's share of batch ``step``, on the device."""
+        index = self.order(step)[self.share]
+        images, masks = self.faces.read(index)
+        image = to_float_image(images, self.device)
+        mask = torch.as_tensor(masks).to(self.device)
+        return Batch(image, mask, index, step, self.seed, self.share, self.batch_size)

@@ -1,0 +1,136 @@
+"""The losses of the paper, one small function or class per equation.
+
+Discriminator outputs are lists over scales of lists of feature maps, the last one being the score map, as
+``MultiScaleDiscriminator`` returns them. Every function returns a scalar tensor.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskgan_lib.classes import IGNORE_ID
+
+Outputs = Sequence[Sequence[Tensor]]
+
+
+def reconstruction_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Eq. 5: cross-entropy per pixel, averaged; logits ``[B, 19, H, W]``, labels ``[B, H, W]`` (``IGNORE_ID`` left out)."""
+    return F.cross_entropy(logits, labels.long(), ignore_index=IGNORE_ID)
+
+
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """Eq. 4: KL(N(mu, exp(logvar)) || N(0, 1)), summed over the latent dimensions, averaged over the batch ``[B, L]``."""
+    return 0.5 * (mu.square() + logvar.exp() - logvar - 1).sum(dim=1).mean()
+
+
+def adversarial_loss(outputs: Outputs, is_real: bool, kind: str = "lsgan") -> Tensor:
+    """Eq. 7 on the score maps, averaged over positions and summed over scales.
+
+    ``lsgan`` is the squared distance to 1 (real) or 0 (fake), as in the authors' code; ``vanilla`` the paper's log form.
+    The generator calls it with its own picture and ``is_real=True``.
+    """
+    distance = {"lsgan": F.mse_loss, "vanilla": F.binary_cross_entropy_with_logits}[kind]
+    return sum(distance(features[-1], torch.full_like(features[-1], float(is_real))) for features in outputs)
+
+
+def feature_matching_loss(real: Outputs, fake: Outputs) -> Tensor:
+    """Eq. 8: L1 between the inner feature maps of the discriminator, for the real (a constant) and the made picture.
+
+    Each map's mean, summed over layers and averaged over scales; as in the authors' code it is scaled by 4 over the
+    number of inner maps, which is 1 for the paper's discriminator.
+    """
+    total = sum(
+        F.l1_loss(made, true.detach())
+        for scale_real, scale_fake in zip(real, fake, strict=True)
+        for true, made in zip(scale_real[:-1], scale_fake[:-1], strict=True)
+    )
+    return total * 4 / ((len(real[0]) - 1) * len(real))
+
+
+class PerceptualLoss(nn.Module):
+    """Eq. 9: weighted L1 between the feature maps of a fixed network, for two pictures ``[B, 3, H, W]`` in [-1, 1]."""
+
+    def __init__(self, features: nn.Module):
+        super().__init__()
+        self.features = features.eval().requires_grad_(False)
+
+    def forward(self, made: Tensor, real: Tensor) -> Tensor:
+        with torch.no_grad():
+            targets = self.features(real)
+        terms = zip(self.features.weights, self.features(made), targets, strict=True)
+        return sum(weight * F.l1_loss(ours, theirs) for weight, ours, theirs in terms)
+
+
+class VGG19Features(nn.Module):
+    """relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 of torchvision's VGG-19, trained on ImageNet.
+
+    Pictures go in as [-1, 1] without ImageNet's normalisation, and the layers weigh 1/32, 1/16, 1/8, 1/4, 1: both as in
+    the authors' code. Downloads 548 MB once (``torch.hub``); raises ``OSError`` without the internet.
+    """
+
+    name = "VGG-19"
+    weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+
+    def __init__(self):
+        super().__init__()
+        from torchvision.models import VGG19_Weights, vgg19
+
+        layers = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features
+        ends = (2, 7, 12, 21, 30)
+        self.slices = nn.ModuleList(layers[start:end] for start, end in zip((0, *ends[:-1]), ends, strict=True))
+        for layer in self.modules():
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for part in self.slices:
+            x = part(x)
+            maps.append(x)
+        return maps
+
+
+class RandomPyramidFeatures(nn.Module):
+    """Stand-in for VGG-19 where it cannot be had: a Gaussian-like pyramid of the picture, each level also filtered.
+
+    At every scale the maps are the picture itself (weight 1) and fixed random 3x3 filters with a ReLU, which see edges
+    and texture. The filters are drawn from a fixed seed, have zero mean and unit norm. It knows nothing of what is in
+    a picture, so numbers made with it do not compare with the paper's.
+    """
+
+    name = "random pyramid (stand-in for VGG-19)"
+
+    def __init__(self, scales: int = 4, filters: int = 16):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        kernel = torch.randn(filters, 3, 3, 3, generator=generator)
+        kernel -= kernel.mean(dim=(1, 2, 3), keepdim=True)
+        self.register_buffer("kernel", kernel / kernel.flatten(1).norm(dim=1)[:, None, None, None])
+        self.scales = scales
+        self.weights = (0.5,) * (2 * scales)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for scale in range(self.scales):
+            if scale:
+                x = F.avg_pool2d(x, 2)
+            maps += [x, F.conv2d(x, self.kernel).relu()]
+        return maps
+
+
+def perceptual_features(name: str) -> nn.Module:
+    """The fixed network of Eq. 9: ``vgg19`` (falls back, with a warning, when it cannot be loaded) or ``random-pyramid``."""
+    if name == "vgg19":
+        try:
+            return VGG19Features()
+        except OSError as error:
+            warnings.warn(
+                f"VGG-19 could not be loaded ({error}); the perceptual loss uses {RandomPyramidFeatures.name} instead.",
+                stacklevel=2,
+            )
+    elif name != "random-pyramid":
+        raise ValueError(f"perceptual must be 'vgg19' or 'random-pyramid', not {name!r}.")
+    return RandomPyramidFeatures()

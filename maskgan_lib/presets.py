@@ -1,0 +1,110 @@
+"""Presets: every size, width, count and rate of a run, the paper's value in a comment beside it.
+
+The same code runs in all of them; only these numbers differ. ``smoke`` is for tests, ``laptop`` for two CPU cores,
+``shipped`` made the weights in ``data/pretrained``, ``colab`` is for one small GPU, ``paper`` is the paper's setting.
+"""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of the course and of the training stages. Defaults are the paper's, or the authors' code's."""
+
+    name: str
+    image_size: int = 512  # 512: the data set's images are 1024, its masks 512
+    faces: int = 30_000  # 30,000 faces in CelebAMask-HQ; here: how many procedural faces the course renders
+
+    vae_width: int = 32  # 32 channels after the first convolution, doubled at every stage
+    vae_latent: int = 1024  # 1024
+    vae_batch: int = 16  # 16
+    vae_steps: int = 300_000  # not stated in the paper
+    vae_lr: float = 2e-4  # not stated; pix2pixHD's
+    kl_weight: float = 1e-5  # lambda_KL = 1e-5
+
+    dmn_width: int = 64  # 64
+    dmn_blocks: int = 4  # 4 residual blocks with AdaIN
+    style_width: int = 16  # 16, so the style code has 64 numbers
+    disc_width: int = 64  # 64
+    dmn_batch: int = 8  # 8
+    dmn_steps: int = 600_000  # 100 + 100 epochs in the authors' code
+    dmn_lr: float = 2e-4  # 2e-4 with betas (0.5, 0.999) in pix2pixHD; the paper's first stage is not stated
+    feature_weight: float = 10.0  # lambda_feat = 10
+    perceptual_weight: float = 10.0  # lambda_percept = 10
+    perceptual: str = "vgg19"  # VGG-19; "random-pyramid" needs no download
+    gan_loss: str = "lsgan"  # the paper prints the log form ("vanilla"), the authors' code uses least squares
+
+    decay_from: float = 0.5  # constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs)
+    ema_decay: float = 0.999  # ours: weights for inference are averaged over about 1,000 steps
+    checkpoint_every: int = 1000
+    sample_every: int = 1000
+    log_every: int = 50
+
+
+PAPER = Preset("paper")
+
+COLAB = replace(
+    PAPER,
+    name="colab",
+    image_size=256,
+    faces=20_000,
+    vae_latent=512,
+    vae_steps=20_000,
+    dmn_width=32,
+    disc_width=64,
+    dmn_steps=40_000,
+)
+
+LAPTOP = replace(
+    PAPER,
+    name="laptop",
+    image_size=64,
+    faces=2000,
+    vae_width=24,
+    vae_latent=256,
+    vae_steps=700,
+    vae_lr=1e-3,
+    dmn_width=16,
+    disc_width=32,
+    dmn_steps=1000,
+    perceptual="random-pyramid",
+    ema_decay=0.99,
+    checkpoint_every=250,
+    sample_every=250,
+    log_every=10,
+)
+
+SHIPPED = replace(
+    LAPTOP,
+    name="shipped",
+    image_size=128,
+    faces=8000,
+    vae_steps=6000,
+    dmn_steps=6000,
+    ema_decay=0.998,
+    checkpoint_every=500,
+    sample_every=500,
+    log_every=25,
+)
+
+SMOKE = replace(
+    LAPTOP,
+    name="smoke",
+    faces=64,
+    vae_width=8,
+    vae_latent=32,
+    vae_batch=8,
+    vae_steps=30,
+    dmn_width=4,
+    dmn_blocks=2,
+    style_width=4,
+    disc_width=8,
+    dmn_batch=4,
+    dmn_steps=16,
+    ema_decay=0.9,
+    checkpoint_every=10,
+    sample_every=10,
+    log_every=2,
+)
+
+PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED, COLAB, PAPER)}
