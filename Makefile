@@ -1,0 +1,45 @@
+# make course · make test · make lab: each sets up .venv first, which takes minutes once and nothing afterwards.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NOTEBOOKS := notebooks
+
+.PHONY: help course lab test
+
+help:
+	@echo "make course   execute every notebook in order; executed copies and results go to build/"
+	@echo "make lab      open the course in JupyterLab"
+	@echo "make test     lint, unit tests, and every notebook at its smallest size"
+	@echo
+	@echo "PYTHON=/path/to/python3       the Python (3.11 or newer) that .venv is made from"
+	@echo "MASKGAN_DATA=/path/to/...     CelebAMask-HQ (folder or zip) instead of the embedded faces"
+	@echo "MASKGAN_PRESET=name           smoke, laptop, colab or paper instead of the one that fits the machine"
+
+course: $(STAMP)
+	@$(BIN)/python -m maskgan_lib course
+
+lab: $(STAMP)
+	@$(BIN)/jupyter lab $(NOTEBOOKS)/00_start_here.ipynb
+
+# One pytest run for everything, so that its closing line counts everything. Its own preset and build folder: a test
+# must neither train for long nor touch what a reader has trained. MASKGAN_DATA is dropped: tests use embedded faces.
+test: $(STAMP)
+	@$(BIN)/ruff check .
+	@env -u MASKGAN_DATA MASKGAN_PRESET=smoke MASKGAN_BUILD=build/test MASKGAN_PLAIN_PROGRESS=1 \
+	  $(BIN)/python -m pytest tests $(NOTEBOOKS) --nbval-lax --nbval-current-env --nbval-cell-timeout=360
+
+# Made again when a requirement changes. The stamp is written last: an interrupted installation is taken up again.
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no '$(PYTHON)' here. Install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$$($(PYTHON) --version) is too old: the course needs 3.11 or newer. Name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV): the first time this downloads PyTorch, up to about 3 GB."
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
