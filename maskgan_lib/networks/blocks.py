@@ -1,0 +1,119 @@
+"""What several networks share: one-hot masks, AdaIN, residual blocks, the encoder-decoder, initialisation."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
+
+
+def one_hot(mask: Tensor, num_classes: int = NUM_CLASSES, dtype: torch.dtype = torch.float32) -> Tensor:
+    """One-hot planes of label maps: integer ``[B, H, W]`` to ``dtype [B, num_classes, H, W]``, on the mask's device.
+
+    A pixel with ``IGNORE_ID`` becomes zero in all planes. Any other id outside ``0 ... num_classes - 1`` is a
+    ``ValueError`` where looking at the values is cheap (CPU); on an accelerator, where it would stall the queue, such a
+    pixel becomes zero too.
+    """
+    if mask.dim() != 3 or mask.is_floating_point() or mask.dtype == torch.bool:
+        raise ValueError(f"A mask must be integer ids [B, H, W], not {mask.dtype} {list(mask.shape)}.")
+    if mask.device.type == "cpu":
+        unknown = ((mask < 0) | (mask >= num_classes)) & (mask != IGNORE_ID)
+        if unknown.any():
+            worst = int(mask[unknown][0])
+            raise ValueError(
+                f"The mask holds the id {worst}; only 0 ... {num_classes - 1} and {IGNORE_ID} (ignore) are known."
+            )
+    ids = torch.arange(num_classes, dtype=mask.dtype, device=mask.device)
+    return (mask[:, None] == ids[:, None, None]).to(dtype)
+
+
+def check_size(images: Tensor, multiple: int, smallest: int, network: str) -> None:
+    """``ValueError`` unless height and width are multiples of ``multiple`` and at least ``smallest`` pixels."""
+    height, width = images.shape[-2:]
+    if height % multiple or width % multiple or min(height, width) < smallest:
+        raise ValueError(
+            f"{network} takes heights and widths from {smallest} pixels up that are multiples of {multiple}, "
+            f"not {height} x {width}."
+        )
+
+
+def init_convolutions(network: nn.Module) -> None:
+    """Draw the weights of every ``Conv2d`` from N(0, 0.02), as the authors do.
+
+    Biases, and the transposed convolutions with them, keep PyTorch's default.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+
+
+class AdaIN(nn.Module):
+    """Adaptive instance normalisation (Eq. 2), its parameters an argument: ``weight * (z - mean(z)) / std(z) + bias``.
+
+    Mean and (biased) variance are taken over the pixels of each channel of each sample. ``weight`` is used raw, without
+    an added 1. The layer owns no parameters and keeps no state.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__()
+        self.channels = channels
+        self.eps = eps
+
+    def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
+        """``features [B, C, H, W]``, ``parameters [B, 2C]``: the biases first, then the weights.
+
+        A batch of 1 on either side is shared by the whole batch of the other.
+        """
+        bias, weight = parameters[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(bias, F.instance_norm(features, eps=self.eps), weight)
+
+
+class ResidualBlock(nn.Module):
+    """``x + norm(conv(relu(norm(conv(x)))))``: 3x3, reflect padding, no activation after the sum.
+
+    ``adaptive`` blocks normalise with AdaIN and need ``parameters [B, 4C]`` (two layers of 2C); the others use plain
+    instance normalisation and take none.
+    """
+
+    def __init__(self, channels: int, adaptive: bool):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        self.norm1 = AdaIN(channels) if adaptive else nn.InstanceNorm2d(channels)
+        self.norm2 = AdaIN(channels) if adaptive else nn.InstanceNorm2d(channels)
+
+    def forward(self, x: Tensor, parameters: Tensor | None = None) -> Tensor:
+        first, second = ((), ()) if parameters is None else [(p,) for p in parameters.chunk(2, dim=1)]
+        y = F.relu(self.norm1(self.conv1(x), *first), inplace=True)
+        return x + self.norm2(self.conv2(y), *second)
+
+
+class EncoderDecoder(nn.Module):
+    """``c7s1-w, d2w, d4w ..., r ..., u ... u2w, uw, c7s1-out``: pix2pixHD's generator without its last activation.
+
+    ``d`` are 3x3 convolutions of stride 2, ``u`` transposed ones, ``r`` residual blocks. Instance normalisation and
+    ReLU follow every convolution but the last; ``adaptive`` makes the blocks' normalisation AdaIN.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, downsamplings: int, blocks: int, adaptive: bool):
+        super().__init__()
+        widths = [width * 2**i for i in range(downsamplings + 1)]
+        self.first = nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect")
+        self.down = nn.ModuleList(nn.Conv2d(w, 2 * w, 3, stride=2, padding=1) for w in widths[:-1])
+        self.blocks = nn.ModuleList(ResidualBlock(widths[-1], adaptive) for _ in range(blocks))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(2 * w, w, 3, stride=2, padding=1, output_padding=1) for w in reversed(widths[:-1])
+        )
+        self.last = nn.Conv2d(width, outputs, 7, padding=3, padding_mode="reflect")
+        self.multiple = 2**downsamplings
+
+    def forward(self, x: Tensor, parameters: Tensor | None = None) -> Tensor:
+        """``x [B, inputs, H, W]`` to ``[B, outputs, H, W]``; adaptive blocks need ``parameters [B, blocks * 4C]``."""
+        for convolution in (self.first, *self.down):
+            x = F.relu(F.instance_norm(convolution(x)), inplace=True)
+        slices = [None] * len(self.blocks) if parameters is None else parameters.chunk(len(self.blocks), dim=1)
+        for block, own in zip(self.blocks, slices, strict=True):
+            x = block(x, own)
+        for convolution in self.up:
+            x = F.relu(F.instance_norm(convolution(x)), inplace=True)
+        return self.last(x)
