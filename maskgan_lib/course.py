@@ -1,0 +1,291 @@
+"""What a notebook's setup cell calls: seeds, preset, device, faces, shipped weights, and a record of what is measured.
+
+Three variables of the environment steer it: ``MASKGAN_PRESET`` (a name of ``presets.PRESETS``), ``MASKGAN_DATA``
+(CelebAMask-HQ as a folder or a zip, or a packed folder) and ``MASKGAN_BUILD`` (where everything is written; ``build``
+in the project if not set). Relative paths in them start at the project's root, whatever folder a kernel runs in.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from maskgan_lib import checkpoints, faces
+from maskgan_lib.data import celebamask, procedural
+from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.presets import PRESETS, Preset
+
+ROOT = Path(__file__).resolve().parent.parent
+SEED = 20
+"""Seed of the course's own faces and runs. The shipped weights were trained on faces of another seed."""
+
+FEWEST_TO_TRAIN, FEWEST_TO_SHOW = 16, 4
+"""Splits smaller than this are not worth their name: all faces are then used, and a line says so."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook: its number, its title, what the reader has at its end, and what of the paper it covers."""
+
+    number: str
+    title: str
+    builds: str
+    paper: str
+
+
+CHAPTERS = (
+    Chapter("00", "Start here", "a first edit, with weights that ship", "the idea"),
+    Chapter("01", "Data set preparation", "label maps, a packed data set, batches", "Table 1"),
+    Chapter("02", "MaskVAE", "a space of face layouts to walk in", "Equations 3 to 5"),
+    Chapter("03", "Dense Mapping Network", "masks and styles turned into faces", "Equations 1, 2 and 6 to 9"),
+)
+
+
+class CourseError(Exception):
+    """Something the reader can put right, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One value that a chapter measured. ``note`` says on what."""
+
+    name: str
+    value: float | int | str
+    unit: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        shown = f"{self.value:.4g}" if isinstance(self.value, float) else f"{self.value}"
+        return f"{self.name}: {shown} {self.unit}".rstrip() + (f" ({self.note})" if self.note else "")
+
+
+def build_folder() -> Path:
+    """Where the course writes: ``$MASKGAN_BUILD``, or ``build`` in the project."""
+    return ROOT / Path(os.environ.get("MASKGAN_BUILD") or "build").expanduser()
+
+
+def data_path() -> Path | None:
+    """``$MASKGAN_DATA`` as an absolute path; None if it is not set. ``CourseError`` if nothing is there."""
+    named = os.environ.get("MASKGAN_DATA")
+    if not named:
+        return None
+    path = (ROOT / Path(named).expanduser()).resolve()
+    if not path.exists():
+        raise CourseError(f"MASKGAN_DATA={named} names nothing that exists: give the folder or zip of CelebAMask-HQ.")
+    return path
+
+
+def start(chapter: str) -> "Course":
+    """Prepare a chapter ("00", "01", ...): seed everything, pick preset and device, and print them in a short table."""
+    by_number = {c.number: c for c in CHAPTERS}
+    if chapter not in by_number:
+        raise CourseError(f"There is no chapter {chapter!r}: choose one of {', '.join(by_number)}.")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":  # the training loop's own choice would be a Mac's GPU, which nothing here was tried on
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    name = os.environ.get("MASKGAN_PRESET") or ("colab" if device.type == "cuda" else "laptop")
+    if name not in PRESETS:
+        raise CourseError(f"MASKGAN_PRESET={name} is no preset: choose one of {', '.join(PRESETS)}.")
+    course = Course(by_number[chapter], PRESETS[name], device)
+    random.seed(course.seed)
+    torch.manual_seed(course.seed)
+    course.write_measurements()
+    course.print_table()
+    return course
+
+
+class Course:
+    """What a chapter runs with. Everything that takes long is made once and kept in ``build``."""
+
+    def __init__(self, chapter: Chapter, preset: Preset, device: torch.device, seed: int = SEED):
+        self.chapter = chapter
+        self.device = device
+        self.seed = seed
+        self.root = ROOT
+        self.build = build_folder()
+        self.measurements: list[Measurement] = []
+        self._data = data_path()
+        self._said: set[str] = set()
+        packed = self._data is not None and (self._data / "faces.json").is_file()
+        self._packed = PackedFaces.open(self._data) if packed else None
+        self.preset = replace(preset, image_size=self._packed.size) if self._packed else preset
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the faces are the embedded, procedural ones (and not those of ``MASKGAN_DATA``)."""
+        return self._data is None
+
+    @cached_property
+    def data_name(self) -> str:
+        """A short name of the data for folders: what was trained on other data must not be mistaken for this."""
+        if self._data is None:
+            return f"procedural-v{faces.VERSION}-seed{self.seed}-{self.preset.faces}"
+        return f"{self._data.stem.lower()}-{hashlib.sha256(str(self._data).encode()).hexdigest()[:6]}"
+
+    def faces(self, size: int | None = None) -> PackedFaces:
+        """The course's faces at ``size`` (the preset's if None): drawn or prepared on the first call, then opened."""
+        size = size or self.preset.image_size
+        if self._packed:
+            if size != self._packed.size:
+                raise CourseError(
+                    f"The packed folder of MASKGAN_DATA has {self._packed.size} pixels a side, not {size}."
+                )
+            return self._packed
+        folder = self.build / "data" / f"{self.data_name}-{size}"
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._make_faces(folder, size)
+        return PackedFaces.open(folder)
+
+    def _make_faces(self, folder: Path, size: int) -> None:
+        if self._data is None:
+            procedural.render_packed(folder, self.preset.faces, size, self.seed)
+        else:
+            celebamask.prepare(self._data, folder, size)
+
+    def train_faces(self, packed: PackedFaces) -> np.ndarray:
+        """int64 indices to train on: the "train" split, or all faces, said aloud, where that is too small."""
+        chosen = packed.indices("train")
+        if len(chosen) >= FEWEST_TO_TRAIN:
+            return chosen
+        self._say(f"Only {len(chosen)} faces to train on: all {len(packed)} are used, those of val and test too.")
+        return np.arange(len(packed))
+
+    def show_faces(self, packed: PackedFaces, count: int = 8) -> np.ndarray:
+        """At most ``count`` int64 indices to look at: of "test", or of all faces, said aloud, where that is too small."""
+        chosen = packed.indices("test")
+        if len(chosen) < min(count, FEWEST_TO_SHOW):
+            self._say(
+                f"Only {len(chosen)} test faces: pictures and figures use all {len(packed)} faces, those of the"
+                " training too, and so say nothing about unseen faces."
+            )
+            chosen = np.arange(len(packed))
+        return chosen[:count]
+
+    def run_folder(self, stage: str) -> Path:
+        """Where the training of ``stage`` ("maskvae", "dmn", ...) keeps its checkpoints for this preset and data."""
+        return self.build / "runs" / f"{self.preset.name}-{self.data_name}-{self.preset.image_size}" / stage
+
+    def pretrained(self, name: str) -> nn.Module:
+        """The network whose weights ship as ``data/pretrained/<name>.safetensors``, on the device, ready for inference."""
+        folder = Path(os.environ.get("MASKGAN_PRETRAINED") or "data/pretrained").expanduser()
+        path = ROOT / folder / f"{name}.safetensors"
+        if not path.is_file():
+            raise CourseError(
+                f"{self.path(path)} is missing: it comes with the project, so get the whole project again."
+            )
+        return checkpoints.load_weights(path, self.device).eval()
+
+    def record(self, name: str, value: float | int | str, unit: str = "", note: str = "") -> None:
+        """Print a measured value and keep it for the table at the end of ``make course``. A repeated name replaces."""
+        measurement = Measurement(name, value.item() if hasattr(value, "item") else value, unit, note)
+        self.measurements = [m for m in self.measurements if m.name != name] + [measurement]
+        self.write_measurements()
+        print(measurement)
+
+    def write_measurements(self) -> None:
+        """Store this chapter's measurements in ``build/measured/<chapter>.json``, whole or not at all."""
+        machine = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+        run = {
+            "chapter": self.chapter.number,
+            "preset": self.preset.name,
+            "device": self.device.type,
+            "machine": machine,
+            "data": self.data_name,
+            "values": [asdict(m) for m in self.measurements],
+        }
+        write_json(self.build / "measured" / f"{self.chapter.number}.json", run)
+
+    def save_figure(self, figure: Figure, name: str) -> None:
+        """Store ``figure`` as ``figures/<name>.png`` when the notebooks that are committed are made; else do nothing."""
+        if os.environ.get("MASKGAN_WRITE_BACK") and self.is_embedded:
+            figure.savefig(ROOT / "figures" / f"{name}.png")
+
+    def path(self, path: str | Path) -> str:
+        """``path`` as text, relative to the project where it lies inside: what may be printed in a shared notebook."""
+        path = Path(path).resolve()
+        return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+    def print_table(self) -> None:
+        """Print what this chapter runs with."""
+        print("\n".join(f"{name:<9}{text}" for name, text in self.table()))
+
+    def table(self) -> list[tuple[str, str]]:
+        """Rows (name, text) that say what this chapter runs with and how long it takes."""
+        preset, size = self.preset, self.preset.image_size
+        if self.device.type == "cuda":
+            device = torch.cuda.get_device_name()
+        else:
+            device = f"CPU, {torch.get_num_threads()} threads. No GPU here: everything runs, training takes longer"
+        embedded = f"{preset.faces:,} procedural faces, a stand-in for CelebAMask-HQ"
+        return [
+            ("chapter", f"{self.chapter.number} {self.chapter.title}"),
+            ("preset", f"{preset.name}: {size} x {size} pixels"),
+            ("data", embedded if self._data is None else f"{self._data.name} (MASKGAN_DATA)"),
+            ("device", device),
+            ("versions", f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"),
+            ("time", expected_time(self.chapter.number, preset.name, self.device.type, self.build)),
+        ]
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            print(sentence)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def read_times(folder: Path) -> dict[str, dict]:
+    """Measured times ``{"01 laptop cpu": {"seconds": 60.0, "machine": "2 CPU cores"}}`` of ``folder``; empty if none."""
+    path = folder / "times.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def time_key(chapter: str, preset: str, device: str) -> str:
+    """Under which name ``times.json`` keeps the time of a chapter."""
+    return f"{chapter} {preset} {device}"
+
+
+def expected_time(chapter: str, preset: str, device: str, build: Path) -> str:
+    """How long a chapter takes, from the last run of this build folder or else from the run that made the notebooks."""
+    key = time_key(chapter, preset, device)
+    for folder, where in ((build / "measured", "the last run here"), (ROOT / "notebooks", None)):
+        time = read_times(folder).get(key)
+        if time:
+            return f"about {describe_seconds(time['seconds'])}, measured on {where or time['machine']}"
+    return "not measured yet with this preset and device"
+
+
+def describe_seconds(seconds: float) -> str:
+    """A duration as a person would say it: "40 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def read_run(build: Path, chapter: str) -> dict | None:
+    """What the last run of ``chapter`` left in ``build``: preset, device, machine, data, values; None if there is none."""
+    path = build / "measured" / f"{chapter}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def measured(build: Path, chapters: Sequence[str]) -> list[tuple[str, Measurement]]:
+    """What the last run of each of ``chapters`` measured: pairs of chapter number and measurement."""
+    runs = [(number, read_run(build, number)) for number in chapters]
+    return [(number, Measurement(**value)) for number, run in runs if run for value in run["values"]]
