@@ -1,0 +1,56 @@
+"""Edits of label maps: parts of one face put into another."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def replace_parts(labels: np.ndarray, source: np.ndarray, ids: Iterable[int]) -> np.ndarray:
+    """The label map ``labels`` with the parts ``ids`` of ``source`` in place of its own.
+
+    Both are uint8 ``[H, W]``. Where an old part stuck out from under the new one, the nearest remaining class takes
+    over: skin closes around a smaller mouth. ``ids=(10, 11, 12)``, or ``GROUPS["mouth"]``, swaps the mouth.
+    """
+    if labels.shape != source.shape:
+        raise ValueError(f"label maps of two sizes: {labels.shape} and {source.shape}")
+    ids = list(ids)
+    old, new = np.isin(labels, ids), np.isin(source, ids)
+    edited = fill_nearest(labels, old & ~new, known=~old)
+    edited[new] = source[new]
+    return edited
+
+
+def fill_nearest(labels: np.ndarray, hole: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """A copy of ``labels`` in which each pixel of ``hole`` has the label of the nearest ``known`` pixel.
+
+    ``labels`` is ``[H, W]``, ``hole`` and ``known`` bool ``[H, W]``; ``known`` is everything but the hole unless given.
+    The distance is Euclidean, to pixel centres, and exact.
+    """
+    known = ~hole if known is None else known & ~hole
+    filled = labels.copy()
+    if not hole.any() or not known.any():
+        return filled
+    rows, columns = np.nonzero(known & _touches(~known))  # the nearest known pixel has an unknown neighbour
+    targets = np.argwhere(hole)
+    chunk = max(1, 4_000_000 // len(rows))  # bounds the distance table to 32 MB
+    for start in range(0, len(targets), chunk):
+        y, x = targets[start : start + chunk].T
+        distance = (y[:, None] - rows) ** 2 + (x[:, None] - columns) ** 2
+        nearest = distance.argmin(1)
+        filled[y, x] = labels[rows[nearest], columns[nearest]]
+    return filled
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Bool ``[H, W]``: where two label maps differ, the region of an edit."""
+    return before != after
+
+
+def _touches(region: np.ndarray) -> np.ndarray:
+    """Bool ``[H, W]``: pixels that have one of their four neighbours in ``region``."""
+    near = np.zeros_like(region)
+    near[1:] |= region[:-1]
+    near[:-1] |= region[1:]
+    near[:, 1:] |= region[:, :-1]
+    near[:, :-1] |= region[:, 1:]
+    return near
