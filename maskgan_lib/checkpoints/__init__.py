@@ -1,0 +1,24 @@
+"""Reading and writing weights: ours with a model card, the state of a training run, and the authors' own files."""
+
+from maskgan_lib.checkpoints.authors import export_authors, load_authors
+from maskgan_lib.checkpoints.files import (
+    CheckpointError,
+    load_into,
+    load_state,
+    load_weights,
+    read_card,
+    save_state,
+    save_weights,
+)
+
+__all__ = [
+    "CheckpointError",
+    "export_authors",
+    "load_authors",
+    "load_into",
+    "load_state",
+    "load_weights",
+    "read_card",
+    "save_state",
+    "save_weights",
+]

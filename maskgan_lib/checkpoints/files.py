@@ -1,0 +1,187 @@
+"""Weights with their model card as safetensors, and the state of a training run.
+
+Every file is written under another name in the same folder and renamed when it is complete and on the disk, so that a
+reader finds the old one or the new one, never half of one.
+"""
+
+import json
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from maskgan_lib.networks import NETWORKS
+
+FORMAT = 1
+"""Version of the metadata in a weights file; raised when older code could not read it."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be written, read or used: one sentence that names the file, what is wrong and what to do."""
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[BinaryIO]:
+    """An open file that becomes ``path`` when the block ends well, and is removed when it does not."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        # The zip writer of torch.save hides the disk's error behind one of its own.
+        reason = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(reason, OSError):
+            raise
+        raise CheckpointError(f"{path} could not be written ({reason}): free space, or name another folder.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_weights(
+    path: str | Path, network: nn.Module, card: Mapping[str, Any] | None = None, dtype: torch.dtype | None = None
+) -> None:
+    """Write a network's weights, its class and its ``config`` as safetensors.
+
+    Args:
+        card: what a reader of the weights should know (data, preset, steps, hardware, figures, command), as JSON.
+        dtype: store floating-point numbers as this, e.g. ``torch.float16`` for half the size; ``load_weights`` gives
+            float32 back. A tensor that would overflow in it is stored as it is.
+    """
+    name = type(network).__name__
+    if NETWORKS.get(name) is not type(network):
+        raise CheckpointError(f"{path} was not written: {name} is not one of {', '.join(NETWORKS)}.")
+    metadata = {
+        "format": str(FORMAT),
+        "network": name,
+        "config": json.dumps(network.config),
+        "card": json.dumps(dict(card or {})),
+    }
+    tensors = {key: _stored(value, dtype) for key, value in network.state_dict().items()}
+    with atomic(path) as file:
+        file.write(save(tensors, metadata))
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    smaller = tensor.to(dtype)
+    return smaller if torch.isfinite(smaller).all() else tensor
+
+
+def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """The network in a file of ``save_weights``, rebuilt from its metadata, in float32 and in evaluation mode."""
+    with _open_weights(path) as (metadata, file):
+        network = _empty_network(metadata, path)
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        # Copied, so that nothing keeps the file mapped while a training run writes its successor.
+        tensors = {
+            key: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for key, t in stored.items()
+        }
+    load_into(network, tensors, str(path))
+    return network.to(device).eval()
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The model card in a file of ``save_weights``; the weights themselves are not read."""
+    with _open_weights(path) as (metadata, _):
+        return json.loads(metadata["card"])
+
+
+@contextmanager
+def _open_weights(path: str | Path) -> Iterator[tuple[dict[str, str], safe_open]]:
+    try:
+        with safe_open(_existing(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            if not {"format", "network", "config", "card"} <= metadata.keys():
+                raise CheckpointError(f"{path} was not written by this library: train again or fetch a file that was.")
+            if int(metadata["format"]) > FORMAT:
+                raise CheckpointError(
+                    f"{path} has format {metadata['format']}: update the library, which reads {FORMAT}."
+                )
+            yield metadata, file
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({error}): fetch or write it again."
+        ) from error
+
+
+def _empty_network(metadata: Mapping[str, str], path: str | Path) -> nn.Module:
+    """The network that the metadata names, without memory for its weights: nothing is drawn, nothing written twice."""
+    name = metadata["network"]
+    if name not in NETWORKS:
+        raise CheckpointError(f"{path} holds a {name}, which this version of the library lacks: update it.")
+    try:
+        with torch.device("meta"):
+            return NETWORKS[name](**json.loads(metadata["config"]))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not fit this version's {name} ({error}): train again.") from error
+
+
+def check_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], what: str) -> None:
+    """``CheckpointError`` that lists every missing, unexpected and wrong-shaped key, unless there is none."""
+    missing = [key for key in expected if key not in found]
+    unexpected = [key for key in found if key not in expected]
+    shaped = [
+        f"{key} {list(found[key].shape)} instead of {list(expected[key].shape)}"
+        for key in expected
+        if key in found and found[key].shape != expected[key].shape
+    ]
+    troubles = (("missing", missing), ("unexpected", unexpected), ("wrong shape", shaped))
+    listed = "; ".join(f"{trouble}: {', '.join(keys)}" for trouble, keys in troubles if keys)
+    if listed:
+        raise CheckpointError(f"{what} does not fit the network: use the sizes that it was trained with ({listed}).")
+
+
+def load_into(network: nn.Module, state_dict: Mapping[str, Tensor], what: str) -> None:
+    """Copy weights into a network, strictly.
+
+    Args:
+        what: name of the weights for the message, e.g. the file.
+
+    Raises:
+        CheckpointError: lists the missing, unexpected and wrong-shaped keys; the network is unchanged then.
+    """
+    own = network.state_dict()
+    check_keys(own, state_dict, what)
+    # A network on the meta device has no memory to copy into: it takes the tensors themselves.
+    network.load_state_dict(state_dict, assign=any(tensor.is_meta for tensor in own.values()))
+
+
+def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write the state of a training run: tensors, numbers, strings, and dicts, lists and tuples of them."""
+    with atomic(path) as file:
+        torch.save(dict(state), file)
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """The state in a file of ``save_state``, on the CPU. No code in the file is run."""
+    return read_pickled(path, "delete it and start again, or go on from an older one")
+
+
+def read_pickled(path: str | Path, advice: str) -> Any:
+    """What ``torch.save`` wrote, zipped or in the old format, on the CPU; only tensors and plain containers."""
+    try:
+        return torch.load(_existing(path), map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
+        raise CheckpointError(f"{path} cannot be read as a PyTorch checkpoint ({reason}): {advice}.") from error
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"There is no file {path}: check the path, or train first.")
+    return path
