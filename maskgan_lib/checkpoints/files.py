@@ -40,10 +40,8 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, RuntimeError) as error:
-        # The zip writer of torch.save hides the disk's error behind one of its own.
-        reason = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(reason, OSError):
-            raise
+        # torch.save reports a full disk as a RuntimeError; the zip writer keeps the disk's own error as its context.
+        reason = error.__context__ if isinstance(error.__context__, OSError) else error
         raise CheckpointError(f"{path} could not be written ({reason}): free space, or name another folder.") from error
     finally:
         partial.unlink(missing_ok=True)
