@@ -22,7 +22,7 @@ from torch import nn
 
 from maskgan_lib import checkpoints, faces
 from maskgan_lib.data import celebamask, procedural
-from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import PRESETS, Preset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,7 +162,7 @@ class Course:
         return np.arange(len(packed))
 
     def show_faces(self, packed: PackedFaces, count: int = 8) -> np.ndarray:
-        """At most ``count`` int64 indices to look at: of "test", or of all faces, said aloud, where that is too small."""
+        """At most ``count`` int64 indices to look at: of "test", or of all faces, said aloud, if that is too small."""
         chosen = packed.indices("test")
         if len(chosen) < min(count, FEWEST_TO_SHOW):
             self._say(
@@ -177,7 +177,7 @@ class Course:
         return self.build / "runs" / f"{self.preset.name}-{self.data_name}-{self.preset.image_size}" / stage
 
     def pretrained(self, name: str) -> nn.Module:
-        """The network whose weights ship as ``data/pretrained/<name>.safetensors``, on the device, ready for inference."""
+        """The network that ships as ``data/pretrained/<name>.safetensors``, on the device, ready for inference."""
         folder = Path(os.environ.get("MASKGAN_PRETRAINED") or "data/pretrained").expanduser()
         path = ROOT / folder / f"{name}.safetensors"
         if not path.is_file():
@@ -207,7 +207,7 @@ class Course:
         write_json(self.build / "measured" / f"{self.chapter.number}.json", run)
 
     def save_figure(self, figure: Figure, name: str) -> None:
-        """Store ``figure`` as ``figures/<name>.png`` when the notebooks that are committed are made; else do nothing."""
+        """Store ``figure`` as ``figures/<name>.png`` if the notebooks are executed for publishing; else do nothing."""
         if os.environ.get("MASKGAN_WRITE_BACK") and self.is_embedded:
             figure.savefig(ROOT / "figures" / f"{name}.png")
 
@@ -252,7 +252,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def read_times(folder: Path) -> dict[str, dict]:
-    """Measured times ``{"01 laptop cpu": {"seconds": 60.0, "machine": "2 CPU cores"}}`` of ``folder``; empty if none."""
+    """Measured times in ``folder``: ``{"01 laptop cpu": {"seconds": 60, "machine": "2 CPU cores"}}``; empty if none."""
     path = folder / "times.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -280,7 +280,7 @@ def describe_seconds(seconds: float) -> str:
 
 
 def read_run(build: Path, chapter: str) -> dict | None:
-    """What the last run of ``chapter`` left in ``build``: preset, device, machine, data, values; None if there is none."""
+    """What the last run of ``chapter`` left in ``build``: preset, device, machine, data, values. None if none ran."""
     path = build / "measured" / f"{chapter}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
