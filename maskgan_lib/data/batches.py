@@ -15,7 +15,7 @@ from maskgan_lib.data.packed import PackedFaces
 
 def to_float_image(image: np.ndarray | Tensor, device: torch.device | str = "cpu") -> Tensor:
     """uint8 ``[..., H, W, 3]`` to float32 ``[..., 3, H, W]`` in [-1, 1], converted on the device."""
-    return torch.as_tensor(image).to(device).movedim(-1, -3).float().div_(127.5).sub_(1)
+    return torch.as_tensor(image).to(device).movedim(-1, -3).float().div_(127.5).sub_(1).contiguous()
 
 
 def to_uint8_image(image: Tensor) -> np.ndarray:
@@ -34,7 +34,7 @@ def flip(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's share of batch ``step``: images ``[B, 3, S, S]`` in [-1, 1], masks uint8 ``[B, S, S]``, face indices."""
+    """One process's share of batch ``step``: image ``[B, 3, S, S]`` in [-1, 1], mask uint8 ``[B, S, S]``, face indices."""
 
     image: Tensor
     mask: Tensor
@@ -46,7 +46,8 @@ class Batch:
 
     def noise(self, *shape: int) -> Tensor:
         """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only."""
-        generator = torch.Generator().manual_seed(hash((self.seed, self.step)) % 2**63)
+        state = np.random.SeedSequence([self.seed, self.step]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
         return torch.randn(self.total, *shape, generator=generator)[self.share].to(self.image.device)
 
 

@@ -1,0 +1,62 @@
+"""Measures of masks and pictures. Those that torchmetrics has are torchmetrics' own."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
+
+
+def confusion_matrix(predicted: Tensor, labels: Tensor) -> Tensor:
+    """Pixels by class: ``[true, predicted]`` counts, int64 ``[19, 19]``; ``IGNORE_ID`` in ``labels`` is left out."""
+    known = labels != IGNORE_ID
+    index = labels[known].long() * NUM_CLASSES + predicted[known].long()
+    return torch.bincount(index, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
+
+
+def pixel_accuracy(confusion: Tensor) -> float:
+    """Share of the pixels that have the right class, in [0, 1]."""
+    return (confusion.diagonal().sum() / confusion.sum()).item()
+
+
+def class_iou(confusion: Tensor) -> Tensor:
+    """Intersection over union by class over the whole data set, ``[19]``; NaN for classes absent from the labels."""
+    hit = confusion.diagonal().double()
+    iou = hit / (confusion.sum(dim=0) + confusion.sum(dim=1) - hit)
+    iou[confusion.sum(dim=1) == 0] = torch.nan
+    return iou
+
+
+def mean_iou(confusion: Tensor) -> float:
+    """Mean of ``class_iou`` over the classes present in the labels, in [0, 1]."""
+    return class_iou(confusion).nanmean().item()
+
+
+def psnr(made: Tensor, real: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB by picture: ``[B, 3, H, W]`` in [-1, 1] to ``[B]``."""
+    return peak_signal_noise_ratio(made, real, data_range=2.0, reduction="none", dim=(1, 2, 3))
+
+
+def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1) -> Tensor:
+    """How many times more an edit changes the edited region than what is far from it, by picture.
+
+    Mean absolute difference of ``before`` and ``after`` (``[B, 3, H, W]``) inside ``edited`` (bool ``[B, H, W]``) over
+    the same outside a band of ``margin`` times the picture's height around it: ``[B]``. NaN where nothing is edited or
+    nothing is far.
+    """
+    change = (after - before).abs().mean(dim=1)
+    reach = 2 * round(margin * edited.shape[-1]) + 1
+    near = torch.nn.functional.max_pool2d(edited.float()[:, None], reach, stride=1, padding=reach // 2)[:, 0] > 0
+    inside = (change * edited).sum(dim=(1, 2)) / edited.sum(dim=(1, 2))
+    far = (change * ~near).sum(dim=(1, 2)) / (~near).sum(dim=(1, 2))
+    return inside / far
+
+
+def bootstrap_interval(values: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Interval of the mean of ``values`` (NaN left out) from 2,000 resamples, as (low, high)."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    draws = np.random.default_rng(seed).choice(values, (2000, len(values))).mean(axis=1)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

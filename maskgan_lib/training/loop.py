@@ -1,0 +1,360 @@
+"""The one training loop: batches, precision, several processes, checkpoints, resume, averages, log, pictures, progress.
+
+A stage supplies networks, optimisers and ``step(batch) -> losses``; everything else is here. What a step sees depends
+on the seed and the step's number alone, so a run that is resumed goes on bit for bit (on the CPU) as if it had never
+been interrupted.
+"""
+
+import dataclasses
+import json
+import math
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from maskgan_lib.checkpoints import CheckpointError, load_state, save_state, save_weights
+from maskgan_lib.data.batches import Batch, Batches
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.presets import Preset
+from maskgan_lib.progress import progress_bar
+
+CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+
+
+class TrainingError(Exception):
+    """A run that cannot go on, in one sentence: what happened and what to do."""
+
+
+class Stage(ABC):
+    """What is trained: networks, one optimiser each or shared, and one step.
+
+    ``networks`` and ``optimizers`` are named; the loop prepares them (device, precision, processes) and puts the prepared
+    ones back. ``averaged`` names the networks whose averaged weights are kept for inference.
+    """
+
+    name: str
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+    averaged: tuple[str, ...]
+
+    @abstractmethod
+    def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
+        """Update the networks once; returns detached scalar losses by name."""
+
+    @abstractmethod
+    def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
+        """A picture of what the averaged ``networks`` do with ``batch``: uint8 ``[H, W, 3]``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """How long and how to run. Lengths are in steps."""
+
+    steps: int
+    batch_size: int
+    seed: int = 0
+    decay_from: float = 0.5
+    ema_decay: float = 0.999
+    checkpoint_every: int = 1000
+    sample_every: int = 1000
+    log_every: int = 50
+
+    @classmethod
+    def of(cls, preset: Preset, steps: int, batch_size: int, seed: int = 0) -> "RunSettings":
+        """The loop's share of a preset."""
+        shared = {f.name for f in dataclasses.fields(cls)} & {f.name for f in dataclasses.fields(preset)}
+        return cls(steps, batch_size, seed, **{name: getattr(preset, name) for name in shared})
+
+    def rate(self, step: int) -> float:
+        """Learning rate at ``step`` as a share of the first: one, then linearly down to zero from ``decay_from`` on."""
+        return min(1.0, (1 - step / self.steps) / max(1 - self.decay_from, 1 / self.steps))
+
+
+def train(
+    stage: Stage,
+    faces: PackedFaces,
+    indices: np.ndarray,
+    folder: str | Path,
+    settings: RunSettings,
+    resume: bool = False,
+    card: dict | None = None,
+    precision: str | None = None,
+) -> list[dict]:
+    """Run ``stage`` on the faces ``indices`` for ``settings.steps`` steps; returns the log, one dict per entry.
+
+    Writes to ``folder``: ``log.jsonl``, ``samples/step-*.png``, the last two checkpoints, and at the end
+    ``<network>.safetensors`` for each averaged network with ``card`` in it. With ``resume`` goes on from the newest
+    readable checkpoint, or starts if there is none; without, refuses a folder that holds one. Ctrl-C finishes the step,
+    saves, and raises ``KeyboardInterrupt``. Raises ``TrainingError`` when a loss is not finite; the last checkpoint stays.
+    """
+    return _Run(stage, faces, indices, Path(folder), settings, card or {}, precision).go(resume)
+
+
+class _Run:
+    def __init__(self, stage, faces, indices, folder, settings, card, precision):
+        self.stage, self.folder, self.settings, self.card = stage, folder, settings, card
+        self.accelerator = Accelerator(mixed_precision=precision or best_precision())
+        self.main = self.accelerator.is_main_process
+        self.averages = {
+            name: AveragedModel(stage.networks[name], avg_fn=self._average, use_buffers=True)
+            .to(self.accelerator.device)
+            .requires_grad_(False)
+            .eval()
+            for name in stage.averaged
+        }
+        self._prepare()
+        self.batches = Batches(
+            faces,
+            indices,
+            settings.batch_size,
+            settings.seed,
+            self.accelerator.device,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        self.step, self.history, self.pending = 0, [], []
+
+    def _prepare(self) -> None:
+        stage, accelerator = self.stage, self.accelerator
+        for name, network in stage.networks.items():
+            if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+                network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            stage.networks[name] = accelerator.prepare(network.train())
+        for name, optimizer in stage.optimizers.items():
+            stage.optimizers[name] = accelerator.prepare(optimizer)
+        self.base_rates = {name: [g["lr"] for g in o.param_groups] for name, o in stage.optimizers.items()}
+
+    def _average(self, average: Tensor, current: Tensor, updates: Tensor) -> Tensor:
+        if not average.is_floating_point():
+            return current
+        # The average is short at first, or the random start would linger in it for 1 / (1 - decay) steps.
+        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
+        return torch.lerp(current, average, decay)
+
+    def go(self, resume: bool) -> list[dict]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if resume:
+            self._load()
+        elif (self.folder / CHECKPOINT).exists() or (self.folder / PREVIOUS).exists():
+            raise TrainingError(f"{self.folder} holds an earlier run: resume it (--resume) or choose another folder.")
+        self._open_log()
+        bar = progress_bar(
+            total=self.settings.steps,
+            initial=self.step,
+            desc=self.stage.name,
+            unit="step",
+            disable=not self.main,
+        )
+        self.stopwatch, self.seconds_before = time.perf_counter(), self._seconds()
+        with bar, _interrupt_flag() as interrupted:
+            while self.step < self.settings.steps:
+                self._one_step()
+                bar.update()
+                self._housekeeping(bar)
+                if interrupted.is_set():
+                    self._flush_log()
+                    self._save()
+                    raise KeyboardInterrupt(
+                        f"stopped after step {self.step}; go on with --resume (or resume=True) in {self.folder}"
+                    )
+        self._finish()
+        return self.history
+
+    def _one_step(self) -> None:
+        factor = self.settings.rate(self.step)
+        for name, optimizer in self.stage.optimizers.items():
+            for group, base in zip(optimizer.param_groups, self.base_rates[name], strict=True):
+                group["lr"] = base * factor
+        losses = self.stage.step(self.batches.at(self.step), self.accelerator)
+        self.step += 1
+        self.pending.append(losses)
+        for name, average in self.averages.items():
+            average.update_parameters(self.accelerator.unwrap_model(self.stage.networks[name]))
+
+    def _housekeeping(self, bar) -> None:
+        every = self.settings
+        last = self.step == every.steps
+        if self.step % every.log_every == 0 or last:
+            losses = self._flush_log()
+            bar.set_postfix_str("  ".join(f"{k} {v:.3g}" for k, v in losses.items()), refresh=False)
+        if self.step % every.sample_every == 0 or last:
+            self._draw()
+        if self.step % every.checkpoint_every == 0 or last:
+            self._flush_log()
+            self._save()
+
+    # ---- log
+
+    def _seconds(self) -> float:
+        return self.history[-1]["seconds"] if self.history else 0.0
+
+    def _open_log(self) -> None:
+        """Drop entries after the step that was resumed from: their steps are run again."""
+        if self.main:
+            (self.folder / "samples").mkdir(exist_ok=True)
+            lines = [json.dumps(entry) + "\n" for entry in self.history]
+            (self.folder / "log.jsonl").write_text("".join(lines))
+
+    def _flush_log(self) -> dict[str, float]:
+        """Move the losses since the last entry off the device, check them, average over steps and processes, write."""
+        if not self.pending:
+            return {k: v for k, v in self.history[-1].items() if k not in ("step", "seconds")} if self.history else {}
+        names = list(self.pending[0])
+        table = torch.stack([torch.stack([losses[name].float() for name in names]) for losses in self.pending])
+        table = self.accelerator.reduce(table, reduction="mean")
+        broken = (~table.isfinite()).nonzero()
+        if len(broken):
+            row, column = broken[0].tolist()
+            step = self.step - len(self.pending) + row + 1
+            raise TrainingError(
+                f"The loss {names[column]!r} became {table[row, column].item()} at step {step}; the last checkpoint in "
+                f"{self.folder} is kept: resume it with a lower learning rate."
+            )
+        self.pending = []
+        losses = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+        seconds = self.seconds_before + time.perf_counter() - self.stopwatch
+        self.history.append({"step": self.step, "seconds": round(seconds, 3), **losses})
+        if self.main:
+            with (self.folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(self.history[-1]) + "\n")
+        return losses
+
+    # ---- pictures, checkpoints, weights
+
+    def _inference(self) -> dict[str, nn.Module]:
+        plain = {name: self.accelerator.unwrap_model(net) for name, net in self.stage.networks.items()}
+        return plain | {name: average.module for name, average in self.averages.items()}
+
+    def _draw(self) -> None:
+        if not self.main:
+            return
+        with torch.no_grad():
+            picture = self.stage.sample(self._inference(), self.batches.at(0))
+        Image.fromarray(picture).save(self.folder / "samples" / f"step-{self.step:06d}.png")
+
+    def _state(self) -> dict:
+        unwrap = self.accelerator.unwrap_model
+        return {
+            "stage": self.stage.name,
+            "step": self.step,
+            "settings": dataclasses.asdict(self.settings),
+            "history": self.history,
+            "networks": {name: unwrap(net).state_dict() for name, net in self.stage.networks.items()},
+            "averages": {name: average.state_dict() for name, average in self.averages.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.stage.optimizers.items()},
+        }
+
+    def _save(self) -> None:
+        if self.main:
+            newest = self.folder / CHECKPOINT
+            if newest.exists():
+                newest.replace(self.folder / PREVIOUS)
+            save_state(newest, self._state())
+        self.accelerator.wait_for_everyone()
+
+    def _load(self) -> None:
+        state = newest_checkpoint(self.folder)
+        if state is None:
+            return
+        ours = {"stage": self.stage.name, **dataclasses.asdict(self.settings)}
+        theirs = {"stage": state["stage"], **state["settings"]}
+        differing = [
+            f"{name} {theirs.get(name)} there, {value} here"
+            for name, value in ours.items()
+            if theirs.get(name) != value
+        ]
+        if differing:
+            raise TrainingError(f"{self.folder} holds a run with other settings: {'; '.join(differing)}.")
+        unwrap = self.accelerator.unwrap_model
+        try:
+            for name, network in self.stage.networks.items():
+                unwrap(network).load_state_dict(state["networks"][name])
+            for name, average in self.averages.items():
+                average.load_state_dict(state["averages"][name])
+        except (RuntimeError, KeyError) as error:
+            raise TrainingError(f"{self.folder} holds a run with other networks: {error}") from error
+        for name, optimizer in self.stage.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.step, self.history = state["step"], state["history"]
+
+    def _finish(self) -> None:
+        if self.main:
+            card = {**self.card, "steps": self.step, "seconds": round(self._seconds()), "hardware": hardware()}
+            for name, network in self._inference().items():
+                if name in self.averages:
+                    save_weights(self.folder / f"{name}.safetensors", network, card)
+        self.accelerator.wait_for_everyone()
+
+
+def newest_checkpoint(folder: Path) -> dict | None:
+    """The newest readable training state in ``folder``; ``None`` when there is none at all."""
+    paths = [path for name in (CHECKPOINT, PREVIOUS) if (path := folder / name).exists()]
+    for path in paths:
+        try:
+            return load_state(path)
+        except CheckpointError as error:
+            if path == paths[-1]:
+                raise
+            print(f"{error} Going on from {paths[-1].name}.")
+    return None
+
+
+def best_precision() -> str:
+    """``bf16`` on a GPU that computes in it, else ``no``: emulation is slower than float32, and so is a CPU's bf16 here."""
+    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    return "no"
+
+
+def hardware() -> str:
+    """The device in words, for model cards."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def load_log(folder: str | Path) -> list[dict]:
+    """The log of a run, one dict per entry: step, seconds and the mean losses since the entry before."""
+    return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+
+
+def tile(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """uint8 ``[N, H, W, 3]`` as one picture, ``columns`` in a row, missing ones white."""
+    count, height, width, _ = pictures.shape
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
+    sheet[:count] = pictures
+    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    return sheet.reshape(rows * height, columns * width, 3)
+
+
+@contextmanager
+def _interrupt_flag() -> Iterator[threading.Event]:
+    """Ctrl-C sets the flag, so that the step under way is finished; a second one interrupts at once."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(number, frame):
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)
