@@ -23,8 +23,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..classes import IGNORE_ID, NUM_CLASSES
-from .array_file import ArrayFile, write_all
+from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
+from maskgan_lib.data.array_file import ArrayFile, write_all
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -105,6 +105,12 @@ class PackedFaces:
     def identity(self) -> np.ndarray:
         """int64 ``[N]``: number of the person; -1 where unknown."""
         return np.array([-1 if record.identity is None else record.identity for record in self.records], np.int64)
+
+    @property
+    def left_out(self) -> list[dict[str, str]]:
+        """Faces that are missing because their files were bad: ``{"id": ..., "reason": ...}`` each."""
+        path = self.folder / "left_out.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     def read(self, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Copies of images ``[B, S, S, 3]`` and masks ``[B, S, S]`` at ``indices``, in the order asked for."""
@@ -189,13 +195,13 @@ class PackedWriter:
         with self._full_disk_is_an_error():
             self._images.write(i, image)
             self._masks.write(i, mask)
-            self._mark({"face": i, **_record_to_json(record, names)})
+            self._mark({"face": int(i), **_record_to_json(record, names)})
         self.records[i], self.done[i] = record, True
         self.left_out.pop(i, None)
 
     def leave_out(self, i: int, id: str, reason: str) -> None:
         """Face ``i`` will be missing in the finished folder; ``left_out.json`` there will say why."""
-        self.left_out[i] = {"id": id, "reason": reason}
+        self.left_out[int(i)] = {"id": id, "reason": reason}
 
     def flush(self) -> None:
         """Brings all faces so far to the disk: first the pixels, then the marks that say they are there."""

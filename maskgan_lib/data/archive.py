@@ -1,0 +1,70 @@
+"""Files of a data set by their path within it, from its folder or straight from its zip."""
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from maskgan_lib.data.packed import DataError
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A folder or a zip that holds the folders and files of a data set; ``prefix`` is the folder within the zip."""
+
+    root: Path
+    zipped: bool = False
+    prefix: str = ""
+
+    @classmethod
+    def open(cls, root: str | Path, landmark: str) -> Self:
+        """Opens ``root``, in which the path ``landmark`` must exist; says where it is if it is one level off."""
+        root = Path(root).expanduser()
+        if root.is_file():
+            return cls._open_zip(root, landmark)
+        if not root.is_dir():
+            raise DataError(f"There is no folder or zip {root}: give the path of the unpacked data set or of its zip.")
+        if (root / landmark).exists():
+            return cls(root)
+        outer = [folder for folder in root.resolve().parents[:2] if (folder / landmark).exists()]
+        inner = sorted(folder for folder in root.iterdir() if (folder / landmark).exists())
+        for folder in outer + inner:
+            raise DataError(f"{root} is one level off, the data set is {folder}: give that path.")
+        if not any(root.iterdir()):
+            raise DataError(f"{root} is empty: unpack the data set there, or give the path of its zip.")
+        raise DataError(f"{root} has no {landmark}: give the folder that holds it, or unpack the data set again.")
+
+    @classmethod
+    def _open_zip(cls, root: Path, landmark: str) -> Self:
+        try:
+            with zipfile.ZipFile(root) as file:
+                names = file.namelist()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"{root} cannot be read as a zip ({error}): download it again, or give a folder.") from None
+        for name in names:
+            path = f"/{name}".partition(f"/{landmark}")
+            if path[1] and path[2][:1] in ("", "/"):
+                return cls(root, True, f"{path[0]}/".lstrip("/"))
+        raise DataError(f"{root} holds no {landmark}: is it the right zip?")
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a file, None if there is no such file."""
+        try:
+            if self.zipped:
+                return _zip_file(self.root, self.root.stat().st_mtime_ns).read(self.prefix + path)
+            return (self.root / path).read_bytes()
+        except (FileNotFoundError, KeyError):
+            return None
+        except (zipfile.BadZipFile, OSError, EOFError) as error:
+            raise DataError(f"{self.name(path)} cannot be read ({error}): copy or download it again.") from None
+
+    def name(self, path: str) -> str:
+        """How messages name a file."""
+        return f"{self.root}: {path}" if self.zipped else str(self.root / PurePosixPath(path))
+
+
+@lru_cache(maxsize=2)
+def _zip_file(path: Path, changed_at: int) -> zipfile.ZipFile:
+    """One open zip per process: reading the directory of 400,000 files takes seconds."""
+    return zipfile.ZipFile(path)

@@ -1,0 +1,90 @@
+"""Pictures and masks from the bytes of their files; whatever is wrong with a file becomes one sentence."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from maskgan_lib.classes import NUM_CLASSES
+from maskgan_lib.data.packed import DataError
+
+
+def decode_image(data: bytes, name: str, size: int) -> np.ndarray:
+    """uint8 ``[S, S, 3]`` from a JPEG or PNG; a picture that is not square is cropped to its middle.
+
+    A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that is large enough, which its cosine transform gives
+    almost for free, and then resized by Lanczos.
+    """
+    with _opened(data, name) as image:
+        image.draft("RGB", (size, size))
+        return np.array(_square(image.convert("RGB")).resize((size, size), Image.Resampling.LANCZOS))
+
+
+def decode_part(data: bytes, name: str) -> np.ndarray:
+    """Bool ``[H, W]`` from the mask of one part: a picture of 0 and 255."""
+    with _opened(data, name) as image:
+        grey = np.asarray(image.convert("L"))
+    # the grey of a colour whose channels are 0 or 255 is neither, so one test finds grey values and colours
+    if (grey + np.uint8(1) > 1).any():
+        raise DataError(f"{name} has grey values or colours, but a part mask holds 0 and 255 only: unpack it again.")
+    return grey > 0
+
+
+def decode_labels(data: bytes, name: str, ids: np.ndarray | None = None) -> np.ndarray:
+    """uint8 ``[H, W]`` from a label map: one channel, or three equal ones; ``ids`` bool ``[256]``: those allowed."""
+    with _opened(data, name) as image:
+        if image.mode in ("RGB", "RGBA"):
+            channels = np.asarray(image.convert("RGB"))
+            if (channels != channels[..., :1]).any():
+                raise DataError(
+                    f"{name} is a coloured picture, but a label map holds class ids: convert it by its colours."
+                )
+            labels = channels[..., 0].copy()
+        elif image.mode in ("L", "P"):
+            labels = np.array(image)
+        else:
+            raise DataError(
+                f"{name} has pixels of mode {image.mode}, but a label map has 8 bits: save it again as such."
+            )
+    allowed = np.arange(256) < NUM_CLASSES if ids is None else ids
+    if not allowed[labels].all():
+        wrong = int(labels[~allowed[labels]].max())
+        raise DataError(f"{name} holds the id {wrong}, which its labels do not have: check the data set or its scheme.")
+    return labels
+
+
+def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:
+    """``[S, S]`` from ``[H, W]`` by the nearest pixel, so that no id arises; cropped to its middle if not square."""
+    return np.array(_square(Image.fromarray(labels)).resize((size, size), Image.Resampling.NEAREST))
+
+
+def _square(image: Image.Image) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image if image.width == image.height else image.crop((left, top, left + side, top + side))
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
+    """The picture in ``data``. Errors while it is decoded become ``DataError`` too: PIL decodes late."""
+    if not data:
+        raise DataError(f"{name} is an empty file: copy or unpack it again.")
+    if _is_cut_off(data):
+        raise DataError(f"{name} is cut off: copy or unpack it again.")
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+            warnings.simplefilter("ignore")
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"{name} is damaged or no picture ({reason}): copy or unpack it again.") from None
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether the end marker is missing: decoders, PIL's among them, may accept a file that lacks its last rows."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data[data.rfind(b"\xff\xda") :]  # nothing between scan start and end marker looks so
+    return data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]
