@@ -34,7 +34,9 @@ class Preset:
     perceptual: str = "vgg19"  # VGG-19; "random-pyramid" needs no download
     gan_loss: str = "lsgan"  # the paper prints the log form ("vanilla"), the authors' code uses least squares
 
-    decay_from: float = 0.5  # constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs)
+    decay_from: float = (
+        0.5  # constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs)
+    )
     ema_decay: float = 0.999  # ours: weights for inference are averaged over about 1,000 steps
     checkpoint_every: int = 1000
     sample_every: int = 1000

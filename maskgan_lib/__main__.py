@@ -1,0 +1,217 @@
+"""python -m maskgan_lib: the course, the faces, the data set, training, evaluation and speed from the command line."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from maskgan_lib.presets import PRESETS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 well, 1 a problem that one sentence explains, 130 interrupted)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt as interrupt:
+        print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not _is_explained(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _is_explained(error: Exception) -> bool:
+    """Whether the message is meant for a user: the library's own errors, each one clear sentence."""
+    from maskgan_lib.checkpoints import CheckpointError
+    from maskgan_lib.course import CourseError
+    from maskgan_lib.data.packed import DataError
+    from maskgan_lib.training.loop import TrainingError
+
+    return isinstance(error, (CheckpointError, CourseError, DataError, TrainingError))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m maskgan_lib", description="MaskGAN from the ground up.")
+    commands = parser.add_subparsers(metavar="command", required=True)
+
+    def command(name, run, summary):
+        added = commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        added.set_defaults(run=run)
+        return added
+
+    _add_course(command)
+    _add_data(command)
+    _add_training(command)
+    bench = command("bench", _bench, "Measure the speed of faces, data, batches, training and edits on this machine.")
+    bench.add_argument("--quick", action="store_true", help="a short run, for a first impression")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    return parser
+
+
+def _add_course(command) -> None:
+    course = command("course", _course, "Execute the notebooks in order and show what they measured.")
+    course.add_argument("notebooks", nargs="*", help="numbers, names or paths; all of them if none is named")
+    course.add_argument(
+        "--write-back",
+        choices=("", "times", "notebooks"),
+        default="",
+        help="for publishing: keep the measured times, or the executed notebooks too",
+    )
+
+
+def _add_data(command) -> None:
+    faces = command("faces", _faces, "Draw procedural faces: a packed folder, or the layout of CelebAMask-HQ.")
+    faces.add_argument("out", type=Path, help="folder to write")
+    faces.add_argument("--count", type=int, default=2000, help="how many faces")
+    faces.add_argument("--size", type=int, default=None, help="pixels a side (default: 128; 1024 with celebamask-hq)")
+    faces.add_argument("--seed", type=int, default=0, help="another seed draws other people")
+    faces.add_argument("--identities", type=int, default=None, help="how many people (default: one per face)")
+    faces.add_argument("--layout", choices=("packed", "celebamask-hq"), default="packed")
+    faces.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+
+    prepare = command(
+        "prepare", _prepare, "Turn CelebAMask-HQ, or folders of images and label maps, into a packed folder."
+    )
+    prepare.add_argument("root", type=Path, help="CelebAMask-HQ, unpacked or its zip; with --labels a folder of images")
+    prepare.add_argument("--out", type=Path, required=True, help="packed folder to write")
+    prepare.add_argument("--size", type=int, default=512, help="pixels a side")
+    prepare.add_argument("--labels", type=Path, default=None, help="a folder of label maps, one for each image of root")
+    prepare.add_argument(
+        "--scheme",
+        choices=("celebamask-hq", "facesynthetics", "lapa", "helen"),
+        default="celebamask-hq",
+        help="whose class ids the label maps of --labels use",
+    )
+    prepare.add_argument("--keep-going", action="store_true", help="leave bad faces out and list them in a file")
+    prepare.add_argument("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
+    prepare.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+
+    download = command("download", _download, "Fetch CelebAMask-HQ (3 GB, for non-commercial research).")
+    download.add_argument("folder", type=Path, help="folder to keep it in")
+
+
+def _add_training(command) -> None:
+    stages = ("maskvae", "dmn")
+    train = command("train", _train, "Train one stage on the train split of a packed folder.")
+    train.add_argument("stage", choices=stages)
+    train.add_argument("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
+    train.add_argument("--out", type=Path, required=True, help="folder of the run: log, samples, checkpoints, weights")
+    train.add_argument("--preset", choices=tuple(PRESETS), default="laptop")
+    train.add_argument("--steps", type=int, default=None, help="how many steps (default: the preset's)")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--init", type=Path, default=None, help="start from the networks of the run in this folder")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --out")
+
+    evaluate = command("evaluate", _evaluate, "Measure weights on the test split of a packed folder.")
+    evaluate.add_argument("stage", choices=stages)
+    evaluate.add_argument("--weights", type=Path, required=True, help="a .safetensors file of that stage")
+    evaluate.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")
+    evaluate.add_argument(
+        "--publish",
+        type=Path,
+        metavar="FILE",
+        help="also write the weights in half precision, with a model card beside them",
+    )
+
+
+def _course(options) -> int:
+    from maskgan_lib.runner import run_course
+
+    return run_course(options.notebooks or None, options.write_back)
+
+
+def _faces(options) -> None:
+    from maskgan_lib.data import procedural
+
+    if options.layout == "celebamask-hq":
+        procedural.render_celebamask_hq(
+            options.out, options.count, seed=options.seed, image_size=options.size or 1024, workers=options.workers
+        )
+    else:
+        procedural.render_packed(
+            options.out,
+            options.count,
+            options.size or 128,
+            seed=options.seed,
+            identities=options.identities,
+            workers=options.workers,
+        )
+
+
+def _prepare(options) -> None:
+    from maskgan_lib.data import celebamask, label_folders
+
+    if options.labels:
+        faces = label_folders.prepare_label_folder(
+            options.root,
+            options.labels,
+            options.out,
+            options.size,
+            scheme=options.scheme,
+            workers=options.workers,
+            keep_going=options.keep_going,
+        )
+    else:
+        faces = celebamask.prepare(
+            options.root,
+            options.out,
+            options.size,
+            workers=options.workers,
+            keep_going=options.keep_going,
+            exclude_known_bad=options.exclude_known_bad,
+        )
+    print(faces)
+
+
+def _download(options) -> None:
+    from maskgan_lib.data import download
+
+    print(download.celebamask_hq(options.folder))
+
+
+def _train(options) -> None:
+    from maskgan_lib.data.packed import PackedFaces
+    from maskgan_lib.training.stages import train_stage
+
+    faces = PackedFaces.open(options.data)
+    print(faces)
+    train_stage(
+        options.stage,
+        PRESETS[options.preset],
+        faces,
+        options.out,
+        steps=options.steps,
+        seed=options.seed,
+        resume=options.resume,
+        init=options.init,
+    )
+    print(f"weights: {options.out / options.stage}.safetensors")
+
+
+def _evaluate(options) -> None:
+    from maskgan_lib.checkpoints import load_weights
+    from maskgan_lib.data.packed import PackedFaces
+    from maskgan_lib.evaluation.cards import publish
+    from maskgan_lib.evaluation.reconstruction import MEASURES
+
+    faces = PackedFaces.open(options.data)
+    indices = faces.indices("test")
+    network = load_weights(options.weights)
+    figures = MEASURES[options.stage](network, faces, indices)
+    print(*figures, sep="\n")
+    if options.publish:
+        publish(options.weights, options.publish, faces.source, figures)
+
+
+def _bench(options) -> None:
+    from maskgan_lib.bench import run_bench
+
+    run_bench(quick=options.quick, json_path=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Weights that ship: half the size, with what was measured in their metadata and a model card to read beside them."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from maskgan_lib.checkpoints import load_weights, read_card, save_weights
+from maskgan_lib.evaluation.reconstruction import Figure
+
+
+def publish(weights: str | Path, out: str | Path, measured_on: str, figures: list[Figure]) -> None:
+    """Copy ``weights`` to ``out`` in half precision, with ``figures`` in the card, and write the card as Markdown."""
+    out = Path(out)
+    network = load_weights(weights)
+    card = {**read_card(weights), "measured_on": measured_on, "figures": [asdict(figure) for figure in figures]}
+    save_weights(out, network, card, dtype=torch.float16)
+    out.with_suffix(".md").write_text(card_text(out.stem, type(network).__name__, network, card, figures))
+
+
+def card_text(name: str, kind: str, network: torch.nn.Module, card: dict, figures: list[Figure]) -> str:
+    """The model card as Markdown."""
+    count = sum(parameter.numel() for parameter in network.parameters())
+    rows = [
+        ("network", f"`{kind}`, {count:,} parameters, stored in half precision"),
+        ("trained on", f"{card['faces']:,} {card['data']}, {card['image_size']} x {card['image_size']} pixels"),
+        ("started from", card["started_from"]),
+        ("preset", f"`{card['preset']['name']}`, {card['steps']:,} steps, seed {card['seed']}"),
+        ("perceptual loss", card["perceptual"]),
+        ("took", f"{card['seconds'] / 60:.0f} minutes on {card['hardware']}"),
+        ("commands", "`sh data/pretrained/make.sh`"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
+    measured = "\n".join(f"- {figure}" for figure in figures)
+    return f"""# {name}
+
+| | |
+|---|---|
+{table}
+
+Measured on {figures[0].faces} unseen {card["measured_on"]} (95 % intervals of the mean in brackets):
+
+{measured}
+
+Procedural faces are a stand-in: nothing here compares with figures on CelebAMask-HQ, and the network knows no
+photographs. Licence: Apache-2.0, like the code.
+"""
