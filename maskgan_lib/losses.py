@@ -17,20 +17,20 @@ Outputs = Sequence[Sequence[Tensor]]
 
 
 def reconstruction_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Eq. 5: cross-entropy per pixel, averaged; logits ``[B, 19, H, W]``, labels ``[B, H, W]`` (``IGNORE_ID`` left out)."""
+    """Eq. 5: mean cross-entropy of a pixel; logits ``[B, 19, H, W]``, labels ``[B, H, W]``, ``IGNORE_ID`` left out."""
     return F.cross_entropy(logits, labels.long(), ignore_index=IGNORE_ID)
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
-    """Eq. 4: KL(N(mu, exp(logvar)) || N(0, 1)), summed over the latent dimensions, averaged over the batch ``[B, L]``."""
+    """Eq. 4: KL(N(mu, exp(logvar)) || N(0, 1)), both ``[B, L]``: summed over L, averaged over the batch."""
     return 0.5 * (mu.square() + logvar.exp() - logvar - 1).sum(dim=1).mean()
 
 
 def adversarial_loss(outputs: Outputs, is_real: bool, kind: str = "lsgan") -> Tensor:
     """Eq. 7 on the score maps, averaged over positions and summed over scales.
 
-    ``lsgan`` is the squared distance to 1 (real) or 0 (fake), as in the authors' code; ``vanilla`` the paper's log form.
-    The generator calls it with its own picture and ``is_real=True``.
+    ``lsgan`` is the squared distance to 1 (real) or 0 (fake), as in the authors' code; ``vanilla`` is the paper's log
+    form. The generator calls it with its own picture and ``is_real=True``.
     """
     distance = {"lsgan": F.mse_loss, "vanilla": F.binary_cross_entropy_with_logits}[kind]
     return sum(distance(features[-1], torch.full_like(features[-1], float(is_real))) for features in outputs)
@@ -122,7 +122,7 @@ class RandomPyramidFeatures(nn.Module):
 
 
 def perceptual_features(name: str) -> nn.Module:
-    """The fixed network of Eq. 9: ``vgg19`` (falls back, with a warning, when it cannot be loaded) or ``random-pyramid``."""
+    """The fixed network of Eq. 9: ``random-pyramid``, or ``vgg19``, which falls back on it with a warning if offline."""
     if name == "vgg19":
         try:
             return VGG19Features()

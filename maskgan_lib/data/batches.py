@@ -34,7 +34,10 @@ def flip(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's share of batch ``step``: image ``[B, 3, S, S]`` in [-1, 1], mask uint8 ``[B, S, S]``, face indices."""
+    """One process's share of batch ``step``: image ``[B, 3, S, S]`` in [-1, 1], mask uint8 ``[B, S, S]``, face ``index``.
+
+    ``share`` is its place among the ``total`` faces of the whole batch.
+    """
 
     image: Tensor
     mask: Tensor

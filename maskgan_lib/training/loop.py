@@ -39,8 +39,8 @@ class TrainingError(Exception):
 class Stage(ABC):
     """What is trained: networks, one optimiser each or shared, and one step.
 
-    ``networks`` and ``optimizers`` are named; the loop prepares them (device, precision, processes) and puts the prepared
-    ones back. ``averaged`` names the networks whose averaged weights are kept for inference.
+    ``networks`` and ``optimizers`` are named; the loop prepares them (device, precision, processes) and puts the
+    prepared ones back. ``averaged`` names the networks whose averaged weights are kept for inference.
     """
 
     name: str
@@ -96,7 +96,8 @@ def train(
     Writes to ``folder``: ``log.jsonl``, ``samples/step-*.png``, the last two checkpoints, and at the end
     ``<network>.safetensors`` for each averaged network with ``card`` in it. With ``resume`` goes on from the newest
     readable checkpoint, or starts if there is none; without, refuses a folder that holds one. Ctrl-C finishes the step,
-    saves, and raises ``KeyboardInterrupt``. Raises ``TrainingError`` when a loss is not finite; the last checkpoint stays.
+    saves, and raises ``KeyboardInterrupt``. Raises ``TrainingError`` when a loss is not finite; the last checkpoint
+    stays.
     """
     return _Run(stage, faces, indices, Path(folder), settings, card or {}, precision).go(resume)
 
@@ -311,7 +312,7 @@ def newest_checkpoint(folder: Path) -> dict | None:
 
 
 def best_precision() -> str:
-    """``bf16`` on a GPU that computes in it, else ``no``: emulation is slower than float32, and so is a CPU's bf16 here."""
+    """``bf16`` on a GPU that computes in it, else ``no``: emulated bf16 is slower than float32, as a CPU's is here."""
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
     return "no"
