@@ -94,10 +94,10 @@ class VGG19Features(nn.Module):
 
 
 class RandomPyramidFeatures(nn.Module):
-    """Stand-in for VGG-19 where it cannot be had: a Gaussian-like pyramid of the picture, each level also filtered.
+    """Stand-in for VGG-19 where it cannot be had: a pyramid of the picture, each level also filtered.
 
-    At every scale the maps are the picture itself (weight 1) and fixed random 3x3 filters with a ReLU, which see edges
-    and texture. The filters are drawn from a fixed seed, have zero mean and unit norm. It knows nothing of what is in
+    At every scale the maps are the picture itself (weight 1) and fixed random 3x3 filters with a ReLU (weight 1/2),
+    which see edges and texture. The filters are drawn from a fixed seed, have zero mean and unit norm. It knows nothing of what is in
     a picture, so numbers made with it do not compare with the paper's.
     """
 
@@ -110,7 +110,7 @@ class RandomPyramidFeatures(nn.Module):
         kernel -= kernel.mean(dim=(1, 2, 3), keepdim=True)
         self.register_buffer("kernel", kernel / kernel.flatten(1).norm(dim=1)[:, None, None, None])
         self.scales = scales
-        self.weights = (0.5,) * (2 * scales)
+        self.weights = (1.0, 0.5) * scales
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = []
@@ -122,7 +122,7 @@ class RandomPyramidFeatures(nn.Module):
 
 
 def perceptual_features(name: str) -> nn.Module:
-    """The fixed network of Eq. 9: ``random-pyramid``, or ``vgg19``, which falls back on it with a warning if offline."""
+    """The fixed network of Eq. 9: ``random-pyramid``, or ``vgg19``, which warns and falls back on it if offline."""
     if name == "vgg19":
         try:
             return VGG19Features()
