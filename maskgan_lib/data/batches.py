@@ -34,9 +34,9 @@ def flip(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's share of batch ``step``: image ``[B, 3, S, S]`` in [-1, 1], mask uint8 ``[B, S, S]``, face ``index``.
+    """One process's share of batch ``step``: image ``[B, 3, S, S]`` in [-1, 1], mask uint8 ``[B, S, S]``.
 
-    ``share`` is its place among the ``total`` faces of the whole batch.
+    ``index`` says which faces these are, ``share`` their places among the ``total`` faces of the whole batch.
     """
 
     image: Tensor

@@ -34,6 +34,13 @@ class DMNStage(Stage):
         }
         self.perceptual = PerceptualLoss(perceptual_features(preset.perceptual))
         self.preset = preset
+        self.config = {
+            "lr": preset.dmn_lr,
+            "gan_loss": preset.gan_loss,
+            "feature_weight": preset.feature_weight,
+            "perceptual_weight": preset.perceptual_weight,
+            "perceptual": self.perceptual.features.name,
+        }
 
     def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
         """One update of the discriminator and one of the generator."""

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import Preset
 from maskgan_lib.progress import progress_bar
 
-CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+CHECKPOINT, PREVIOUS, COMING = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.coming.pt"
 
 
 class TrainingError(Exception):
@@ -40,10 +41,12 @@ class Stage(ABC):
     """What is trained: networks, one optimiser each or shared, and one step.
 
     ``networks`` and ``optimizers`` are named; the loop prepares them (device, precision, processes) and puts the
-    prepared ones back. ``averaged`` names the networks whose averaged weights are kept for inference.
+    prepared ones back. ``averaged`` names the networks whose averaged weights are kept for inference. ``config`` holds
+    what else a step depends on (rates, weights of losses): a run is only resumed with the same.
     """
 
     name: str
+    config: dict[str, float | str]
     networks: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     averaged: tuple[str, ...]
@@ -105,6 +108,8 @@ def train(
 class _Run:
     def __init__(self, stage, faces, indices, folder, settings, card, precision):
         self.stage, self.folder, self.settings, self.card = stage, folder, settings, card
+        self.agreed = {"stage": stage.name, **dataclasses.asdict(settings), **stage.config}
+        self.agreed |= {"data": faces.source, "size": faces.size, "faces": len(indices), "made_by": faces.made_by}
         self.accelerator = Accelerator(mixed_precision=precision or best_precision())
         self.main = self.accelerator.is_main_process
         self.averages = {
@@ -163,7 +168,7 @@ class _Run:
                 self._one_step()
                 bar.update()
                 self._housekeeping(bar)
-                if interrupted.is_set():
+                if self._must_stop(interrupted):
                     self._flush_log()
                     self._save()
                     raise KeyboardInterrupt(
@@ -188,12 +193,23 @@ class _Run:
         last = self.step == every.steps
         if self.step % every.log_every == 0 or last:
             losses = self._flush_log()
-            bar.set_postfix_str("  ".join(f"{k} {v:.3g}" for k, v in losses.items()), refresh=False)
+            speed = self.settings.batch_size * (bar.format_dict["rate"] or 0.0)
+            shown = [f"{speed:.3g} images/s", *(f"{name} {value:.3g}" for name, value in losses.items())]
+            bar.set_postfix_str("  ".join(shown), refresh=False)
         if self.step % every.sample_every == 0 or last:
             self._draw()
         if self.step % every.checkpoint_every == 0 or last:
             self._flush_log()
             self._save()
+
+    def _must_stop(self, interrupted: threading.Event) -> bool:
+        """Whether Ctrl-C was pressed. Several processes agree on it, at log points: they have to stop at one step."""
+        if self.accelerator.num_processes == 1:
+            return interrupted.is_set()
+        if self.pending:
+            return False
+        votes = torch.tensor(float(interrupted.is_set()), device=self.accelerator.device)
+        return self.accelerator.reduce(votes).item() > 0
 
     # ---- log
 
@@ -218,10 +234,7 @@ class _Run:
         if len(broken):
             row, column = broken[0].tolist()
             step = self.step - len(self.pending) + row + 1
-            raise TrainingError(
-                f"The loss {names[column]!r} became {table[row, column].item()} at step {step}; the last checkpoint in "
-                f"{self.folder} is kept: resume it with a lower learning rate."
-            )
+            self._give_up(f"The loss {names[column]!r} became {table[row, column].item()} at step {step}")
         self.pending = []
         losses = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
         seconds = self.seconds_before + time.perf_counter() - self.stopwatch
@@ -230,6 +243,18 @@ class _Run:
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(self.history[-1]) + "\n")
         return losses
+
+    def _check_weights(self) -> None:
+        for name, network in self.stage.networks.items():
+            for key, value in self.accelerator.unwrap_model(network).state_dict().items():
+                if not value.isfinite().all():
+                    self._give_up(f"The weights {key!r} of {name} are not finite after step {self.step}")
+
+    def _give_up(self, what: str) -> NoReturn:
+        raise TrainingError(
+            f"{what}; the last checkpoint in {self.folder} is from before that: start a new run from it, "
+            "with a lower learning rate."
+        )
 
     # ---- pictures, checkpoints, weights
 
@@ -247,9 +272,9 @@ class _Run:
     def _state(self) -> dict:
         unwrap = self.accelerator.unwrap_model
         return {
-            "stage": self.stage.name,
             "step": self.step,
-            "settings": dataclasses.asdict(self.settings),
+            "agreed": self.agreed,
+            "card": self.card,
             "history": self.history,
             "networks": {name: unwrap(net).state_dict() for name, net in self.stage.networks.items()},
             "averages": {name: average.state_dict() for name, average in self.averages.items()},
@@ -257,22 +282,24 @@ class _Run:
         }
 
     def _save(self) -> None:
+        self._check_weights()
         if self.main:
-            newest = self.folder / CHECKPOINT
+            # Complete before the others are touched: a full disk, or a damaged newest one, must not cost the last good.
+            newest, coming = self.folder / CHECKPOINT, self.folder / COMING
+            save_state(coming, self._state())
             if newest.exists():
                 newest.replace(self.folder / PREVIOUS)
-            save_state(newest, self._state())
+            coming.replace(newest)
         self.accelerator.wait_for_everyone()
 
     def _load(self) -> None:
         state = newest_checkpoint(self.folder)
         if state is None:
             return
-        ours = {"stage": self.stage.name, **dataclasses.asdict(self.settings)}
-        theirs = {"stage": state["stage"], **state["settings"]}
+        theirs = state["agreed"]
         differing = [
             f"{name} {theirs.get(name)} there, {value} here"
-            for name, value in ours.items()
+            for name, value in self.agreed.items()
             if theirs.get(name) != value
         ]
         if differing:
@@ -287,7 +314,7 @@ class _Run:
             raise TrainingError(f"{self.folder} holds a run with other networks: {error}") from error
         for name, optimizer in self.stage.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
-        self.step, self.history = state["step"], state["history"]
+        self.step, self.history, self.card = state["step"], state["history"], state["card"]
 
     def _finish(self) -> None:
         if self.main:

@@ -24,6 +24,7 @@ class MaskVAEStage(Stage):
         self.networks = {"maskvae": network}
         self.optimizers = {"maskvae": torch.optim.Adam(network.parameters(), lr=preset.vae_lr)}
         self.kl_weight, self.latent = preset.kl_weight, preset.vae_latent
+        self.config = {"lr": preset.vae_lr, "kl_weight": preset.kl_weight}
 
     def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
         """One update on the masks of ``batch``."""
