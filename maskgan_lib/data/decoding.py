@@ -12,6 +12,12 @@ from maskgan_lib.classes import NUM_CLASSES
 from maskgan_lib.data.packed import DataError
 
 
+def dimensions(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height of a picture."""
+    with _opened(data, name) as image:
+        return image.size
+
+
 def decode_image(data: bytes, name: str, size: int) -> np.ndarray:
     """uint8 ``[S, S, 3]`` from a JPEG or PNG; a picture that is not square is cropped to its middle.
 

@@ -157,7 +157,7 @@ class PackedWriter:
         self.records: list[FaceRecord | None] = [None] * count
         self.left_out: dict[int, dict[str, str]] = {}
         self.done = np.zeros(count, bool)
-        self._compacted = False
+        self._compacted = self._disk_is_full = False
         self._pending: list[dict] = []
         self._last_flush = time.monotonic()
         with self._full_disk_is_an_error():
@@ -216,7 +216,8 @@ class PackedWriter:
     def close(self) -> None:
         """Flushes and closes the files; unless ``finish`` was called, a later writer goes on from here."""
         if not self._journal.closed:
-            self.flush()
+            if not self._disk_is_full:
+                self.flush()
             for file in (self._images, self._masks, self._journal):
                 file.close()
 
@@ -304,10 +305,11 @@ class PackedWriter:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._pending = []
+            self._disk_is_full = True
+            kept = int(self.done.sum()) - sum("face" in entry for entry in self._pending)
             raise DataError(
                 f"No space left on the disk of {self.folder}: make room and run the same command again, it goes on "
-                f"after the {int(self.done.sum())} of {self.count} faces that are done."
+                f"after the {kept} of {self.count} faces that are done."
             ) from None
 
 
@@ -324,7 +326,7 @@ def _record_to_json(record: FaceRecord, names: list[str]) -> dict:
     return {
         "id": record.id,
         "split": record.split,
-        "identity": record.identity,
+        "identity": None if record.identity is None else int(record.identity),
         "attributes": [int(record.attributes[name]) for name in names],
         "pose": None if record.pose is None else [float(angle) for angle in record.pose],
     }
