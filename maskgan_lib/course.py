@@ -125,33 +125,41 @@ class Course:
         """Whether the faces are the embedded, procedural ones (and not those of ``MASKGAN_DATA``)."""
         return self._data is None
 
+    @property
+    def data_set(self) -> Path | None:
+        """CelebAMask-HQ, its folder or zip, if ``MASKGAN_DATA`` names it; None for embedded or packed faces."""
+        return None if self._packed else self._data
+
     @cached_property
     def data_name(self) -> str:
         """A short name of the data for folders: what was trained on other data must not be mistaken for this."""
         if self._data is None:
             return f"procedural-v{faces.VERSION}-seed{self.seed}-{self.preset.faces}"
-        return f"{self._data.stem.lower()}-{hashlib.sha256(str(self._data).encode()).hexdigest()[:6]}"
+        return (
+            f"{self._data.stem.lower()}-{hashlib.sha256(str(self._data).encode()).hexdigest()[:6]}-{self.preset.faces}"
+        )
 
-    def faces(self, size: int | None = None) -> PackedFaces:
-        """The course's faces at ``size`` (the preset's if None): drawn or prepared on the first call, then opened."""
-        size = size or self.preset.image_size
+    def faces(self, size: int | None = None, count: int | None = None) -> PackedFaces:
+        """The course's faces at ``size`` (the preset's if None): drawn or prepared on the first call, then opened.
+
+        ``count`` asks for fewer than the preset's number: the first so many. Of CelebAMask-HQ, bad faces are left out.
+        """
+        size, count = size or self.preset.image_size, count or self.preset.faces
         if self._packed:
             if size != self._packed.size:
                 raise CourseError(
-                    f"The packed folder of MASKGAN_DATA has {self._packed.size} pixels a side, not {size}."
+                    f"MASKGAN_DATA is a packed folder of {self._packed.size} pixels a side, but {size} are needed here:"
+                    " name CelebAMask-HQ itself, which is then prepared at any size."
                 )
             return self._packed
-        folder = self.build / "data" / f"{self.data_name}-{size}"
+        folder = self.build / "data" / f"{self.data_name.rpartition('-')[0]}-{count}-{size}"
         if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            self._make_faces(folder, size)
+            print(f"Making {count:,} faces of {size} x {size} once, in {self.path(folder)}")
+            if self._data is None:
+                procedural.render_packed(folder, count, size, self.seed)
+            else:
+                celebamask.prepare(self._data, folder, size, limit=count, keep_going=True, exclude_known_bad=True)
         return PackedFaces.open(folder)
-
-    def _make_faces(self, folder: Path, size: int) -> None:
-        if self._data is None:
-            procedural.render_packed(folder, self.preset.faces, size, self.seed)
-        else:
-            celebamask.prepare(self._data, folder, size)
 
     def train_faces(self, packed: PackedFaces) -> np.ndarray:
         """int64 indices to train on: the "train" split, or all faces, said aloud, where that is too small."""
@@ -211,10 +219,9 @@ class Course:
         if os.environ.get("MASKGAN_WRITE_BACK") and self.is_embedded:
             figure.savefig(ROOT / "figures" / f"{name}.png")
 
-    def path(self, path: str | Path) -> str:
-        """``path`` as text, relative to the project where it lies inside: what may be printed in a shared notebook."""
-        path = Path(path).resolve()
-        return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+    def path(self, text: str | Path) -> str:
+        """``text``, a path or a message, with paths relative to the project: what a shared notebook may print."""
+        return str(text).replace(f"{ROOT}{os.sep}", "")
 
     def print_table(self) -> None:
         """Print what this chapter runs with."""

@@ -86,8 +86,10 @@ def grid(
 ) -> Figure:
     """Rows of pictures. ``None`` leaves a tile empty; ``captions`` go under the tiles; ``tile`` is a side in pixels."""
     columns = max(len(row) for row in rows)
-    left = round(max((len(t) for t in row_titles), default=-2) * LETTER) + 12
-    tile = tile or int(min(144, (980 - left) / columns - GAP))
+    left = (
+        round(max(len(line) for text in row_titles for line in text.split("\n")) * LETTER) + 12 if row_titles else GAP
+    )
+    tile = tile or int(min(128, (980 - left) / columns - GAP))
     under = LINE * max((c.count("\n") + 1 for row in captions for c in row if c), default=0)
     heads = LINE * max((t.count("\n") + 1 for t in column_titles), default=0)
     top = heads + (LINE + 8 if title else 0) + 4
@@ -267,7 +269,7 @@ def histogram(values: Mapping[str, np.ndarray], title: str = "", label: str = ""
 
 def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> Figure:
     """The way through the course: a box for each (number, title, what is built), the ``current`` one filled."""
-    box, gap, height = 196, 34, 92
+    box, gap, height = 204, 30, 92
     figure, axes = _canvas(len(chapters) * (box + gap) - gap + 12, height + 16)
     for k, (number, title, builds) in enumerate(chapters):
         x = 6 + k * (box + gap)

@@ -1,0 +1,138 @@
+"""Pictures: what is drawn is what was given, pixel by pixel where that can be read back."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from maskgan_lib import plots
+from maskgan_lib.classes import COLORS
+
+
+def drawn(figure) -> np.ndarray:
+    """The figure's pixels, uint8 ``[H, W, 3]``."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def flat(color) -> np.ndarray:
+    return np.full((8, 8, 3), color, np.uint8)
+
+
+def contains(pixels: np.ndarray, color) -> int:
+    return int((pixels == np.array(color)).all(-1).sum())
+
+
+def test_picture_maps_the_range_of_the_networks_onto_bytes():
+    image = torch.stack([torch.full((2, 2), v) for v in (-1.0, 0.0, 1.0)])
+    np.testing.assert_array_equal(plots.picture(image)[0, 0], [0, 128, 255])
+
+
+def test_picture_gives_labels_their_colours_and_leaves_images_alone():
+    labels = np.array([[0, 1], [13, 18]], np.uint8)
+    np.testing.assert_array_equal(plots.picture(labels), COLORS[labels])
+    np.testing.assert_array_equal(plots.picture(torch.from_numpy(labels)), COLORS[labels])
+    image = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
+    assert plots.picture(image) is image
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 4, 3), np.float32), np.zeros((2, 4, 4, 3), np.uint8), torch.zeros(1, 4, 4)]
+)
+def test_picture_refuses_what_is_no_picture(bad):
+    with pytest.raises(ValueError):
+        plots.picture(bad)
+
+
+def test_grid_shows_every_tile_at_its_size_and_in_its_place():
+    colors = [[(250, 10, 20), (10, 250, 30)], [(20, 30, 250), (240, 240, 40)]]
+    pixels = drawn(plots.grid([[flat(c) for c in row] for row in colors], tile=32))
+    centre = {}
+    for row in colors:
+        for color in row:
+            assert contains(pixels, color) == 32 * 32
+            centre[color] = np.argwhere((pixels == np.array(color)).all(-1)).mean(0)
+    (a, b), (c, d) = ([centre[color] for color in row] for row in colors)
+    assert a[1] < b[1] and c[1] < d[1] and a[0] < c[0] and b[0] < d[0]
+
+
+def test_grid_leaves_a_hole_for_none_and_keeps_the_form_of_a_wide_picture():
+    wide = np.full((4, 16, 3), (250, 10, 20), np.uint8)
+    pixels = drawn(plots.grid([[None, wide]], tile=32))
+    assert contains(pixels, (250, 10, 20)) == 32 * 8
+
+
+def test_label_maps_are_never_mixed_when_they_are_enlarged():
+    labels = np.array([[1, 13], [13, 1]], np.uint8)
+    inside = drawn(plots.strip([labels], tile=40))
+    allowed = {tuple(COLORS[1]), tuple(COLORS[13]), (255, 255, 255)}
+    assert {tuple(p) for p in inside.reshape(-1, 3).tolist()} <= {tuple(int(v) for v in c) for c in allowed}
+
+
+def test_style_copy_grid_puts_masks_left_and_styles_on_top():
+    masks, styles = [np.full((8, 8), 1), np.full((8, 8), 13)], [flat((10, 240, 240)), flat((240, 10, 240))]
+    pixels = drawn(plots.style_copy_grid([[flat((60, 60, 60))] * 2] * 2, masks, styles, tile=24))
+    place = {
+        name: np.argwhere((pixels == np.array(c)).all(-1)).mean(0)
+        for name, c in (("mask", COLORS[1]), ("style", (10, 240, 240)), ("render", (60, 60, 60)))
+    }
+    assert place["mask"][1] < place["render"][1] and place["style"][0] < place["render"][0]
+
+
+def test_difference_and_edit_show_where_a_picture_changed():
+    before, after = flat(0), flat(0)
+    after[2, 3] = (30, 60, 90)
+    change = plots.difference(before, after)
+    assert change[2, 3] == 60 and change.sum() == 60
+    labels = np.zeros((8, 8), np.uint8)
+    assert "60" in plots.edit(before, labels, labels, after).axes[0].texts[4].get_text()
+
+
+def test_overlay_is_half_way_between_picture_and_colours():
+    labels = np.full((8, 8), 1, np.uint8)
+    np.testing.assert_array_equal(plots.overlay(flat(0), labels)[0, 0], COLORS[1] // 2)
+
+
+def test_bars_print_their_values_and_keep_their_order():
+    axes = plots.bars({"first": 3.0, "second": 1.5}, form="{:.1f} %").axes[0]
+    assert [t.get_text() for t in axes.texts] == ["3.0 %", "1.5 %"]
+    assert axes.yaxis_inverted()
+
+
+def test_losses_draw_every_loss_of_the_log_and_nothing_else():
+    log = [{"step": s, "seconds": s / 10, "kl": 1 / s, "reconstruction": 2 / s} for s in range(1, 40)]
+    axes = plots.losses(log).axes
+    assert [a.get_title(loc="left") for a in axes if a.get_visible() and a.lines] == ["kl", "reconstruction"]
+    np.testing.assert_allclose(axes[0].lines[0].get_ydata(), [1 / s for s in range(1, 40)])
+
+
+def test_running_mean_of_a_constant_is_the_constant_and_has_no_future():
+    np.testing.assert_allclose(plots._running_mean(np.full(60, 2.5)), 2.5)
+    jump = plots._running_mean(np.r_[np.zeros(40), np.ones(40)])
+    assert (jump[:40] == 0).all() and jump[-1] == 1
+
+
+def test_scatter_counts_its_groups():
+    points, groups = np.zeros((5, 2)), np.array([0, 1, 1, 1, 0])
+    labels = [t.get_text() for t in plots.scatter(points, groups, {0: "no", 1: "yes"}).axes[0].get_legend().get_texts()]
+    assert labels == ["no (2)", "yes (3)"]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.class_legend({0, 1}, {1: "27 %"}),
+        lambda: plots.curves({"a": ([0, 1], [1, 2]), "b": ([0, 1], [2, 1])}, "t", "x", "y"),
+        lambda: plots.histogram({"yaw": np.arange(50.0), "pitch": np.arange(2.0)}, "Pose"),
+        lambda: plots.course_map([("00", "Start", "an edit"), ("01", "Data", "a data set")], "00"),
+        lambda: plots.scatter(np.random.default_rng(0).normal(size=(9, 2)), np.arange(9.0)),
+    ],
+)
+def test_charts_draw_something_and_are_closed(draw):
+    before = plots.plt.get_fignums()
+    pixels = drawn(draw())
+    assert plots.plt.get_fignums() == before, "an open figure is shown twice in a notebook"
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 2
