@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from maskgan_lib.classes import IGNORE_ID
 from maskgan_lib.data import packed
+from maskgan_lib.data.journal import Journal
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedFaces, PackedWriter
 
 SIZE = 8
@@ -130,7 +131,7 @@ def test_a_journal_cut_anywhere_loses_faces_but_never_invents_them(tmp_path, cut
 def test_pixels_are_on_the_disk_before_a_face_counts_as_done(tmp_path, monkeypatch):
     events = []
     monkeypatch.setattr(packed.ArrayFile, "sync", lambda self: events.append("pixels"))
-    monkeypatch.setattr(packed, "write_all", lambda file, data: events.append("marks"))
+    monkeypatch.setattr(Journal, "append", lambda self, entries: events.append("marks"))
     file = writer(tmp_path / "faces", 2)
     file.write(0, *face(0))
     events.clear()
@@ -254,9 +255,9 @@ def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path):
     file.write(0, *face(0))
     file.flush()
     file._images.close()
-    with full.open("wb", buffering=0) as file._images._file:
-        with pytest.raises(DataError, match=r"No space left .* it goes on after the 1 of 3 faces"), file:
-            file.write(1, *face(1))
+    message = r"No space left .* it goes on after the 1 of 3 faces"
+    with full.open("wb", buffering=0) as file._images._file, pytest.raises(DataError, match=message), file:
+        file.write(1, *face(1))
     with writer(tmp_path / "faces", 3) as file:
         assert file.todo.tolist() == [1, 2]
         for i in file.todo:

@@ -10,13 +10,11 @@
 A folder is written as ``<folder>.partial`` and renamed when complete, so a half-written one is never read.
 """
 
-import errno
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -24,16 +22,14 @@ from typing import Any, Self
 import numpy as np
 
 from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
-from maskgan_lib.data.array_file import ArrayFile, write_all
+from maskgan_lib.data.array_file import ArrayFile
+from maskgan_lib.data.errors import DataError, full_disk_is_an_error
+from maskgan_lib.data.journal import Journal
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
 FLUSH_SECONDS = 1.0
 """Work that a kill may cost: faces are marked as done this often, each time after their pixels are on the disk."""
-
-
-class DataError(Exception):
-    """Bad or missing data, in one sentence: which file, what is wrong, what to do."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,7 @@ class PackedWriter:
             "source": source,
             "size": size,
             "attribute_names": list(attribute_names),
-            "made_by": json.loads(json.dumps(made_by or {})),  # as it will be read back: tuples become lists
+            "made_by": json.loads(json.dumps(made_by or {})),  # as it will be read back
         }
         self.count = count
         self.records: list[FaceRecord | None] = [None] * count
@@ -160,9 +156,10 @@ class PackedWriter:
         self._compacted = self._disk_is_full = False
         self._pending: list[dict] = []
         self._last_flush = time.monotonic()
-        with self._full_disk_is_an_error():
+        with full_disk_is_an_error(self._no_space):
             self.partial.mkdir(parents=True, exist_ok=True)
-            self._open_journal()
+            self._journal = Journal(self.partial / "journal.jsonl", {**self.about, "count": count})
+            self._resume()
             self._images = ArrayFile(self.partial / "images.npy", (size, size, 3))
             self._masks = ArrayFile(self.partial / "masks.npy", (size, size))
             if not self._compacted:
@@ -192,7 +189,7 @@ class PackedWriter:
             raise ValueError(f"face {record.id}: mask has ids over {NUM_CLASSES - 1}")
         if record.split not in SPLITS or set(record.attributes) != set(names):
             raise ValueError(f"face {record.id}: split {record.split!r}, attributes {sorted(record.attributes)}")
-        with self._full_disk_is_an_error():
+        with full_disk_is_an_error(self._no_space):
             self._images.write(i, image)
             self._masks.write(i, mask)
             self._mark({"face": int(i), **_record_to_json(record, names)})
@@ -205,11 +202,10 @@ class PackedWriter:
 
     def flush(self) -> None:
         """Brings all faces so far to the disk: first the pixels, then the marks that say they are there."""
-        with self._full_disk_is_an_error():
+        with full_disk_is_an_error(self._no_space):
             self._images.sync()
             self._masks.sync()
-            write_all(self._journal, "".join(json.dumps(entry) + "\n" for entry in self._pending).encode())
-            os.fsync(self._journal.fileno())
+            self._journal.append(self._pending)
         self._pending = []
         self._last_flush = time.monotonic()
 
@@ -229,7 +225,7 @@ class PackedWriter:
         if not self.done.any():
             raise DataError(f"No face is left for {self.folder}: all {self.count} were bad; see the reasons above.")
         self.flush()
-        with self._full_disk_is_an_error():
+        with full_disk_is_an_error(self._no_space):
             records = self._compact()
             names = self.about["attribute_names"]
             if self.left_out:
@@ -264,30 +260,15 @@ class PackedWriter:
         if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
             self.flush()
 
-    def _open_journal(self) -> None:
-        """Reads what an earlier run has marked as done, then opens the journal to go on."""
-        path = self.partial / "journal.jsonl"
-        settings = {**self.about, "count": self.count}
-        whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""  # a kill may have cut the last line
-        entries = [json.loads(line) for line in whole.splitlines()]
-        if entries and entries[0] != settings:
-            raise DataError(
-                f"{self.partial} was begun with other settings ({_differences(entries[0], settings)}): "
-                "delete it, or repeat the first command."
-            )
-        for entry in entries[1:]:
+    def _resume(self) -> None:
+        """Takes over what an earlier run has marked."""
+        for entry in self._journal.entries:
             if "compacted" in entry:
                 self._compacted = True
                 self.left_out = {i: reason for i, reason in entry["left_out"]}
             else:
                 i = entry["face"]
                 self.records[i], self.done[i] = _record_from_json(entry, self.about["attribute_names"]), True
-        self._journal = path.open("r+b" if entries else "wb", buffering=0)
-        if entries:
-            self._journal.truncate(len(whole) + 1)
-            self._journal.seek(0, os.SEEK_END)
-        else:
-            self._pending.append(settings)
 
     def _check_free_space(self) -> None:
         needed = int((~self.done).sum()) * self.about["size"] ** 2 * 4
@@ -298,19 +279,13 @@ class PackedWriter:
                 f"{free / 1e9:.1f} GB are free; make room, choose another folder, or a smaller size."
             )
 
-    @contextmanager
-    def _full_disk_is_an_error(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            self._disk_is_full = True
-            kept = int(self.done.sum()) - sum("face" in entry for entry in self._pending)
-            raise DataError(
-                f"No space left on the disk of {self.folder}: make room and run the same command again, it goes on "
-                f"after the {kept} of {self.count} faces that are done."
-            ) from None
+    def _no_space(self) -> str:
+        self._disk_is_full = True
+        kept = int(self.done.sum()) - sum("face" in entry for entry in self._pending)
+        return (
+            f"No space left on the disk of {self.folder}: make room and run the same command again, it goes on after "
+            f"the {kept} of {self.count} faces that are done."
+        )
 
 
 def _replace_json(path: Path, value: Any) -> None:
@@ -336,12 +311,6 @@ def _record_from_json(entry: dict, names: list[str]) -> FaceRecord:
     attributes = dict(zip(names, entry["attributes"], strict=True))
     pose = None if entry["pose"] is None else tuple(entry["pose"])
     return FaceRecord(entry["id"], entry["split"], entry["identity"], attributes, pose)
-
-
-def _differences(old: dict, new: dict) -> str:
-    old, new = ({**settings, **settings.get("made_by", {})} for settings in (old, new))
-    keys = [key for key in {**old, **new} if key != "made_by" and old.get(key) != new.get(key)]
-    return ", ".join(f"{key} {old.get(key)!r} there, {new.get(key)!r} here" for key in keys)
 
 
 def _read_about(folder: Path) -> dict:
