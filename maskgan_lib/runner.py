@@ -54,7 +54,8 @@ def run_course(notebooks: Sequence[str] | None = None, write_back: str = "") -> 
             path.write_bytes((build / "notebooks" / path.name).read_bytes())
     if write_back:
         update_readme()
-    print(f"\n{len(paths)} notebooks in {describe_seconds(time.monotonic() - began)}. What they measured:\n")
+    took = describe_seconds(time.monotonic() - began)
+    print(f"\n{len(paths)} notebook{'s' * (len(paths) > 1)} in {took}. Measured:\n")
     print(measured_table(build, [path.name[:2] for path in paths]))
     print(f"\nExecuted copies: {_shown(build / 'notebooks')}. To work through the course: make lab")
     return 0

@@ -1,11 +1,11 @@
-"""Solutions of chapter 00. Try first; then read, or copy one into the notebook."""
+"""Solutions of chapter 00. Try first, then read."""
 
 import numpy as np
 import torch
 
 
 def touched_classes(before, after):
-    """0.1: index both maps by where they differ; a set drops the repetitions."""
+    """0.1: index both maps where they differ; a set drops repetitions."""
     differs = before != after
     return sorted({*before[differs].tolist(), *after[differs].tolist()})
 

@@ -1,4 +1,4 @@
-"""Solutions of chapter 01. Try first; then read, or copy one into the notebook."""
+"""Solutions of chapter 01. Try first, then read."""
 
 import numpy as np
 
@@ -12,19 +12,19 @@ BISENET = (
 
 
 def covered_skin(parts):
-    """1.1: of the pixels of the skin part, those whose class in the merged map is another."""
+    """1.1: pixels of the part whose class in the merged map is another."""
     labels = merge_parts(parts)
     return float((labels[parts["skin"]] != CLASS_ID["skin"]).mean())
 
 
 def from_bisenet(ids):
-    """1.2: the table says for each of their ids what ours is, by name; indexing with a map translates it."""
+    """1.2: a table of our id for each of theirs; indexing it translates."""
     table = np.array([CLASS_ID[name] for name in BISENET], np.uint8)
     return table[ids]
 
 
 def shrink_by_majority(labels, factor):
-    """1.3: count every class in every block; argmax takes the first of equals, so the smallest id."""
+    """1.3: count each class by block; argmax takes the first of equals."""
     height, width = labels.shape
     blocks = labels.reshape(height // factor, factor, width // factor, factor)
     counts = np.stack([(blocks == k).sum(axis=(1, 3)) for k in range(19)])
@@ -32,7 +32,7 @@ def shrink_by_majority(labels, factor):
 
 
 def nearest_pose(pose, i):
-    """1.4: the distance to oneself is 0, which would win: make it nan, as the unknown poses are."""
+    """1.4: one's own distance, 0, would win: make it nan as well."""
     distance = np.linalg.norm(pose - pose[i], axis=1)
     distance[i] = np.nan
     return int(np.nanargmin(distance))

@@ -1,0 +1,295 @@
+"""Starting a chapter, and running the course: on tiny data, with everything written to a temporary folder."""
+
+import json
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from maskgan_lib import course as course_module
+from maskgan_lib import runner
+from maskgan_lib.checkpoints import save_weights
+from maskgan_lib.course import CHAPTERS, CourseError, Measurement, describe_seconds, expected_time, measured, start
+from maskgan_lib.data.packed import FaceRecord, PackedWriter
+from maskgan_lib.networks import DenseMappingNetwork
+
+
+@pytest.fixture(autouse=True)
+def build(tmp_path, monkeypatch):
+    for name in ("MASKGAN_DATA", "MASKGAN_WRITE_BACK", "MASKGAN_PRETRAINED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MASKGAN_PRESET", "smoke")
+    monkeypatch.setenv("MASKGAN_BUILD", str(tmp_path / "build"))
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")  # so that it is put back after a chapter was started
+    return tmp_path / "build"
+
+
+@pytest.fixture
+def four_faces(tmp_path, monkeypatch):
+    """``MASKGAN_DATA`` = a packed folder of four faces: two to train on, one each to validate and test."""
+    image, mask = np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), np.uint8)
+    with PackedWriter(tmp_path / "four", 16, 4, "a test") as writer:
+        for i, split in enumerate(("train", "train", "val", "test")):
+            writer.write(i, image + i, mask, FaceRecord(str(i), split))
+        writer.finish()
+    monkeypatch.setenv("MASKGAN_DATA", str(tmp_path / "four"))
+    return tmp_path / "four"
+
+
+def test_start_says_what_the_chapter_runs_with(capsys):
+    course = start("01")
+    shown = capsys.readouterr().out
+    assert "01 Data set preparation" in shown and "smoke: 64 x 64" in shown and torch.__version__ in shown
+    assert course.is_embedded and "procedural" in shown
+    if not torch.cuda.is_available():
+        assert "No GPU here" in shown
+
+
+def test_start_seeds_so_that_two_runs_draw_the_same():
+    start("00")
+    first = torch.rand(3)
+    start("00")
+    assert torch.equal(torch.rand(3), first)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "chapter", "named"),
+    [
+        ("MASKGAN_PRESET", "huge", "00", "laptop"),
+        ("MASKGAN_DATA", "nowhere/at/all", "00", "nowhere/at/all"),
+        ("MASKGAN_PRESET", "smoke", "99", "00"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_ones(variable, value, chapter, named, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(CourseError, match=named):
+        start(chapter)
+
+
+def test_relative_paths_begin_at_the_project_whatever_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(course_module, "ROOT", tmp_path)
+    monkeypatch.setenv("MASKGAN_BUILD", "elsewhere")
+    (tmp_path / "set").mkdir()
+    monkeypatch.setenv("MASKGAN_DATA", "set")
+    monkeypatch.chdir("/")
+    assert course_module.data_path() == (tmp_path / "set").resolve()
+    assert course_module.build_folder() == tmp_path / "elsewhere"
+
+
+def test_embedded_faces_are_drawn_once_and_differ_from_those_of_other_counts(capsys):
+    course = start("01")
+    packed = course.faces(count=6)
+    assert len(packed) == 6 and packed.size == 64 and "Making 6 faces" in capsys.readouterr().out
+    again = course.faces(count=6)
+    assert "Making" not in capsys.readouterr().out
+    np.testing.assert_array_equal(packed.images, again.images)
+    assert len(course.faces(32, count=3)) == 3
+
+
+def test_tiny_data_is_used_whole_and_that_is_said_once(four_faces, capsys):
+    course = start("02")
+    packed = course.faces()
+    assert course.preset.image_size == 16 and not course.is_embedded
+    np.testing.assert_array_equal(course.train_faces(packed), range(4))
+    np.testing.assert_array_equal(course.show_faces(packed), range(4))
+    np.testing.assert_array_equal(course.show_faces(packed, 2), range(2))
+    course.train_faces(packed)
+    shown = capsys.readouterr().out
+    assert shown.count("Only 2 faces to train on") == 1 and "Only 1 test faces" in shown
+
+
+def test_large_enough_splits_are_kept_apart(tmp_path, capsys):
+    image, mask = np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8)
+    with PackedWriter(tmp_path / "forty", 16, 40, "a test") as writer:
+        for i in range(40):
+            writer.write(i, image, mask, FaceRecord(str(i), ("train", "train", "train", "test")[i % 4]))
+        packed = writer.finish()
+    course = start("02")
+    capsys.readouterr()
+    np.testing.assert_array_equal(course.train_faces(packed), packed.indices("train"))
+    np.testing.assert_array_equal(course.show_faces(packed, 5), packed.indices("test")[:5])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_packed_folder_of_another_size_is_refused_with_advice(four_faces):
+    with pytest.raises(CourseError, match="16 pixels"):
+        start("02").faces(32)
+
+
+def test_runs_on_other_data_or_presets_have_folders_of_their_own(four_faces, monkeypatch):
+    folders = {start("03").run_folder("dmn")}
+    monkeypatch.setenv("MASKGAN_PRESET", "laptop")
+    folders.add(start("03").run_folder("dmn"))
+    monkeypatch.delenv("MASKGAN_DATA")
+    folders.add(start("03").run_folder("dmn"))
+    assert len(folders) == 3 and all(folder.name == "dmn" for folder in folders)
+
+
+def test_pretrained_weights_are_loaded_by_name(tmp_path, monkeypatch):
+    network = DenseMappingNetwork(width=4, blocks=1, style_width=2)
+    save_weights(tmp_path / "dmn.safetensors", network, {"data": "none"})
+    monkeypatch.setenv("MASKGAN_PRETRAINED", str(tmp_path))
+    course = start("00")
+    loaded = course.pretrained("dmn")
+    assert not loaded.training
+    for ours, theirs in zip(loaded.parameters(), network.parameters(), strict=True):
+        assert torch.equal(ours.cpu(), theirs)
+    with pytest.raises(CourseError, match="maskvae"):
+        course.pretrained("maskvae")
+
+
+def test_measurements_are_printed_kept_and_replaced(build, capsys):
+    course = start("02")
+    course.record("accuracy", torch.tensor(0.5), note="first try")
+    course.record("accuracy", np.float64(0.98765), "of 1")
+    course.record("faces", 64)
+    assert "accuracy: 0.9877 of 1" in capsys.readouterr().out
+    expected = [("02", Measurement("accuracy", 0.98765, "of 1")), ("02", Measurement("faces", 64))]
+    assert measured(build, ["01", "02"]) == expected
+    start("02")
+    assert measured(build, ["02"]) == [], "a new run begins with an empty table"
+
+
+def test_times_come_from_here_first_and_are_never_invented(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(course_module, "ROOT", tmp_path)
+    assert expected_time("01", "smoke", "cpu", build).startswith("not measured")
+    course_module.write_json(
+        tmp_path / "notebooks" / "times.json", {"01 smoke cpu": {"seconds": 300, "machine": "9 CPU cores"}}
+    )
+    assert expected_time("01", "smoke", "cpu", build) == "about 5 min, measured on 9 CPU cores"
+    course_module.write_json(build / "measured" / "times.json", {"01 smoke cpu": {"seconds": 20.4, "machine": "x"}})
+    assert expected_time("01", "smoke", "cpu", build) == "about 20 s, measured on the last run here"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (9000, "2.5 h")]
+)
+def test_durations_read_naturally(seconds, text):
+    assert describe_seconds(seconds) == text
+
+
+def test_figures_are_stored_only_when_the_notebooks_are_published(tmp_path, monkeypatch):
+    monkeypatch.setattr(course_module, "ROOT", tmp_path)
+    (tmp_path / "figures").mkdir()
+    course = start("00")
+    course.save_figure(Figure((1, 1)), "teaser")
+    assert not any((tmp_path / "figures").iterdir())
+    monkeypatch.setenv("MASKGAN_WRITE_BACK", "1")
+    course.save_figure(Figure((1, 1)), "teaser")
+    assert (tmp_path / "figures" / "teaser.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_messages_show_no_path_of_this_machine(build):
+    course = start("00")
+    assert course.path(course.root / "data" / "x.npy") == "data/x.npy"
+    assert course.path(f"{course.root}/a is missing, {course.root}/b too") == "a is missing, b too"
+
+
+# ---- executing notebooks
+
+
+def write_notebook(path, *sources):
+    cells = [nbformat.v4.new_markdown_cell("# title")] + [nbformat.v4.new_code_cell(source) for source in sources]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+@pytest.fixture
+def two_notebooks(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path / "notebooks")
+    write_notebook(tmp_path / "notebooks" / "00_first.ipynb", "1 + 1", "noses = 3\nprint(noses / 0)", "print('never')")
+    write_notebook(tmp_path / "notebooks" / "01_second.ipynb", "open('second ran', 'w').close()")
+    return tmp_path / "notebooks"
+
+
+def test_the_course_stops_at_the_first_error_and_shows_cell_and_message(two_notebooks, build, capfd):
+    assert runner.run_course() == 1
+    shown, errors = capfd.readouterr()
+    assert "notebook 1 of 2: 00_first, cell 2 of 3" in shown and "failed" in shown
+    assert (
+        "code cell 2 failed" in errors and "    noses = 3" in errors and "ZeroDivisionError: division by zero" in errors
+    )
+    assert len(errors.splitlines()) < 40
+    copy = nbformat.read(build / "notebooks" / "00_first.ipynb", as_version=4)
+    assert [c.execution_count for c in copy.cells if c.cell_type == "code"] == [1, 2, None]
+    assert not (two_notebooks / "second ran").exists()
+
+
+def test_a_notebook_that_runs_is_kept_executed_and_can_replace_its_source(two_notebooks, build, capsys, monkeypatch):
+    monkeypatch.setattr(runner, "update_readme", lambda: None)
+    source = "import os, json\nprint(os.environ['MASKGAN_PLAIN_PROGRESS'])"
+    write_notebook(two_notebooks / "01_second.ipynb", source, "print('50 %', end='\\r')\nprint('100 %')")
+    before = (two_notebooks / "01_second.ipynb").read_bytes()
+    assert runner.run_course(["01"]) == 0
+    assert (two_notebooks / "01_second.ipynb").read_bytes() == before
+    executed = nbformat.read(build / "notebooks" / "01_second.ipynb", as_version=4)
+    assert [c.outputs[0].text.strip() for c in executed.cells if c.cell_type == "code"] == ["1", "100 %"]
+    assert "1 notebook in" in capsys.readouterr().out
+    assert runner.run_course(["01_second.ipynb"], write_back="notebooks") == 0
+    published = nbformat.read(two_notebooks / "01_second.ipynb", as_version=4)
+    assert [c.execution_count for c in published.cells if c.cell_type == "code"] == [1, 2]
+
+
+def test_a_dead_kernel_is_reported(two_notebooks, capfd):
+    write_notebook(two_notebooks / "00_first.ipynb", "import os; os._exit(1)")
+    assert runner.run_course(["00"]) == 1
+    assert "the kernel died in cell 1" in capfd.readouterr().err
+
+
+def test_notebooks_are_found_by_number_name_and_path(two_notebooks):
+    first, second = runner.find_notebooks()
+    for name in ("01", "01_second", "01_second.ipynb", "notebooks/01_second.ipynb"):
+        assert runner.find_notebooks([name]) == [second]
+    assert runner.find_notebooks(["01", "00"]) == [second, first]
+    with pytest.raises(CourseError, match="00_first"):
+        runner.find_notebooks(["07"])
+
+
+def test_the_kernel_finds_data_named_from_the_callers_folder(tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MASKGAN_DATA", "set")
+    assert runner._kernel_environment("")["MASKGAN_DATA"] == str((tmp_path / "set").resolve())
+    with pytest.raises(CourseError, match="unset MASKGAN_DATA"):
+        runner._kernel_environment("notebooks")
+
+
+def test_cleaning_drops_what_does_not_render_elsewhere():
+    cell = nbformat.v4.new_code_cell("bar")
+    cell.outputs = [
+        nbformat.v4.new_output("stream", text="\r  0%|   \r 50%|#  \r100%|###\nnext\n"),
+        nbformat.v4.new_output("display_data", {runner.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "slider"}),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
+    runner.clean(notebook)
+    assert "widgets" not in notebook.metadata
+    assert cell.outputs[0].text == "100%|###\nnext\n"
+    assert cell.outputs[1].data == {"text/plain": "slider"}
+
+
+@pytest.mark.parametrize(("text", "shown"), [("a\rb", "b"), ("a\r\nb\n", "a\nb\n"), ("plain", "plain"), ("", "")])
+def test_overwritten_text_is_dropped(text, shown):
+    assert runner.last_state(text) == shown
+
+
+def test_tables_hold_what_was_measured_and_admit_what_was_not(build):
+    course = start("03")
+    course.record("PSNR", 21.5, "dB", "test faces")
+    assert "03  PSNR  21.5 dB (test faces)" in runner.measured_table(build, ["03"])
+    assert runner.measured_table(build, ["00"]) == "(nothing was measured)"
+    table = runner.chapter_table({"01 laptop cpu": {"seconds": 600, "machine": "2 CPU cores"}})
+    row = next(line for line in table.splitlines() if line.startswith("| [01 "))
+    assert "| 10 min |" in row and "| not measured |" in row
+    assert len(table.splitlines()) == len(CHAPTERS) + 2
+
+
+def test_the_time_of_a_run_is_kept_under_what_it_ran_with(two_notebooks, build):
+    start("00")
+    runner._keep_time(two_notebooks / "00_first.ipynb", 12.34, [build / "measured", two_notebooks])
+    for folder in (build / "measured", two_notebooks):
+        (entry,) = json.loads((folder / "times.json").read_text()).items()
+        assert entry[0].startswith("00 smoke ") and entry[1]["seconds"] == 12.3
