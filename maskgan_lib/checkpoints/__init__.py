@@ -1,6 +1,6 @@
 """Reading and writing weights: ours with a model card, the state of a training run, and the authors' own files."""
 
-from maskgan_lib.checkpoints.authors import export_authors, load_authors
+from maskgan_lib.checkpoints.authors import authors_state, export_authors, load_authors
 from maskgan_lib.checkpoints.files import (
     CheckpointError,
     load_into,
@@ -13,6 +13,7 @@ from maskgan_lib.checkpoints.files import (
 
 __all__ = [
     "CheckpointError",
+    "authors_state",
     "export_authors",
     "load_authors",
     "load_into",

@@ -64,19 +64,25 @@ def load_authors(path: str | Path) -> nn.Module:
     return network.eval()
 
 
-def export_authors(network: nn.Module, path: str | Path) -> None:
-    """Write a network under the authors' key names in PyTorch's old file format, for their code to load."""
+def authors_state(network: nn.Module) -> OrderedDict[str, Tensor]:
+    """The state dict of a network under the authors' key names, the dummy buffers of their AdaIN included."""
     kind = next((kind for kind in _KINDS if kind.network is type(network)), None)
     if kind is None:
-        raise CheckpointError(f"{path} was not written: the authors have no {type(network).__name__}.")
+        raise CheckpointError(f"The authors have no {type(network).__name__}: give one of the five networks.")
     own = network.state_dict()
     state = OrderedDict()
     for ours, theirs in _their_keys(network, kind).items():
-        state[theirs] = own[ours].detach().cpu().contiguous()
-        if kind.network is DenseMappingNetwork and theirs.endswith(".conv.bias") and ".conv_block." in theirs:
+        state[theirs] = own[ours].detach()
+        if kind.network is DenseMappingNetwork and ".conv_block." in theirs and theirs.endswith(".bias"):
             norm = theirs.removesuffix("conv.bias") + "norm"
             state[f"{norm}.running_mean"] = torch.zeros_like(state[theirs])
             state[f"{norm}.running_var"] = torch.ones_like(state[theirs])
+    return state
+
+
+def export_authors(network: nn.Module, path: str | Path) -> None:
+    """Write ``authors_state(network)`` in PyTorch's old file format, for the authors' code to load."""
+    state = OrderedDict((key, value.cpu().contiguous()) for key, value in authors_state(network).items())
     with atomic(path) as file:
         torch.save(state, file, _use_new_zipfile_serialization=False)
 
