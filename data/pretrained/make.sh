@@ -1,0 +1,22 @@
+#!/bin/sh
+# The exact commands that made the weights in this folder. Run from the project's root; everything else goes to build/.
+# Interrupted, it goes on where it stopped. The DMN learns at half the size first, where a step costs a quarter.
+set -eu
+python=${PYTHON:-.venv/bin/python}
+run=build/shipped
+lib="$python -m maskgan_lib"
+
+faces() { [ -d "$run/$1" ] || $lib faces "$run/$1" --count "$2" --size "$3" --seed "$4"; }
+train() { out=$1; shift; [ -f "$run/$out/${out%%-*}.safetensors" ] || $lib train "$@" --preset shipped --out "$run/$out" --resume; }
+
+faces faces-64 6000 64 1
+faces faces-128 6000 128 1
+faces unseen-128 2000 128 2
+
+train maskvae-128 maskvae --data "$run/faces-128"
+train dmn-64 dmn --data "$run/faces-64" --steps 9000
+train dmn-128 dmn --data "$run/faces-128" --init "$run/dmn-64"
+
+for stage in maskvae dmn; do
+  $lib evaluate "$stage" --weights "$run/$stage-128/$stage.safetensors" --data "$run/unseen-128" --publish "data/pretrained/$stage.safetensors"
+done
