@@ -15,7 +15,7 @@ def paint_necklace(canvas: Canvas, face: Face, view: View, neck: Neck, region: R
     capture = face.capture
     x, y = view.body(region)
     x = x - F(neck.x)
-    line = -0.885 + 1.9 * x * x + 0.9 * x**4
+    line = -0.945 + 1.9 * x * x + 0.9 * x**4
     distance = np.abs(y - line) / np.sqrt(1 + (3.8 * x) ** 2)
     along = x * (1 + 1.2 * np.abs(x))
     if capture.necklace == "pearls":
@@ -44,8 +44,8 @@ def _pearls(x, rise, along, distance) -> Shape:
 
 
 def _pendant(x, y, chain, shade) -> Shape:
-    disc = length(x, 0.8 * (y + 0.925)) - 0.042
-    shine = 0.55 + 0.7 * np.exp(-((x + 0.01) ** 2 + (y + 0.915) ** 2) * (1 / 0.0004))
+    disc = length(x, 0.8 * (y + 0.975)) - 0.042
+    shine = 0.55 + 0.7 * np.exp(-((x + 0.01) ** 2 + (y + 0.965) ** 2) * (1 / 0.0004))
     return np.minimum(chain, disc), np.where(disc < 0.004, shine, shade)
 
 
@@ -98,8 +98,8 @@ class Garment:
         """No garment in the picture."""
 
     def _crew(self) -> None:
-        ring = length(self.x * (1 / 0.390), (self.y + 0.81) * (1 / 0.270))
-        ribs = 0.5 + 0.5 * np.sin(150 * np.arctan2(self.y + 0.75, self.x))
+        ring = length(self.x * (1 / 0.390), (self.y + 0.85) * (1 / 0.285))
+        ribs = 0.5 + 0.5 * np.sin(150 * np.arctan2(self.y + 0.79, self.x))
         self._put(np.maximum(self.y - self.shoulder, 1 - ring), self.cloth, 1 - 0.22 * ribs * bump(ring, 1.07, 0.05))
 
     def _vneck(self) -> None:
@@ -108,7 +108,7 @@ class Garment:
 
     def _strap(self) -> None:
         strap = np.maximum(np.abs(self.ax - 0.47 - 0.22 * (self.y + 0.9)) - 0.030, self.y - self.shoulder + 0.045)
-        top = self.y + 0.96 - 0.12 * self.ax**2 - 0.10 * bump(self.ax, 0.36, 0.16)
+        top = self.y + 1.0 - 0.12 * self.ax**2 - 0.10 * bump(self.ax, 0.36, 0.16)
         self._put(np.minimum(strap, top), self.cloth)
 
     def _shirt_outline(self):

@@ -37,15 +37,15 @@ class Style:
 
 
 STYLES = {
-    "short": Style(0.100, 0.150, 0.060, 0.08, "radial", 0.006, 0.030, feathered=True),
-    "quiff": Style(0.088, 0.190, 0.075, 0.07, "radial", 0.009, 0.032, feathered=True),
+    "short": Style(0.112, 0.160, 0.062, 0.08, "radial", 0.006, 0.030, feathered=True),
+    "quiff": Style(0.096, 0.190, 0.075, 0.07, "radial", 0.009, 0.032, feathered=True),
     "buzz": Style(0.022, 0.032, 0.012, 0.02, "radial", 0.004, 0.050, 0.85, feathered=True),
     "receding": Style(0.080, 0.080, 0.020, 0.06, "radial", 0.008, 0.045, feathered=True),
     "curly": Style(0.155, 0.190, 0.100, 0.12, "curl", 0.040, 0.012),
     "bald": Style(0.006, -0.30, 0.000, 0.01, "radial", 0.004, 0.060, 0.55),
     "long": Style(0.175, 0.120, 0.055, 0.10, "arch", 0.012, 0.012),
     "bob": Style(0.180, 0.115, 0.060, 0.10, "arch", 0.012, 0.012),
-    "updo": Style(0.085, 0.145, 0.030, 0.08, "radial", 0.006, 0.030, feathered=True),
+    "updo": Style(0.100, 0.160, 0.030, 0.08, "radial", 0.006, 0.030, feathered=True),
     "curlylong": Style(0.200, 0.160, 0.080, 0.12, "curl", 0.045, 0.012),
 }
 CLEAN_SHAVEN_AGE = 40  # younger bald men have no hair at all
@@ -65,7 +65,7 @@ class _Cut:
     @classmethod
     def of(cls, person: Identity) -> "_Cut":
         rng = np.random.default_rng(person.hair_seed)
-        a, b, c, d, e, f, g = rng.random(7).tolist()
+        a, b, c, d, e, f, g, h = rng.random(8).tolist()
         flare = {"long": 0.14 + 0.38 * a, "bob": 0.08, "curlylong": 0.25}.get(person.hair, 0.0)
         length = {
             "long": -0.55 - 0.9 * person.hair_length,
@@ -73,7 +73,7 @@ class _Cut:
             "curlylong": -0.5 - 0.4 * person.hair_length,
         }.get(person.hair, -0.45)
         sides = (0.62 if f < 0.25 else 0.42 + 0.14 * d), (0.62 if g < 0.25 else 0.42 + 0.14 * e)
-        return cls(flare, length, 0.55 + 0.5 * c, *sides, person.hair_seed % 3 > 0)
+        return cls(flare, length, 0.55 + 0.5 * c, *sides, h < 0.65)
 
 
 class Hair:
@@ -82,6 +82,8 @@ class Hair:
     def __init__(self, face: Face, view: View, head: Loft):
         self.face, self.view, self.person = face, view, face.person
         self.style, self.cut = STYLES[face.person.hair], _Cut.of(face.person)
+        bares_neck = self.cut.behind_shoulders or face.capture.necklace != "none"
+        self.behind_shoulders = face.person.long_hair and bares_neck
         loft = _shell(face, head, self.style, self.cut)
         self.region = loft.region(view)
         self.shell = solve(loft, view, self.region, iterations=3)
@@ -238,10 +240,10 @@ class Hair:
         if style.opacity < 1:
             stubble = sample_texture(texture(4), self.X * 160, self.Y * 160)
             self.front_alpha = self.front_alpha * np.clip(style.opacity + 0.25 * stubble, 0, 1)
-        if p.long_hair and self.cut.behind_shoulders:
+        if self.behind_shoulders:
             _, y = self.view.fine(self.region)
-            self.front_alpha = self.front_alpha * smoothstep(-0.62, -0.50, y + 0.03 * edge)
-            self.front_label &= y > -0.56
+            self.front_alpha = self.front_alpha * smoothstep(-0.70, -0.48, y + 0.03 * edge)
+            self.front_label &= y > -0.59
 
     def _shade(self, light: Light, shadow: np.ndarray) -> None:
         """Colour ``[3, h, w]``: darker at the roots, low down and at the rim; a Kajiya-style band across the strands."""
@@ -271,7 +273,7 @@ class Hair:
         """The layer behind head and neck: dark inside, lighter towards the outline."""
         if self.person.hair == "bald":
             return
-        dim = 0.34 + 0.46 * smoothstep(-0.16, -0.02, self.outline) if self.person.long_hair else F(0.8)
+        dim = 0.42 + 0.40 * smoothstep(-0.16, -0.02, self.outline) if self.person.long_hair else F(0.8)
         canvas.paint(self.back_alpha, self.colour * dim, self.region.fine)
         canvas.label(self.back_label, "hair", self.region.fine)
 

@@ -112,15 +112,16 @@ class Loft:
     @classmethod
     def through(cls, y, width, front, back) -> "Loft":
         """Through knots. The square of the width is interpolated: crown and chin then close roundly."""
-        w = np.sqrt(np.maximum(monotone_cubic(y, np.square(width), PROFILE_Y), 1e-4))
-        return cls(w, monotone_cubic(y, front, PROFILE_Y), monotone_cubic(y, back, PROFILE_Y), y[0], y[-1])
+        squared, ahead, behind = monotone_cubic(y, np.stack([np.square(width), front, back]), PROFILE_Y)
+        return cls(np.sqrt(np.maximum(squared, 1e-4)), ahead, behind, y[0], y[-1])
 
     def look(self, Y, rows: slice) -> np.ndarray:
         """Interpolated rows of the table: 0..2 half width, half depth, centre; 3..5 their slopes."""
         t = np.clip((Y - F(PROFILE_Y[0])) * F(_PROFILE_SCALE), 0, _PROFILE_STEPS - 0.01)
-        i = t.astype(np.int32)
+        whole = np.floor(t)
+        i = whole.astype(np.int32)
         out = self._slope[rows].take(i, 1)
-        out *= t - i
+        out *= t - whole
         out += self._table[rows].take(i, 1)
         return out
 

@@ -62,20 +62,21 @@ def length(x, y):
 
 
 def monotone_cubic(knots, values, x) -> np.ndarray:
-    """Monotone cubic (Fritsch-Carlson) through (knots, values), evaluated at the few points ``x``."""
+    """Monotone cubics (Fritsch-Carlson) through (knots ``[k]``, values ``[..., k]``) at ``x`` ``[n]``: ``[..., n]``."""
     knots, values = np.asarray(knots, float), np.asarray(values, float)
     h = np.diff(knots)
     d = np.diff(values) / h
+    before, after = d[..., :-1], d[..., 1:]
     slope = np.zeros_like(values)
     w1, w2 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope[1:-1] = np.where(d[1:] * d[:-1] > 0, (w1 + w2) / (w1 / d[:-1] + w2 / d[1:]), 0)
-    slope[0], slope[-1] = d[0], d[-1]
+        slope[..., 1:-1] = np.where(before * after > 0, (w1 + w2) / (w1 / before + w2 / after), 0)
+    slope[..., 0], slope[..., -1] = d[..., 0], d[..., -1]
     i = np.clip(np.searchsorted(knots, x) - 1, 0, len(h) - 1)
     t = np.clip((x - knots[i]) / h[i], 0, 1)
     u = 1 - t
-    left = (1 + 2 * t) * u * u * values[i] + t * u * u * h[i] * slope[i]
-    return left + t * t * (3 - 2 * t) * values[i + 1] - t * t * u * h[i] * slope[i + 1]
+    left = (1 + 2 * t) * u * u * values[..., i] + t * u * u * h[i] * slope[..., i]
+    return left + t * t * (3 - 2 * t) * values[..., i + 1] - t * t * u * h[i] * slope[..., i + 1]
 
 
 # ------------------------------------------------------------------------------------------------------------ colour
@@ -135,11 +136,10 @@ def _taps(size: int, grid: int, extent: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _resample_rows(field: np.ndarray, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    last = len(field) - 1
-    out = np.take(field, np.clip(first, 0, last), 0)
+    out = field.take(first, 0, mode="clip")
     out *= weights[0][:, None]
     for k in (1, 2, 3):
-        part = np.take(field, np.clip(first + k, 0, last), 0)
+        part = field.take(first + k, 0, mode="clip")
         part *= weights[k][:, None]
         out += part
     return out
@@ -277,15 +277,13 @@ def box_blur(field: np.ndarray, radius: int, passes: int = 2) -> np.ndarray:
 def _running_mean(field: np.ndarray, radius: int) -> np.ndarray:
     """Running mean along the last axis by taps (small radius) or by a prefix sum."""
     width = field.shape[-1]
-    pad = [(0, 0)] * (field.ndim - 1) + [(radius, radius)]
     if radius <= 3:
-        padded = np.pad(field, pad, mode="edge")
+        padded = field.take(np.arange(-radius, width + radius), -1, mode="clip")
         total = padded[..., :width] + padded[..., 1 : width + 1]
         for k in range(2, 2 * radius + 1):
             total += padded[..., k : width + k]
     else:
-        pad[-1] = (radius + 1, radius)
-        sums = np.cumsum(np.pad(field, pad, mode="edge"), -1)
+        sums = np.cumsum(field.take(np.arange(-radius - 1, width + radius), -1, mode="clip"), -1)
         total = sums[..., 2 * radius + 1 :] - sums[..., :width]
     total *= F(1 / (2 * radius + 1))
     return total
@@ -294,5 +292,4 @@ def _running_mean(field: np.ndarray, radius: int) -> np.ndarray:
 def shifted(field: np.ndarray, dx: int, dy: int) -> np.ndarray:
     """The field moved by dx samples to the right and dy down; edges repeated."""
     h, w = field.shape
-    rows, cols = np.clip(np.arange(h) - dy, 0, h - 1), np.clip(np.arange(w) - dx, 0, w - 1)
-    return field.take(rows, 0).take(cols, 1)
+    return field.take(np.arange(-dy, h - dy), 0, mode="clip").take(np.arange(-dx, w - dx), 1, mode="clip")

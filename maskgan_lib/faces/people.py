@@ -36,9 +36,9 @@ LONG_STYLES = "long", "bob", "curlylong"
 MAX_YAW, MAX_PITCH, MAX_ROLL = 32.0, 14.0, 8.5
 
 ATTRIBUTES = (
-    "5_o_Clock_Shadow", "Arched_Eyebrows", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose", "Black_Hair",
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Nose", "Black_Hair",
     "Blond_Hair", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup", "Male",
-    "Mouth_Slightly_Open", "Mustache", "Narrow_Eyes", "No_Beard", "Pale_Skin", "Pointy_Nose", "Receding_Hairline",
+    "Mouth_Slightly_Open", "Mustache", "No_Beard", "Pale_Skin", "Pointy_Nose", "Receding_Hairline",
     "Rosy_Cheeks", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick",
     "Wearing_Necklace", "Wearing_Necktie", "Young",
 )  # fmt: skip
@@ -271,7 +271,7 @@ def _sample_eyes(dice: _Dice, male: bool, age: float, tone: float) -> dict:
     return dict(
         eye_x=0.252 + dice.normal(0.009),
         eye_width=0.103 + dice.normal(0.006),
-        eye_height=dice.either(0.15, (0.020, 0.025), (0.039, 0.046)) - 0.003 * m,
+        eye_height=0.041 + dice.normal(0.0038) - 0.004 * m,
         eye_tilt=0.010 + dice.normal(0.011),
         eye_fold=float(np.clip(0.5 + dice.normal(0.35), 0, 1)),
         bags=dice.either(0.62 if age > 42 else 0.06, (0.75, 1.0), (0.0, 0.08)),
@@ -289,14 +289,14 @@ def _sample_eyes(dice: _Dice, male: bool, age: float, tone: float) -> dict:
 def _sample_nose_and_mouth(dice: _Dice, male: bool, tone: float) -> dict:
     m, dark = float(male), max(tone - 0.4, 0.0)
     nose = dice.weighted(usual=0.68, big=0.16, pointy=0.16)
-    width = {"usual": 1.0, "big": 1.32, "pointy": 0.76}[nose]
-    height = {"usual": 0.92, "big": 1.05, "pointy": 1.12}[nose]
-    lips = dice.either(0.18, (1.36, 1.52), (0.86, 1.04))
+    width = {"usual": 1.0, "big": 1.32, "pointy": 0.70}[nose]
+    height = {"usual": 0.92, "big": 1.05, "pointy": 1.20}[nose]
+    lips = 1.04 + dice.normal(0.11)
     return dict(
         nose_length=1 + dice.normal(0.05) + 0.03 * m + (0.05 if nose == "big" else 0),
         nose_width=width + dice.normal(0.035) + 0.05 * m,
         nose_height=height + dice.normal(0.08) + 0.08 * m,
-        nose_tip=(1.5 if nose == "pointy" else 1) + dice.normal(0.15),
+        nose_tip=(1.7 if nose == "pointy" else 1) + dice.normal(0.15),
         nose_hump=dice.normal(0.010),
         lip_width=0.200 + dice.normal(0.012),
         upper_lip=lips * (0.056 + dice.normal(0.003) - 0.008 * m + 0.010 * dark),
@@ -364,7 +364,7 @@ def _sample_pose(dice: _Dice) -> dict:
 def _sample_expression(dice: _Dice, male: bool, yaw: float) -> dict:
     smiles = dice.chance(0.44 if male else 0.56)
     smile = dice.uniform(0.55, 1.0) if smiles else dice.uniform(-0.10, 0.15)
-    is_open = dice.chance(0.84 if smiles else 0.34)
+    is_open = dice.chance(0.84 if smiles else 0.40)
     return dict(
         smile=smile,
         mouth_open=dice.uniform(0.35, 1.0) if is_open else 0.0,
@@ -385,7 +385,7 @@ def _sample_worn(dice: _Dice, male: bool) -> dict:
         necklaces = dict(none=0.87, chain=0.045, pearls=0.045, pendant=0.04)
         clothes = dict(strap=0.25, crew=0.30, vneck=0.27, collar=0.08, bare=0.10)
     necklace, cloth = dice.weighted(**necklaces), dice.weighted(**clothes)
-    if necklace != "none" and cloth in ("suit", "collar", "crew"):
+    if necklace != "none" and cloth not in ("vneck", "bare"):
         cloth = "vneck"  # a collar would hide it
     return dict(
         makeup=dice.chance(0.62) and not male,
@@ -403,7 +403,7 @@ def _sample_worn(dice: _Dice, male: bool) -> dict:
         cloth_colour=dice.pick(CLOTH_COLOURS),
         tie_colour=dice.pick(CLOTH_COLOURS),
         blue_shirt=dice.chance(0.33),
-        shoulder_y=0.035 + dice.normal(0.05),
+        shoulder_y=0.045 + dice.normal(0.045),
     )
 
 
@@ -446,7 +446,6 @@ def attributes(face: Face, labels: np.ndarray) -> dict[str, bool]:
         "Bags_Under_Eyes": p.bags > 0.4,
         "Bald": bare_headed and p.hair == "bald",
         "Bangs": haired and p.bangs,
-        "Big_Lips": p.upper_lip + p.lower_lip > 0.158,
         "Big_Nose": p.nose_width > 1.2,
         "Chubby": p.chubby > 0.5,
         "Bushy_Eyebrows": p.bushy,
@@ -456,7 +455,6 @@ def attributes(face: Face, labels: np.ndarray) -> dict[str, bool]:
         "Male": p.male,
         "Mouth_Slightly_Open": seen[CLASS_ID["mouth"]],
         "Mustache": p.beard == "mustache",
-        "Narrow_Eyes": p.eye_height < 0.030,
         "No_Beard": p.beard == "none",
         "Pale_Skin": p.tone < 0.05,
         "Pointy_Nose": p.nose_width < 0.9,

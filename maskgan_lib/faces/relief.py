@@ -82,8 +82,8 @@ class Relief:
 def _texels(X, Y):
     u = np.clip((X + HALF_WIDTH) * (1 / _STEP_X), 0, COLUMNS - 1.01)
     v = np.clip((Y + HALF_HEIGHT) * (1 / _STEP_Y), 0, ROWS - 1.01)
-    i, j = u.astype(np.int32), v.astype(np.int32)
-    return j * COLUMNS + i, u - i, v - j
+    i, j = np.floor(u), np.floor(v)
+    return j.astype(np.int32) * COLUMNS + i.astype(np.int32), u - i, v - j
 
 
 def _bilinear(table, k, fu, fv):
@@ -134,9 +134,9 @@ def nose_wing_y(person) -> float:
 def _nose_ridge(face: Face) -> np.ndarray:
     p = face.person
     y = np.where(_RIDGE_Y < NOSE_TOP, NOSE_TOP + (_RIDGE_Y - NOSE_TOP) * p.nose_length, _RIDGE_Y)
-    height = monotone_cubic(y, _RIDGE_HEIGHT, _Y) * p.nose_height + p.nose_hump * bump(_Y, -0.03, 0.05)
-    width = monotone_cubic(y, _RIDGE_WIDTH, _Y) * (0.6 + 0.4 * p.nose_width)
-    t = _X / width[:, None].astype(F)
+    height, width = monotone_cubic(y, np.stack([_RIDGE_HEIGHT, _RIDGE_WIDTH]), _Y)
+    height = height * p.nose_height + p.nose_hump * bump(_Y, -0.03, 0.05)
+    t = _X / (width[:, None] * (0.6 + 0.4 * p.nose_width)).astype(F)
     return height[:, None].astype(F) * np.exp(-(t**1.9))
 
 

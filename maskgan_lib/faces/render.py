@@ -23,6 +23,9 @@ FACE_PARTS = ("skin", "nose", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_
 _IN_FACE = np.zeros(len(PART_NAMES) + 1, bool)
 _IN_FACE[[CLASS_ID[name] for name in FACE_PARTS]] = True
 
+_LARGE = np.zeros_like(_IN_FACE)
+_LARGE[[CLASS_ID[name] for name in ("background", "skin", "mouth", "u_lip", "l_lip", "hair", "neck_l", "neck", "cloth")]] = True
+
 
 @dataclass(frozen=True)
 class Rendering:
@@ -65,8 +68,18 @@ def render(face: Face, size: int) -> Rendering:
     scene = _Scene(face, size)
     image = Canvas(np.empty((3, size, size), F))
     head_mask = scene.paint(image)
+    absorb_specks(image.labels)
     grain = np.random.default_rng(face.capture.noise_seed + 3)
     return Rendering(face, image.develop(grain, fine_axes(size)), image.labels, head_mask)
+
+
+def absorb_specks(labels: np.ndarray) -> None:
+    """Give lone pixels of the large areas (no neighbour of their class) the class of the pixel to their left."""
+    inner = labels[1:-1, 1:-1]
+    left = labels[1:-1, :-2]
+    lone = _LARGE[inner] & (inner != left) & (inner != labels[1:-1, 2:])
+    lone &= (inner != labels[:-2, 1:-1]) & (inner != labels[2:, 1:-1])
+    inner[lone] = left[lone]
 
 
 class _Scene:
