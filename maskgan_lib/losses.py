@@ -59,7 +59,7 @@ class PerceptualLoss(nn.Module):
 
     def forward(self, made: Tensor, real: Tensor) -> Tensor:
         with torch.no_grad():
-            targets = self.features(real)
+            targets = self.features(real.detach())  # a map may be the picture itself
         terms = zip(self.features.weights, self.features(made), targets, strict=True)
         return sum(weight * F.l1_loss(ours, theirs) for weight, ours, theirs in terms)
 

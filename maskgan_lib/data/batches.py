@@ -15,7 +15,9 @@ from maskgan_lib.data.packed import PackedFaces
 
 def to_float_image(image: np.ndarray | Tensor, device: torch.device | str = "cpu") -> Tensor:
     """uint8 ``[..., H, W, 3]`` to float32 ``[..., 3, H, W]`` in [-1, 1], converted on the device."""
-    return torch.as_tensor(image).to(device).movedim(-1, -3).float().div_(127.5).sub_(1).contiguous()
+    if isinstance(image, np.ndarray):
+        image = torch.from_numpy(np.require(image, requirements="CW"))  # torch takes no read-only memory maps
+    return image.to(device).movedim(-1, -3).float().div_(127.5).sub_(1).contiguous()
 
 
 def to_uint8_image(image: Tensor) -> np.ndarray:

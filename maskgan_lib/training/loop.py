@@ -169,7 +169,6 @@ class _Run:
                 bar.update()
                 self._housekeeping(bar)
                 if self._must_stop(interrupted):
-                    self._flush_log()
                     self._save()
                     raise KeyboardInterrupt(
                         f"stopped after step {self.step}; go on with --resume (or resume=True) in {self.folder}"
@@ -199,7 +198,7 @@ class _Run:
         if self.step % every.sample_every == 0 or last:
             self._draw()
         if self.step % every.checkpoint_every == 0 or last:
-            self._flush_log()
+            self._flush_log()  # a checkpoint could keep the pending losses of one process only
             self._save()
 
     def _must_stop(self, interrupted: threading.Event) -> bool:
@@ -227,14 +226,7 @@ class _Run:
         """Move the losses since the last entry off the device, check them, average over steps and processes, write."""
         if not self.pending:
             return {k: v for k, v in self.history[-1].items() if k not in ("step", "seconds")} if self.history else {}
-        names = list(self.pending[0])
-        table = torch.stack([torch.stack([losses[name].float() for name in names]) for losses in self.pending])
-        table = self.accelerator.reduce(table, reduction="mean")
-        broken = (~table.isfinite()).nonzero()
-        if len(broken):
-            row, column = broken[0].tolist()
-            step = self.step - len(self.pending) + row + 1
-            self._give_up(f"The loss {names[column]!r} became {table[row, column].item()} at step {step}")
+        names, table = self._pending_losses()
         self.pending = []
         losses = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
         seconds = self.seconds_before + time.perf_counter() - self.stopwatch
@@ -244,6 +236,18 @@ class _Run:
                 log.write(json.dumps(self.history[-1]) + "\n")
         return losses
 
+    def _pending_losses(self) -> tuple[list[str], Tensor]:
+        """Names ``[L]`` and values ``[steps, L]`` of the losses since the last entry, all found finite."""
+        names = list(self.pending[0])
+        table = torch.stack([torch.stack([losses[name].float() for name in names]) for losses in self.pending])
+        table = self.accelerator.reduce(table, reduction="mean")
+        broken = (~table.isfinite()).nonzero()
+        if len(broken):
+            row, column = broken[0].tolist()
+            step = self.step - len(self.pending) + row + 1
+            self._give_up(f"The loss {names[column]!r} became {table[row, column].item()} at step {step}")
+        return names, table
+
     def _check_weights(self) -> None:
         for name, network in self.stage.networks.items():
             for key, value in self.accelerator.unwrap_model(network).state_dict().items():
@@ -251,10 +255,10 @@ class _Run:
                     self._give_up(f"The weights {key!r} of {name} are not finite after step {self.step}")
 
     def _give_up(self, what: str) -> NoReturn:
-        raise TrainingError(
-            f"{what}; the last checkpoint in {self.folder} is from before that: start a new run from it, "
-            "with a lower learning rate."
-        )
+        start = "start again"
+        if (self.folder / CHECKPOINT).exists():
+            start = f"the last checkpoint in {self.folder} is from before that, start a new run from it (--init)"
+        raise TrainingError(f"{what}: {start}, with a lower learning rate.")
 
     # ---- pictures, checkpoints, weights
 
@@ -276,12 +280,15 @@ class _Run:
             "agreed": self.agreed,
             "card": self.card,
             "history": self.history,
+            "pending": self.pending,
             "networks": {name: unwrap(net).state_dict() for name, net in self.stage.networks.items()},
             "averages": {name: average.state_dict() for name, average in self.averages.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.stage.optimizers.items()},
         }
 
     def _save(self) -> None:
+        if self.pending:
+            self._pending_losses()
         self._check_weights()
         if self.main:
             # Complete before the others are touched: a full disk, or a damaged newest one, must not cost the last good.
@@ -315,6 +322,8 @@ class _Run:
         for name, optimizer in self.stage.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.step, self.history, self.card = state["step"], state["history"], state["card"]
+        device = self.accelerator.device
+        self.pending = [{name: loss.to(device) for name, loss in losses.items()} for losses in state["pending"]]
 
     def _finish(self) -> None:
         if self.main:

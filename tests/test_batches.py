@@ -1,0 +1,158 @@
+"""Order, noise and pixels of batches, and the flip that lets left and right trade places."""
+
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from toy_faces import pack_toy_faces
+
+from maskgan_lib.classes import CLASS_ID, IGNORE_ID
+from maskgan_lib.data.batches import Batches, flip, to_float_image, to_uint8_image
+from maskgan_lib.data.packed import PackedFaces
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> PackedFaces:
+    return pack_toy_faces(tmp_path_factory.mktemp("batches") / "toy", 7, splits=("train", "train", "test"))
+
+
+# ---- order
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(1, 9), batch_size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
+def test_every_pass_is_a_permutation(faces, count, batch_size, seed):
+    """Cut anew into passes of ``count``, the stream of batches holds every face once a pass."""
+    indices = np.arange(100, 100 + count)
+    batches = Batches(faces, indices, batch_size, seed)
+    stream = np.concatenate([batches.order(step) for step in range(3 * count)])
+    assert len(stream) == 3 * count * batch_size
+    for k in range(0, len(stream), count):
+        assert sorted(stream[k : k + count]) == list(indices)
+
+
+def test_order_is_that_of_seed_and_step(faces):
+    indices = np.arange(50)
+    steps = range(20)
+    first = [Batches(faces, indices, 8, seed=3).order(step).tolist() for step in steps]
+    np.random.default_rng(0).random(5)
+    torch.manual_seed(99)
+    again = Batches(faces, indices, 8, seed=3)
+    assert [again.order(step).tolist() for step in reversed(steps)][::-1] == first
+    assert [Batches(faces, indices, 8, seed=4).order(step).tolist() for step in steps] != first
+
+
+def test_passes_differ_and_mix_well(faces):
+    """Where a face comes in a pass is uniform: over many passes, each is first about equally often."""
+    batches = Batches(faces, np.arange(5), 5, seed=0)
+    first = Counter(int(batches.order(step)[0]) for step in range(1000))
+    assert sorted(first) == [0, 1, 2, 3, 4]
+    assert all(140 < n < 260 for n in first.values())  # 200 expected, standard deviation 12.6
+
+
+def test_batch_may_be_larger_than_the_data_set(faces):
+    batch = Batches(faces, np.array([1]), 4).at(5)
+    assert batch.image.shape == (4, 3, 32, 32) and batch.index.tolist() == [1] * 4
+
+
+def test_impossible_batches_are_refused(faces):
+    with pytest.raises(ValueError, match="no faces"):
+        Batches(faces, np.array([], int), 4)
+    with pytest.raises(ValueError, match="9 faces cannot be shared evenly by 2"):
+        Batches(faces, np.arange(5), 9, world=2)
+
+
+# ---- content
+
+
+def test_batch_holds_its_faces(faces):
+    batch = Batches(faces, faces.indices("train"), 3, seed=1).at(2)
+    assert batch.image.dtype == torch.float32 and batch.mask.dtype == torch.uint8
+    assert set(batch.index) <= set(faces.indices("train"))
+    for k, i in enumerate(batch.index):
+        truth = np.moveaxis(faces.images[i].astype(np.float64), -1, 0) / 127.5 - 1
+        np.testing.assert_allclose(batch.image[k].numpy(), truth, atol=1e-6)
+        np.testing.assert_array_equal(batch.mask[k].numpy(), faces.masks[i])
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_shares_make_up_the_whole_batch(faces, world):
+    whole = Batches(faces, np.arange(7), 6, seed=5).at(4)
+    shares = [Batches(faces, np.arange(7), 6, seed=5, rank=rank, world=world).at(4) for rank in range(world)]
+    assert np.array_equal(np.concatenate([s.index for s in shares]), whole.index)
+    assert torch.equal(torch.cat([s.image for s in shares]), whole.image)
+    assert torch.equal(torch.cat([s.mask for s in shares]), whole.mask)
+    assert torch.equal(torch.cat([s.noise(8) for s in shares]), whole.noise(8))
+
+
+def test_noise_is_that_of_seed_and_step(faces):
+    def noise(seed: int, step: int) -> torch.Tensor:
+        return Batches(faces, np.arange(7), 6, seed).at(step).noise(2000)
+
+    first = noise(1, 0)
+    torch.manual_seed(5)
+    assert torch.equal(noise(1, 0), first)
+    assert first.shape == (6, 2000)
+    assert abs(first.mean()) < 0.05 and abs(first.std() - 1) < 0.05
+    for other in (noise(1, 1), noise(2, 0)):
+        assert abs((first * other).mean()) < 0.05  # uncorrelated
+
+
+# ---- pixels
+
+
+def test_bytes_survive_the_way_there_and_back():
+    every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    there = to_float_image(every)
+    assert there.shape == (1, 3, 16, 16) and there.min() == -1 and there.max() == 1
+    np.testing.assert_array_equal(to_uint8_image(there), every)
+
+
+def test_pixels_out_of_range_are_clipped():
+    image = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).view(1, 5, 1).expand(3, 5, 1)
+    assert to_uint8_image(image)[:, 0, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_a_read_only_memory_map_and_a_mirrored_view_will_do(faces):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = to_float_image(faces.images[2])
+    assert torch.equal(to_float_image(faces.images[2][:, ::-1]), image.flip(-1))
+
+
+# ---- flip
+
+masks = arrays(
+    np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 18)
+)
+
+
+@given(masks)
+def test_flip_twice_is_nothing(labels):
+    mask = torch.from_numpy(labels)
+    image = torch.rand(len(mask), 3, *mask.shape[1:])
+    back = flip(*flip(image, mask))
+    assert torch.equal(back[0], image) and torch.equal(back[1], mask)
+
+
+@given(masks)
+def test_flip_swaps_sides(labels):
+    mirrored = flip(torch.zeros(len(labels), 3, *labels.shape[1:]), torch.from_numpy(labels))[1].numpy()[..., ::-1]
+    for name, i in CLASS_ID.items():
+        partner = {"l_": "r_", "r_": "l_"}.get(name[:2], "") + name[2:]
+        partner = CLASS_ID.get(partner, i)  # l_lip, the lower lip, has none
+        np.testing.assert_array_equal(mirrored == partner, labels == i)
+
+
+def test_flip_keeps_unknown_pixels_and_mirrors_the_image():
+    image = torch.arange(12.0).view(1, 3, 1, 4)
+    mask = torch.tensor([[[IGNORE_ID, CLASS_ID["l_eye"], 0, CLASS_ID["r_eye"]]]], dtype=torch.uint8)
+    mirrored, swapped = flip(image, mask)
+    assert mirrored[0, :, 0].tolist() == [[3, 2, 1, 0], [7, 6, 5, 4], [11, 10, 9, 8]]
+    assert swapped[0, 0].tolist() == [CLASS_ID["l_eye"], 0, CLASS_ID["r_eye"], IGNORE_ID]
+    assert swapped.dtype == torch.uint8

@@ -1,0 +1,186 @@
+"""The losses against formulas written out by hand and against torch.distributions."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torchvision
+from torch.distributions import Normal
+from torch.distributions import kl_divergence as torch_kl
+from torchvision.models import vgg
+
+from maskgan_lib import losses
+from maskgan_lib.classes import IGNORE_ID
+from maskgan_lib.networks import MultiScaleDiscriminator, one_hot
+from maskgan_lib.presets import PAPER
+
+
+def pictures(count: int, size: int = 32, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """What a small discriminator of the paper's depth says of two real and two made pictures."""
+    torch.manual_seed(0)
+    discriminator = MultiScaleDiscriminator(width=4)
+    mask = one_hot(torch.randint(0, 19, (2, 64, 64)))
+    with torch.no_grad():
+        return discriminator(mask, pictures(2, 64, 1)), discriminator(mask, pictures(2, 64, 2))
+
+
+# ---- MaskVAE
+
+
+def test_reconstruction_is_cross_entropy_per_known_pixel():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 19, 5, 4), torch.randint(0, 19, (2, 5, 4))
+    labels[0, 0, :3] = IGNORE_ID
+    terms = []
+    for b, y, x in (labels != IGNORE_ID).nonzero().tolist():
+        scores = logits[b, :, y, x].double()
+        terms.append(math.log(sum(math.exp(s) for s in scores)) - scores[labels[b, y, x]].item())
+    assert losses.reconstruction_loss(logits, labels).item() == pytest.approx(sum(terms) / len(terms), rel=1e-5)
+    assert losses.reconstruction_loss(logits, labels.byte()) == losses.reconstruction_loss(logits, labels)
+
+
+def test_kl_is_that_of_two_normal_distributions():
+    torch.manual_seed(0)
+    mu, logvar = torch.randn(5, 7, dtype=torch.float64), torch.randn(5, 7, dtype=torch.float64)
+    truth = torch_kl(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(dim=1).mean()
+    torch.testing.assert_close(losses.kl_divergence(mu, logvar), truth)
+    assert losses.kl_divergence(torch.zeros(3, 4), torch.zeros(3, 4)) == 0
+
+
+# ---- adversarial and feature matching
+
+
+@pytest.mark.parametrize("is_real", [True, False])
+def test_least_squares_loss_sums_scales(judged, is_real):
+    scores = [scale[-1].double() for scale in judged[0]]
+    truth = sum(((score - float(is_real)) ** 2).sum().item() / score.numel() for score in scores)
+    assert losses.adversarial_loss(judged[0], is_real).item() == pytest.approx(truth, rel=1e-5)
+
+
+@pytest.mark.parametrize("is_real", [True, False])
+def test_vanilla_loss_is_the_log_form(judged, is_real):
+    """-log D for real and -log(1 - D) for made pictures, D the sigmoid of the score."""
+    sign = 1 if is_real else -1
+    scores = [scale[-1].double() for scale in judged[0]]
+    truth = sum(-torch.log(1 / (1 + torch.exp(-sign * score))).mean().item() for score in scores)
+    assert losses.adversarial_loss(judged[0], is_real, "vanilla").item() == pytest.approx(truth, rel=1e-5)
+
+
+def test_feature_matching_has_the_authors_weights(judged):
+    """10 (lambda) * 1/2 (scales) * 4 / (3 + 1) (layers) = 5 for the mean of every inner layer's difference."""
+    real, made = judged
+    truth = 0.0
+    for scale in range(2):
+        assert len(real[scale]) == 5
+        for layer in range(4):
+            truth += 5 * (real[scale][layer] - made[scale][layer]).abs().mean().item()
+    loss = PAPER.feature_weight * losses.feature_matching_loss(real, made)
+    assert loss.item() == pytest.approx(truth, rel=1e-5)
+
+
+def test_feature_matching_teaches_the_made_side_only():
+    real, made = [[torch.ones(2, requires_grad=True)] * 2], [[torch.zeros(2, requires_grad=True)] * 2]
+    losses.feature_matching_loss(real, made).backward()
+    assert real[0][0].grad is None and made[0][0].grad is not None
+
+
+# ---- perceptual
+
+
+@pytest.fixture
+def random_vgg(monkeypatch):
+    """torchvision's VGG-19 with random weights, without the classifier, which takes seconds to draw."""
+    torch.manual_seed(0)
+    network = SimpleNamespace(features=vgg.make_layers(vgg.cfgs["E"], batch_norm=False))
+    monkeypatch.setattr(torchvision.models, "vgg19", lambda weights: network)
+    return network
+
+
+def test_vgg_maps_are_the_first_relu_of_each_block(random_vgg):
+    image = pictures(2)
+    maps = losses.VGG19Features()(image)
+    x, truth, first_of_block, convolution = image, [], True, False
+    for layer in random_vgg.features:
+        if isinstance(layer, torch.nn.MaxPool2d):
+            first_of_block = True
+        x = layer(x)
+        if isinstance(layer, torch.nn.ReLU) and convolution and first_of_block:
+            truth.append(x.clone())
+            first_of_block = False
+        convolution = isinstance(layer, torch.nn.Conv2d)
+    assert [m.shape[1] for m in maps] == [64, 128, 256, 512, 512]
+    assert [m.shape[-1] for m in maps] == [32, 16, 8, 4, 2]
+    for ours, theirs in zip(maps, truth, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_vgg_loss_is_the_weighted_sum_of_means(random_vgg):
+    network = losses.VGG19Features()
+    made, real = pictures(2, seed=1), pictures(2, seed=2)
+    weights = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
+    with torch.no_grad():
+        truth = sum(w * (a - b).abs().mean() for w, a, b in zip(weights, network(made), network(real), strict=True))
+    torch.testing.assert_close(losses.PerceptualLoss(network)(made, real).detach(), truth)
+
+
+@pytest.mark.parametrize("name", ["vgg19", "random-pyramid"])
+def test_perceptual_loss(name, random_vgg):
+    loss = losses.PerceptualLoss(losses.perceptual_features(name))
+    made, real = pictures(2, seed=1).requires_grad_(), pictures(2, seed=2).requires_grad_()
+    assert loss(made, made.detach()) == 0
+    value = loss(made, real)
+    value.backward()
+    assert value > 0 and made.grad.abs().sum() > 0
+    assert real.grad is None
+    assert not any(p.requires_grad for p in loss.parameters())
+
+
+def test_perceptual_gradient_is_the_slope(random_vgg):
+    """Layers that work in place would overwrite the maps that were kept; the gradient shows it."""
+    loss = losses.PerceptualLoss(losses.VGG19Features()).double()
+    made, real = pictures(1, seed=1).double(), pictures(1, seed=2).double()
+    direction = pictures(1, seed=3).double()
+    slope = torch.autograd.functional.jvp(
+        lambda t: loss(made + t * direction, real), torch.zeros(()).double(), torch.ones(()).double()
+    )[1]
+    step = 1e-6
+    measured = (loss(made + step * direction, real) - loss(made - step * direction, real)) / (2 * step)
+    assert slope.item() == pytest.approx(measured.item(), rel=1e-4)
+
+
+def test_offline_the_stand_in_is_named(monkeypatch):
+    def refuse(weights):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.models, "vgg19", refuse)
+    with pytest.warns(UserWarning, match=r"no route to host.*random pyramid \(stand-in for VGG-19\)"):
+        features = losses.perceptual_features("vgg19")
+    assert features.name == losses.RandomPyramidFeatures.name != losses.VGG19Features.name
+
+
+def test_unknown_features_are_refused():
+    with pytest.raises(ValueError, match="'vgg16'"):
+        losses.perceptual_features("vgg16")
+
+
+def test_pyramid_is_the_same_in_every_run():
+    torch.manual_seed(1)
+    first = losses.RandomPyramidFeatures()
+    torch.manual_seed(2)
+    second = losses.RandomPyramidFeatures()
+    assert torch.equal(first.kernel, second.kernel)
+    maps = first(pictures(2))
+    assert len(maps) == len(first.weights) == 8
+    assert [m.shape[-1] for m in maps] == [32, 30, 16, 14, 8, 6, 4, 2]
+
+
+def test_pyramid_filters_see_no_flat_colour():
+    maps = losses.RandomPyramidFeatures()(torch.full((1, 3, 32, 32), 0.7))
+    for filtered in maps[1::2]:
+        assert filtered.abs().max() < 1e-5

@@ -1,0 +1,128 @@
+"""The measures against torchmetrics, against brute force, and on made examples."""
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from torchmetrics.image import PeakSignalNoiseRatio
+
+from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
+from maskgan_lib.evaluation.metrics import (
+    bootstrap_interval,
+    class_iou,
+    confusion_matrix,
+    locality,
+    mean_iou,
+    pixel_accuracy,
+    psnr,
+)
+
+
+def two_batches(classes: int = NUM_CLASSES):
+    """Labels and predictions that are right in about 70 % of the pixels, as two batches."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, classes, (2, 3, 16, 16), generator=generator)
+    guesses = torch.randint(0, classes, labels.shape, generator=generator)
+    return labels, torch.where(torch.rand(labels.shape, generator=generator) < 0.7, labels, guesses)
+
+
+def total_confusion(labels, predicted):
+    return sum(confusion_matrix(p, t) for t, p in zip(labels, predicted, strict=True))
+
+
+def test_confusion_counts_pixels():
+    labels, predicted = two_batches()
+    counts = np.zeros((NUM_CLASSES, NUM_CLASSES), int)
+    for true, ours in zip(labels.flatten().tolist(), predicted.flatten().tolist(), strict=True):
+        counts[true, ours] += 1
+    np.testing.assert_array_equal(total_confusion(labels, predicted).numpy(), counts)
+
+
+def test_unknown_pixels_do_not_count():
+    labels, predicted = two_batches()
+    labels[:, :, :4] = IGNORE_ID
+    confusion = total_confusion(labels, predicted)
+    assert confusion.sum() == (labels != IGNORE_ID).sum()
+    assert torch.equal(confusion, total_confusion(labels[:, :, 4:], predicted[:, :, 4:]))
+
+
+def test_bytes_are_counted_as_numbers():
+    """19 * 18 does not fit into a byte."""
+    labels, predicted = two_batches()
+    assert torch.equal(total_confusion(labels.byte(), predicted.byte()), total_confusion(labels, predicted))
+
+
+def test_accuracy_and_iou_are_torchmetrics_over_the_whole_data_set():
+    labels, predicted = two_batches()
+    accuracy = MulticlassAccuracy(NUM_CLASSES, average="micro")
+    jaccard = MulticlassJaccardIndex(NUM_CLASSES, average=None)
+    for true, ours in zip(labels, predicted, strict=True):
+        accuracy.update(ours, true)
+        jaccard.update(ours, true)
+    confusion = total_confusion(labels, predicted)
+    assert pixel_accuracy(confusion) == pytest.approx(accuracy.compute().item())
+    torch.testing.assert_close(class_iou(confusion).float(), jaccard.compute())
+    assert mean_iou(confusion) == pytest.approx(jaccard.compute().mean().item())
+
+
+def test_iou_is_over_the_classes_present():
+    labels, predicted = two_batches(classes=12)
+    predicted[0, 0, 0, :3] = 17  # a class that no label has: wrong pixels, but no class of its own
+    iou = class_iou(total_confusion(labels, predicted))
+    for i in range(12):
+        a, b = labels == i, predicted == i
+        assert iou[i].item() == pytest.approx(((a & b).sum() / (a | b).sum()).item())
+    assert iou[12:].isnan().all()
+    assert mean_iou(total_confusion(labels, predicted)) == pytest.approx(iou[:12].mean().item())
+
+
+def test_psnr_is_torchmetrics_picture_by_picture():
+    torch.manual_seed(0)
+    real = torch.rand(3, 3, 8, 8) * 2 - 1
+    made = (real + torch.randn_like(real) * torch.tensor([0.01, 0.1, 0.5])[:, None, None, None]).clamp(-1, 1)
+    ours = psnr(made, real)
+    for k in range(3):
+        one = PeakSignalNoiseRatio(data_range=2.0)
+        assert ours[k].item() == pytest.approx(one(made[k], real[k]).item(), rel=1e-5)
+        error = ((made[k] - real[k]).double() ** 2).mean().item()
+        assert ours[k].item() == pytest.approx(10 * np.log10(4 / error), rel=1e-5)
+
+
+def edited_square(size: int = 40) -> torch.Tensor:
+    edited = torch.zeros(1, size, size, dtype=torch.bool)
+    edited[:, 10:20, 10:20] = True
+    return edited
+
+
+def test_locality_divides_inside_by_far():
+    """Changed by 1.0 inside, by 0.5 within 10 % of the height around, by 0.1 beyond: 10 times."""
+    before, edited = torch.zeros(1, 3, 40, 40), edited_square()
+    after = torch.full_like(before, 0.1)
+    after[..., 6:24, 6:24] = -0.5
+    after[..., 10:20, 10:20] = 1.0
+    assert locality(before, after, edited).item() == pytest.approx(10, rel=1e-5)
+    assert locality(before, after, edited, margin=0.05).item() < 8  # now a part of the band is far
+
+
+def test_locality_of_nothing_is_nan():
+    before, after = torch.zeros(3, 3, 40, 40), torch.rand(3, 3, 40, 40)
+    nowhere, everywhere = torch.zeros(1, 40, 40, dtype=torch.bool), torch.ones(1, 40, 40, dtype=torch.bool)
+    values = locality(before, after, torch.cat([nowhere, everywhere, edited_square()]))
+    assert values.isnan().tolist() == [True, True, False]
+
+
+def test_bootstrap_interval_covers_the_mean_as_often_as_it_says():
+    """200 samples of 40 from a skewed distribution of mean 1; the mean of a binomial(200, .95) is 190, sd 3."""
+    samples = np.random.default_rng(0).exponential(1.0, (200, 40))
+    covered = sum(low <= 1.0 <= high for low, high in map(bootstrap_interval, samples))
+    assert 170 <= covered <= 200
+
+
+def test_bootstrap_interval_has_the_width_of_the_standard_error():
+    values = np.random.default_rng(1).normal(5.0, 2.0, 400)
+    low, high = bootstrap_interval(np.append(values, np.nan))
+    assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.05)
+    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / 20, rel=0.1)
+    narrow = bootstrap_interval(values, level=0.5)
+    assert low < narrow[0] < narrow[1] < high
+    assert bootstrap_interval(values) == bootstrap_interval(values)

@@ -1,0 +1,40 @@
+"""A packed folder of toy faces for tests: ellipses and boxes, each face in its own places and colours."""
+
+from pathlib import Path
+
+import numpy as np
+
+from maskgan_lib.classes import CLASS_ID
+from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
+
+BOXES = {"l_eye": (0.62, 0.42), "r_eye": (0.38, 0.42), "nose": (0.5, 0.55), "mouth": (0.5, 0.72)}
+"""Centre (x, y) of a part, in widths of the picture."""
+
+
+def pack_toy_faces(folder: Path, count: int, size: int = 32, splits: tuple[str, ...] = ("train",)) -> PackedFaces:
+    """``count`` faces of ``size`` pixels; the splits take turns."""
+    with PackedWriter(folder, size, count, "toy faces", ("Smiling",), {"count": count}) as writer:
+        for i in range(count):
+            image, mask = _draw(np.random.default_rng(i), size)
+            record = FaceRecord(
+                f"toy-{i}", splits[i % len(splits)], i, {"Smiling": 1 if i % 2 else -1}, (0.0, 1.0, 2.0)
+            )
+            writer.write(i, image, mask, record)
+        return writer.finish()
+
+
+def _draw(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    y, x = (np.mgrid[:size, :size] + 0.5) / size
+    shift = rng.uniform(-0.08, 0.08, 2)
+    width, height = rng.uniform(0.26, 0.36), rng.uniform(0.34, 0.42)
+    mask = np.full((size, size), CLASS_ID["background"], np.uint8)
+    for part, stretch in (("hair", 1.25), ("skin", 1.0)):
+        inside = ((x - 0.5 - shift[0]) / width) ** 2 + ((y - 0.52 - shift[1]) / height) ** 2 < stretch**2
+        mask[inside] = CLASS_ID[part]
+    for part, (left, top) in BOXES.items():
+        extent = rng.uniform(0.04, 0.08, 2)
+        box = (abs(x - left - shift[0]) < extent[0]) & (abs(y - top - shift[1]) < extent[1])
+        mask[box] = CLASS_ID[part]
+    colors = rng.uniform(20, 235, (19, 3))
+    shade = 1 - 0.2 * x[..., None]
+    return (colors[mask] * shade).astype(np.uint8), mask
