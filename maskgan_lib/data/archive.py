@@ -46,7 +46,7 @@ class Archive:
             path = f"/{name}".partition(f"/{landmark}")
             if path[1] and path[2][:1] in ("", "/"):
                 return cls(root, True, f"{path[0]}/".lstrip("/"))
-        raise DataError(f"{root} holds no {landmark}: is it the right zip?")
+        raise DataError(f"{root} holds no {landmark}: give the zip that does.")
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file, None if there is no such file."""

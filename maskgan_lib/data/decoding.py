@@ -93,4 +93,4 @@ def _is_cut_off(data: bytes) -> bool:
     """Whether the end marker is missing: decoders, PIL's among them, may accept a file that lacks its last rows."""
     if data.startswith(b"\xff\xd8"):
         return b"\xff\xd9" not in data[data.rfind(b"\xff\xda") :]  # nothing between scan start and end marker looks so
-    return data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]
+    return data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data  # its last chunk, checksum included

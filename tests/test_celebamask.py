@@ -1,0 +1,411 @@
+"""Preparation of CelebAMask-HQ: what it gives, and what it says of every kind of bad input."""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from maskgan_lib.classes import ATTRIBUTE_NAMES, CLASS_ID, PART_NAMES
+from maskgan_lib.data import annotations, celebamask, decoding, packed
+from maskgan_lib.data.packed import DataError, PackedFaces
+
+SIZE = 32
+COUNT = 4
+SKIN, NOSE, HAIR = (CLASS_ID[name] for name in ("skin", "nose", "hair"))
+
+
+def save_part(path, mask):
+    Image.fromarray(np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, 2)).save(path)
+
+
+def photograph(index):
+    """A smooth picture, so that JPEG keeps it: its colour says which face it is."""
+    y, x = np.mgrid[0 : 2 * SIZE, 0 : 2 * SIZE]
+    return np.stack([x * 3, y * 3, np.full_like(x, index * 40)], -1).astype(np.uint8)
+
+
+def labels_of(index):
+    labels = np.zeros((SIZE, SIZE), np.uint8)
+    labels[8:28, 6:26] = SKIN
+    labels[16 : 20 + index, 14:18] = NOSE
+    labels[2:9, 4:28] = HAIR
+    return labels
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    """Four little faces in the layout of the data set: skin is amodal, hair lies over it, one part is blank."""
+    root = tmp_path / "CelebAMask-HQ"
+    (root / "CelebA-HQ-img").mkdir(parents=True)
+    (root / "CelebAMask-HQ-mask-anno" / "0").mkdir(parents=True)
+    for i in range(COUNT):
+        Image.fromarray(photograph(i)).save(root / "CelebA-HQ-img" / f"{i}.jpg", quality=95)
+        labels = labels_of(i)
+        skin = np.zeros_like(labels, bool)
+        skin[8:28, 6:26] = True
+        for name, mask in (("skin", skin), ("nose", labels == NOSE), ("hair", labels == HAIR)):
+            save_part(root / celebamask.part_path(i, name), mask)
+    save_part(root / celebamask.part_path(1, "hat"), np.zeros((SIZE, SIZE), bool))
+    numbers = 162770, 162771, 182637, 182638  # the last of train, first and last of val, the first of test
+    mapping = [f"{i:8d}{number - 1:12d}   {number:06d}.jpg" for i, number in enumerate(numbers)]
+    values = [" ".join("1" if (i + k) % 3 == 0 else "-1" for k in range(40)) for i in range(COUNT)]
+    write_lines(root, "CelebA-HQ-to-CelebA-mapping.txt", ["     idx    orig_idx    orig_file", *mapping])
+    write_lines(
+        root,
+        "CelebAMask-HQ-attribute-anno.txt",
+        [str(COUNT), " ".join(ATTRIBUTE_NAMES), *(f"{i}.jpg  {line}" for i, line in enumerate(values))],
+    )
+    poses = [f"{i}.jpg  {i}.5 -2.000000 0.25" for i in range(COUNT)]
+    write_lines(root, "CelebAMask-HQ-pose-anno.txt", [str(COUNT), "Yaw Pitch Raw", *poses])
+    return root
+
+
+def write_lines(root, name, lines):
+    (root / name).write_text("\n".join(lines) + "\n")
+
+
+def change_line(path, number, line):
+    lines = path.read_text().splitlines()
+    lines[number - 1] = line
+    path.write_text("\n".join(lines) + "\n")
+
+
+def prepare(root, out, size=SIZE, **options):
+    return celebamask.prepare(root, out, size, **{"workers": 1, "progress": False, **options})
+
+
+def assert_is_the_data_set(faces, numbers=range(COUNT)):
+    assert [record.id for record in faces.records] == [str(i) for i in numbers]
+    for place, i in enumerate(numbers):
+        assert np.array_equal(faces.masks[place], labels_of(i))
+        shrunk = photograph(i).reshape(SIZE, 2, SIZE, 2, 3).mean((1, 3))
+        assert np.abs(faces.images[place] - shrunk).max() < 12
+
+
+def test_the_data_set_becomes_a_packed_folder(data_set, tmp_path):
+    faces = prepare(data_set, tmp_path / "packed")
+    assert_is_the_data_set(faces)
+    assert faces.source == "CelebAMask-HQ" and faces.attribute_names == ATTRIBUTE_NAMES
+    assert [record.split for record in faces.records] == ["train", "val", "val", "test"]
+    assert faces.attribute("Arched_Eyebrows").tolist() == [-1, -1, 1, -1]
+    assert faces.pose.tolist() == [[i + 0.5, -2.0, 0.25] for i in range(COUNT)]
+
+
+@pytest.mark.parametrize("prefix", ["", "CelebAMask-HQ/", "a/b/"])
+def test_the_zip_is_read_in_place(data_set, tmp_path, prefix):
+    file = tmp_path / "faces.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(data_set.rglob("*")):
+            archive.write(path, prefix + str(path.relative_to(data_set)))
+    before = sorted(tmp_path.iterdir())
+    assert_is_the_data_set(prepare(file, tmp_path / "packed"))
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "packed"])
+
+
+def test_several_processes_give_the_same(data_set, tmp_path, monkeypatch):
+    monkeypatch.setattr("maskgan_lib.data.filling.WORTH_A_PROCESS", 1)
+    one, two = prepare(data_set, tmp_path / "one"), prepare(data_set, tmp_path / "two", workers=2)
+    assert np.array_equal(one.images, two.images) and np.array_equal(one.masks, two.masks)
+    assert one.records == two.records
+
+
+def test_the_four_real_faces_have_the_expected_labels(real_faces, tmp_path):
+    faces = prepare(real_faces, tmp_path / "packed", 512)
+    assert [record.split for record in faces.records] == ["train", "train", "val", "test"]
+    for i in range(4):
+        with Image.open(real_faces / "expected_labels" / f"{i}.png") as expected:
+            assert np.array_equal(faces.masks[i], np.asarray(expected))
+        with Image.open(real_faces / "CelebA-HQ-img" / f"{i}.jpg") as image:
+            exact = np.asarray(image.convert("RGB").resize((512, 512), Image.Resampling.LANCZOS))
+        assert np.abs(faces.images[i].astype(int) - exact).mean() < 2  # decoding at half size differs little
+    smaller = prepare(real_faces, tmp_path / "smaller", 128)
+    assert np.array_equal(smaller.masks, faces.masks[:, 2::4, 2::4])
+    left, right = (np.nonzero(faces.masks[0] == CLASS_ID[name])[1].mean() for name in ("l_eye", "r_eye"))
+    assert left > right + 100
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_later_parts_lie_over_earlier_ones(seed):
+    rng = np.random.default_rng(seed)
+    parts = {name: rng.random((6, 7)) < 0.4 for name in rng.permutation(PART_NAMES)[:9]}
+    labels = celebamask.merge_parts(parts)
+    for y, x in np.ndindex(6, 7):
+        assert labels[y, x] == max([CLASS_ID[name] for name, mask in parts.items() if mask[y, x]], default=0)
+
+
+def test_known_bad_faces_are_left_out_on_demand(data_set, tmp_path, monkeypatch):
+    monkeypatch.setitem(celebamask.KNOWN_BAD, 1, "test")
+    assert_is_the_data_set(prepare(data_set, tmp_path / "all"))
+    assert_is_the_data_set(prepare(data_set, tmp_path / "good", exclude_known_bad=True), [0, 2, 3])
+    assert_is_the_data_set(prepare(data_set, tmp_path / "few", exclude_known_bad=True, limit=2), [0, 2])
+
+
+def test_of_each_known_pair_one_face_stays():
+    assert len(celebamask.DUPLICATES) == 13
+    for first, second in celebamask.DUPLICATES:
+        assert first not in celebamask.KNOWN_BAD and second in celebamask.KNOWN_BAD
+
+
+@pytest.mark.parametrize(
+    ("number", "split"),
+    [(1, "train"), (162770, "train"), (162771, "val"), (182637, "val"), (182638, "test"), (202599, "test")],
+)
+def test_the_split_is_celeba_s_counted_from_one(number, split):
+    assert annotations.split_of(number) == split
+
+
+def test_a_mapping_without_its_header_is_read_too(data_set, tmp_path):
+    path = data_set / "CelebA-HQ-to-CelebA-mapping.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    assert_is_the_data_set(prepare(data_set, tmp_path / "packed"))
+
+
+# --- bad places ------------------------------------------------------------------------------------------------------
+
+
+def assert_refused(message, root, out, **options):
+    """Preparation raises one sentence with ``message`` in it, and leaves no folder that could be read."""
+    with pytest.raises(DataError) as caught:
+        prepare(root, out, **options)
+    sentence = str(caught.value)
+    assert message in sentence and "\n" not in sentence and sentence.endswith(".")
+    assert not Path(out).exists()
+
+
+def test_no_such_folder(tmp_path):
+    assert_refused(f"There is no folder or zip {tmp_path / 'nowhere'}", tmp_path / "nowhere", tmp_path / "packed")
+
+
+def test_an_empty_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert_refused("is empty: unpack the data set there", tmp_path / "empty", tmp_path / "packed")
+
+
+def test_another_folder(tmp_path):
+    (tmp_path / "other" / "holidays").mkdir(parents=True)
+    assert_refused("other has no CelebA-HQ-img", tmp_path / "other", tmp_path / "packed")
+
+
+@pytest.mark.parametrize("inner", ["..", "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebAMask-HQ-mask-anno/0"])
+def test_one_level_off(data_set, tmp_path, inner):
+    root = tmp_path if inner == ".." else data_set / inner
+    assert_refused(f"is one level off, the data set is {data_set}: give that path", root, tmp_path / "packed")
+
+
+def test_a_mask_folder_lost_in_unpacking(data_set, tmp_path):
+    shutil.rmtree(data_set / "CelebAMask-HQ-mask-anno")
+    assert_refused("has no CelebAMask-HQ-mask-anno, which some unzip", data_set, tmp_path / "packed")
+
+
+def test_a_file_that_is_no_zip(tmp_path):
+    (tmp_path / "faces.zip").write_bytes(b"quota exceeded")
+    assert_refused("faces.zip cannot be read as a zip", tmp_path / "faces.zip", tmp_path / "packed")
+
+
+def test_another_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("holidays/CelebA-HQ-img.txt", "no folder")
+    assert_refused("other.zip holds no CelebA-HQ-img", tmp_path / "other.zip", tmp_path / "packed")
+
+
+def test_a_damaged_file_in_the_zip(data_set, tmp_path):
+    file = tmp_path / "faces.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(data_set.rglob("*")):
+            archive.write(path, str(path.relative_to(data_set)))
+        place = archive.getinfo("CelebA-HQ-img/2.jpg").header_offset + 100
+    content = bytearray(file.read_bytes())
+    content[place] ^= 255
+    file.write_bytes(content)
+    assert_refused("2.jpg cannot be read (Bad CRC-32", file, tmp_path / "packed")
+
+
+# --- bad files of one face, each: (how to spoil face 2, what is said) ----------------------------------------------
+
+
+def image_path(root):
+    return root / "CelebA-HQ-img" / "2.jpg"
+
+
+def nose_path(root):
+    return root / celebamask.part_path(2, "nose")
+
+
+def cut(path, keep):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)] if keep < 1 else content[:-3])
+
+
+def paint(path, colour):
+    image = np.zeros((SIZE, SIZE, 3), np.uint8)
+    image[10:12, 3:9] = colour
+    Image.fromarray(image).save(path)
+
+
+BAD_FACES = {
+    "missing image": (lambda root: image_path(root).unlink(), "2.jpg is missing"),
+    "empty image": (lambda root: image_path(root).write_bytes(b""), "2.jpg is an empty file"),
+    "text for an image": (lambda root: image_path(root).write_text("<html>"), "2.jpg is damaged or no picture"),
+    "half a JPEG": (lambda root: cut(image_path(root), 0.5), "2.jpg is cut off"),
+    "JPEG without its end": (lambda root: cut(image_path(root), 1), "2.jpg is cut off"),
+    "half a PNG": (lambda root: cut(nose_path(root), 0.5), "00002_nose.png is cut off"),
+    "PNG without its end": (lambda root: cut(nose_path(root), 1), "00002_nose.png is cut off"),
+    "empty PNG": (lambda root: nose_path(root).write_bytes(b""), "00002_nose.png is an empty file"),
+    "part of another size": (
+        lambda root: save_part(nose_path(root), np.ones((16, 16), bool)),
+        "00002_nose.png is 16x16, the face's other parts 32x32",
+    ),
+    "grey values": (lambda root: paint(nose_path(root), (128, 128, 128)), "00002_nose.png has grey values or colours"),
+    "nearly white": (lambda root: paint(nose_path(root), (254, 254, 254)), "has grey values or colours"),
+    "ids for a part": (lambda root: paint(nose_path(root), (2, 2, 2)), "has grey values or colours"),
+    "colours": (lambda root: paint(nose_path(root), (255, 0, 255)), "has grey values or colours"),
+    "no skin": (lambda root: (root / celebamask.part_path(2, "skin")).unlink(), "00002_skin.png is missing, but every"),
+    "blank skin": (
+        lambda root: save_part(root / celebamask.part_path(2, "skin"), np.zeros((SIZE, SIZE), bool)),
+        "00002_skin.png is blank, but every face has skin",
+    ),
+    "attribute too few": (
+        lambda root: change_line(root / annotations.ATTRIBUTE_FILE, 5, "2.jpg " + "1 " * 39),
+        "CelebAMask-HQ-attribute-anno.txt, line 5, is not a file name and 40 values",
+    ),
+    "attribute of 0": (
+        lambda root: change_line(root / annotations.ATTRIBUTE_FILE, 5, "2.jpg " + "0 " * 40),
+        "CelebAMask-HQ-attribute-anno.txt, line 5, is not",
+    ),
+    "pose without roll": (
+        lambda root: change_line(root / annotations.POSE_FILE, 5, "2.jpg 1.0 2.0"),
+        "CelebAMask-HQ-pose-anno.txt, line 5, is not a file name, yaw, pitch and roll: '2.jpg 1.0 2.0'",
+    ),
+    "pose of nan": (
+        lambda root: change_line(root / annotations.POSE_FILE, 5, "2.jpg 1.0 nan 2.0"),
+        "CelebAMask-HQ-pose-anno.txt, line 5, is not",
+    ),
+    "pose without a face": (
+        lambda root: change_line(root / annotations.POSE_FILE, 5, "?.jpg 1.0 2.0 3.0"),
+        "CelebAMask-HQ-pose-anno.txt",
+    ),
+    "mapping with a word": (
+        lambda root: change_line(root / annotations.MAPPING_FILE, 4, "2 170000 none.jpg"),
+        "CelebA-HQ-to-CelebA-mapping.txt, line 4, is not",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FACES)
+def test_a_bad_face_stops_with_one_sentence_or_is_left_out(data_set, tmp_path, name):
+    spoil, message = BAD_FACES[name]
+    spoil(data_set)
+    assert_refused(message, data_set, tmp_path / "packed")
+    shutil.rmtree(tmp_path / "packed.partial", ignore_errors=True)
+    faces = prepare(data_set, tmp_path / "packed", keep_going=True)
+    assert {record.id for record in faces.records} == {"0", "1", "3"}
+    assert_is_the_data_set(faces, [int(record.id) for record in faces.records])
+    (entry,) = faces.left_out
+    assert entry["id"] == "2" and message in entry["reason"]
+
+
+def test_the_rest_of_the_run_is_kept_while_a_face_is_repaired(data_set, tmp_path):
+    content = image_path(data_set).read_bytes()
+    cut(image_path(data_set), 0.5)
+    assert_refused("2.jpg is cut off", data_set, tmp_path / "packed")
+    image_path(data_set).write_bytes(content)
+    (data_set / "CelebA-HQ-img" / "0.jpg").unlink()  # done before, not wanted again
+    assert_is_the_data_set(prepare(data_set, tmp_path / "packed"))
+
+
+def test_other_faces_than_before_are_not_mixed_in(data_set, tmp_path, monkeypatch):
+    cut(image_path(data_set), 0.5)
+    assert_refused("2.jpg is cut off", data_set, tmp_path / "packed")
+    for path in map(data_set.joinpath, celebamask.READERS):
+        path.write_text(path.read_text().replace("\n0.jpg", "\n5.jpg").replace("       0 ", "       5 "))
+    assert_refused("begun with other faces (0 in place of 1)", data_set, tmp_path / "packed")
+
+
+@pytest.mark.parametrize("name", celebamask.READERS)
+def test_a_text_file_that_is_missing_or_empty(data_set, tmp_path, name):
+    (data_set / name).write_text("4\n")
+    assert_refused(f"{name} has no line for any face", data_set, tmp_path / "packed", keep_going=True)
+    (data_set / name).unlink()
+    assert_refused(f"{name} is missing", data_set, tmp_path / "packed", keep_going=True)
+
+
+def test_a_mapping_line_of_no_known_face_stops_even_a_patient_run(data_set, tmp_path):
+    change_line(data_set / annotations.MAPPING_FILE, 4, "two 170000 170001.jpg")
+    assert_refused("mapping.txt, line 4, is not", data_set, tmp_path / "packed", keep_going=True)
+
+
+def test_a_full_disk(data_set, tmp_path, monkeypatch):
+    def full(self, i, row):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packed.ArrayFile, "write", full)
+        assert_refused("No space left on the disk of", data_set, tmp_path / "packed")
+    assert_is_the_data_set(prepare(data_set, tmp_path / "packed"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damaged_pictures_raise_nothing_but_a_sentence(data):
+    buffer = io.BytesIO()
+    form = data.draw(st.sampled_from(["JPEG", "PNG"]))
+    Image.fromarray(photograph(3)[:24, :24]).save(buffer, form)
+    content = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = bytes(content[: data.draw(st.integers(0, len(content)))])
+    for decode in (decoding.decode_part, decoding.decode_labels, lambda *file: decoding.decode_image(*file, 16)):
+        try:
+            assert decode(content, "x.png").dtype in (np.uint8, bool)
+        except DataError as error:
+            assert str(error).startswith("x.png ") and "\n" not in str(error)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_cut_picture_is_never_taken_for_a_whole_one(data):
+    buffer = io.BytesIO()
+    Image.fromarray(photograph(3)[:24, :24]).save(buffer, data.draw(st.sampled_from(["JPEG", "PNG"])))
+    content = buffer.getvalue()
+    with pytest.raises(DataError, match=r"^x\.png is"):
+        decoding.decode_image(content[: data.draw(st.integers(0, len(content) - 1))], "x.png", 16)
+
+
+SLOW_RUN = """
+import sys, time
+from maskgan_lib.data import celebamask, packed
+packed.FLUSH_SECONDS = 0
+decode = celebamask.decode_image
+celebamask.decode_image = lambda *arguments: (time.sleep(0.2), decode(*arguments))[1]
+celebamask.prepare(sys.argv[1], sys.argv[2], 32, workers=1, progress=False)
+"""
+
+
+def test_a_kill_in_mid_write_costs_nothing_but_a_second_run(data_set, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    command = [sys.executable, "-c", SLOW_RUN, str(data_set), str(tmp_path / "packed")]
+    process = subprocess.Popen(command, env=environment)
+    journal = tmp_path / "packed.partial" / "journal.jsonl"
+    deadline = time.monotonic() + 60
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "packed").exists()
+    with pytest.raises(DataError, match="not finished"):
+        PackedFaces.open(tmp_path / "packed")
+    (data_set / "CelebA-HQ-img" / "0.jpg").unlink()  # what was done before the kill is not made again
+    assert_is_the_data_set(prepare(data_set, tmp_path / "packed"))
