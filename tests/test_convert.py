@@ -1,0 +1,227 @@
+"""Label maps that are merged already, ours and those of other data sets: mapped by name, sides checked."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, IGNORE_ID, NUM_CLASSES
+from maskgan_lib.data import label_folders
+from maskgan_lib.data.label_folders import convert_labels, prepare_label_folder
+from maskgan_lib.data.packed import DataError
+
+# their ids, by the names that the data sets themselves give; sides as the data sets mean them
+FACE_SYNTHETICS = (
+    "background skin nose right_eye left_eye right_brow left_brow right_ear left_ear mouth_interior top_lip bottom_lip "
+    "neck hair beard clothing glasses headwear facewear"
+).split()
+LAPA = "background skin viewer_left_brow viewer_right_brow viewer_left_eye viewer_right_eye nose upper_lip inner_mouth lower_lip hair".split()  # noqa: E501
+SAME_THING = {
+    "right_eye": "r_eye", "left_eye": "l_eye", "right_brow": "r_brow", "left_brow": "l_brow", "right_ear": "r_ear",
+    "left_ear": "l_ear", "mouth_interior": "mouth", "inner_mouth": "mouth", "top_lip": "u_lip", "upper_lip": "u_lip",
+    "bottom_lip": "l_lip", "lower_lip": "l_lip", "beard": "skin", "clothing": "cloth", "glasses": "eye_g",
+    "headwear": "hat", "facewear": "background", "viewer_left_brow": "r_brow", "viewer_right_brow": "l_brow",
+    "viewer_left_eye": "r_eye", "viewer_right_eye": "l_eye",
+}  # fmt: skip
+
+
+def test_facesynthetics_by_name():
+    converted = convert_labels(np.arange(19, dtype=np.uint8), "facesynthetics")
+    assert [CLASS_NAMES[i] for i in converted] == [SAME_THING.get(name, name) for name in FACE_SYNTHETICS]
+    assert convert_labels(np.array([255], np.uint8), "facesynthetics") == IGNORE_ID
+    assert label_folders.lacking("facesynthetics") == ("ear_r", "neck_l")
+
+
+@pytest.mark.parametrize("scheme", ["lapa", "helen"])
+def test_lapa_and_helen_by_name_and_their_background_is_unknown(scheme):
+    converted = convert_labels(np.arange(11, dtype=np.uint8), scheme)
+    assert [CLASS_NAMES[i] for i in converted[1:]] == [SAME_THING.get(name, name) for name in LAPA[1:]]
+    assert converted[0] == IGNORE_ID  # ears, neck, clothes, hats and glasses are in it
+    assert set(label_folders.lacking(scheme)) == {
+        "background", "eye_g", "l_ear", "r_ear", "hat", "ear_r", "neck_l", "neck", "cloth",
+    }  # fmt: skip
+
+
+def test_the_order_of_the_bisenet_has_nose_10_and_hair_17():
+    converted = convert_labels(np.arange(19, dtype=np.uint8), "bisenet")
+    assert sorted(converted) == list(range(NUM_CLASSES))
+    for theirs, name in (
+        (1, "skin"),
+        (2, "l_brow"),
+        (6, "eye_g"),
+        (10, "nose"),
+        (13, "l_lip"),
+        (17, "hair"),
+        (18, "hat"),
+    ):
+        assert converted[theirs] == CLASS_ID[name]
+
+
+def face_labels(left_eye=4, right_eye=5, shape=(24, 24)):
+    """A label map in which the subject's left eye, on the viewer's right, has the id ``left_eye``."""
+    labels = np.zeros(shape, np.uint8)
+    labels[4:20, 4:20] = 1
+    labels[8:10, 6:9] = right_eye
+    labels[8:10, 14:18] = left_eye
+    return labels
+
+
+def write_pair(image_path, label_path, labels, colour=(10, 200, 30)):
+    for path in (image_path, label_path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*labels.shape, 3), colour, np.uint8)).save(image_path)
+    Image.fromarray(labels).save(label_path)
+
+
+def prepare(images, labels, out, scheme="celebamask-hq", size=24, **options):
+    return prepare_label_folder(images, labels, out, size, scheme, **{"workers": 1, "progress": False, **options})
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Ten faces in two folders, by the same names."""
+    for i in range(10):
+        write_pair(tmp_path / "images" / f"face{i}.png", tmp_path / "masks" / f"face{i}.png", face_labels(), (i, 0, 0))
+    return tmp_path / "images", tmp_path / "masks"
+
+
+def test_two_folders_become_a_packed_folder(folders, tmp_path):
+    faces = prepare(*folders, tmp_path / "packed")
+    assert [record.id for record in faces.records] == [f"face{i}" for i in range(10)]
+    assert (faces.masks == face_labels()).all()
+    assert faces.images[:, 0, 0, 0].tolist() == list(range(10))
+    assert [len(faces.indices(split)) for split in ("train", "val", "test")] == [8, 1, 1]
+    assert np.isnan(faces.pose).all() and (faces.identity == -1).all() and faces.attribute_names == ()
+
+
+def test_label_maps_of_another_size_are_brought_to_the_one_asked_for(folders, tmp_path):
+    images, masks = folders
+    Image.fromarray(np.zeros((48, 48, 3), np.uint8)).save(images / "face3.png")
+    faces = prepare(images, masks, tmp_path / "packed", size=12)
+    assert np.array_equal(faces.masks[3], face_labels()[1::2, 1::2])
+
+
+def test_three_equal_channels_are_a_label_map(folders, tmp_path):
+    images, masks = folders
+    Image.fromarray(np.repeat(face_labels()[..., None], 3, 2)).save(masks / "face3.png")
+    assert (prepare(images, masks, tmp_path / "packed").masks == face_labels()).all()
+
+
+def test_facesynthetics_lies_in_one_folder(tmp_path):
+    for i in range(3):
+        labels = face_labels(left_eye=4, right_eye=3)
+        labels[0, 0] = 255
+        write_pair(tmp_path / "fs" / f"00000{i}.png", tmp_path / "fs" / f"00000{i}_seg.png", labels)
+        (tmp_path / "fs" / f"00000{i}_ldmks.txt").write_text("0 0\n")
+    faces = prepare(tmp_path / "fs", tmp_path / "fs", tmp_path / "packed", "facesynthetics")
+    expected = face_labels()
+    expected[0, 0] = IGNORE_ID
+    assert [record.id for record in faces.records] == ["000000", "000001", "000002"]
+    assert (faces.masks == expected).all()
+
+
+def test_lapa_has_folders_for_its_splits(tmp_path):
+    for split, count in (("train", 3), ("val", 2), ("test", 1)):
+        for i in range(count):
+            base = tmp_path / "LaPa" / split
+            labels = face_labels(left_eye=5, right_eye=4)
+            write_pair(base / "images" / f"{i}_0.jpg", base / "labels" / f"{i}_0.png", labels)
+    faces = prepare(tmp_path / "LaPa", tmp_path / "LaPa", tmp_path / "packed", "lapa")
+    assert [record.id for record in faces.records] == [
+        "test/0_0",
+        "train/0_0",
+        "train/1_0",
+        "train/2_0",
+        "val/0_0",
+        "val/1_0",
+    ]
+    assert [record.split for record in faces.records] == ["test", "train", "train", "train", "val", "val"]
+    expected = face_labels()
+    expected[expected == 0] = IGNORE_ID
+    assert (faces.masks == expected).all()
+
+
+def test_helen_tells_images_and_labels_by_their_names(tmp_path):
+    labels = face_labels(left_eye=5, right_eye=4)
+    write_pair(tmp_path / "helen" / "1_image.jpg", tmp_path / "helen" / "1_label.png", labels)
+    faces = prepare(tmp_path / "helen", tmp_path / "helen", tmp_path / "packed", "helen")
+    assert faces.records[0].id == "1" and (faces.masks[0][labels == 5] == CLASS_ID["l_eye"]).all()
+
+
+def test_what_is_not_square_is_cropped_to_its_middle(tmp_path):
+    wide = np.pad(face_labels(), ((0, 0), (6, 6)))
+    write_pair(tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", wide)
+    faces = prepare(tmp_path / "a", tmp_path / "b", tmp_path / "packed")
+    assert np.array_equal(faces.masks[0], face_labels())
+
+
+def test_swapped_sides_are_noticed(tmp_path):
+    for i in range(3):
+        write_pair(tmp_path / "a" / f"{i}.png", tmp_path / "b" / f"{i}.png", face_labels(left_eye=5, right_eye=4))
+    with pytest.raises(DataError, match=r"Left and right are swapped in 3 of 3 label maps .* choose another scheme\."):
+        prepare(tmp_path / "a", tmp_path / "b", tmp_path / "packed")
+    assert not (tmp_path / "packed").exists() and not (tmp_path / "packed.partial").exists()
+
+
+def over_18(masks):
+    labels = face_labels()
+    labels[0, 0] = 19
+    Image.fromarray(labels).save(masks / "face3.png")
+
+
+def coloured(masks):
+    Image.fromarray(np.arange(24 * 24 * 3, dtype=np.uint8).reshape(24, 24, 3)).save(masks / "face3.png")
+
+
+BAD_FACES = {
+    "id over 18": (lambda images, masks: over_18(masks), "face3.png holds the id 19, which its labels do not have"),
+    "colours": (lambda images, masks: coloured(masks), "face3.png is a coloured picture"),
+    "a part mask": (
+        lambda images, masks: Image.fromarray(face_labels() // 5 * np.uint8(255)).save(masks / "face3.png"),
+        "face3.png holds the id 255",
+    ),
+    "16 bits": (
+        lambda images, masks: Image.fromarray(face_labels().astype(np.uint16)).save(masks / "face3.png"),
+        "face3.png has pixels of mode I;16",
+    ),
+    "no label map": (
+        lambda images, masks: (masks / "face3.png").unlink(),
+        "face3.png has no label map of the same name",
+    ),
+    "no image": (lambda images, masks: (images / "face3.png").unlink(), "face3.png has no image of the same name"),
+    "cut image": (
+        lambda images, masks: (images / "face3.png").write_bytes((images / "face3.png").read_bytes()[:60]),
+        "face3.png is cut off",
+    ),
+    "another shape": (
+        lambda images, masks: Image.fromarray(np.zeros((24, 30), np.uint8)).save(masks / "face3.png"),
+        "is 24x24, but its label map face3.png 30x24: give both the same crop",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FACES)
+def test_a_bad_pair_stops_with_one_sentence_or_is_left_out(folders, tmp_path, name):
+    spoil, message = BAD_FACES[name]
+    spoil(*folders)
+    with pytest.raises(DataError) as caught:
+        prepare(*folders, tmp_path / "packed")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    faces = prepare(*folders, tmp_path / "packed", keep_going=True)
+    assert {record.id for record in faces.records} == {f"face{i}" for i in range(10)} - {"face3"}
+    assert [entry["id"] for entry in faces.left_out] == ["face3"] and message in faces.left_out[0]["reason"]
+
+
+def test_bad_places_are_named(folders, tmp_path):
+    images, masks = folders
+    (tmp_path / "empty").mkdir()
+    write_pair(tmp_path / "c" / "other.png", tmp_path / "d" / "another.png", face_labels())
+    for arguments, message in (
+        ((tmp_path / "nowhere", masks), "There is no folder"),
+        ((images, tmp_path / "empty"), "empty holds no label map"),
+        ((tmp_path / "empty", masks), "empty holds no image"),
+        ((tmp_path / "c", masks), "has the name of an image"),
+    ):
+        with pytest.raises(DataError, match=message):
+            prepare(*arguments, tmp_path / "packed")
+    with pytest.raises(DataError, match=r"no label scheme 'coco': choose one of celebamask-hq, bisenet"):
+        prepare(images, masks, tmp_path / "packed", scheme="coco")
