@@ -14,7 +14,7 @@ faces faces-128 6000 128 1
 faces unseen-128 2000 128 2
 
 train maskvae-128 maskvae --data "$run/faces-128"
-train dmn-64 dmn --data "$run/faces-64" --steps 9000
+train dmn-64 dmn --data "$run/faces-64" --steps 7000
 train dmn-128 dmn --data "$run/faces-128" --init "$run/dmn-64"
 
 for stage in maskvae dmn; do
