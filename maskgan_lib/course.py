@@ -154,7 +154,7 @@ class Course:
             return self._packed
         folder = self.build / "data" / f"{self.data_name.rpartition('-')[0]}-{count}-{size}"
         if not folder.exists():
-            print(f"Making {count:,} faces of {size} x {size} once, in {self.path(folder)}")
+            print(f"Preparing the faces at {size} x {size}, once, in {self.path(folder)}")
             if self._data is None:
                 procedural.render_packed(folder, count, size, self.seed)
             else:
@@ -166,7 +166,7 @@ class Course:
         chosen = packed.indices("train")
         if len(chosen) >= FEWEST_TO_TRAIN:
             return chosen
-        self._say(f"Only {len(chosen)} faces to train on: all {len(packed)} are used, those of val and test too.")
+        self._say(f"Too few training faces ({len(chosen)}): all {len(packed)} are used, those of val and test too.")
         return np.arange(len(packed))
 
     def show_faces(self, packed: PackedFaces, count: int = 8) -> np.ndarray:
@@ -174,7 +174,7 @@ class Course:
         chosen = packed.indices("test")
         if len(chosen) < min(count, FEWEST_TO_SHOW):
             self._say(
-                f"Only {len(chosen)} test faces: pictures and figures use all {len(packed)} faces, those of the"
+                f"Too few test faces ({len(chosen)}): pictures and figures use all {len(packed)} faces, those of the"
                 " training too, and so say nothing about unseen faces."
             )
             chosen = np.arange(len(packed))

@@ -85,6 +85,7 @@ def run_notebook(path: Path, copy: Path, environment: dict[str, str], where: str
         timeout=None,
         kernel_name="python3",
         record_timing=False,
+        extra_arguments=["--log-level=ERROR"],  # a kernel warns about its transport, in the middle of the progress line
         resources={"metadata": {"path": str(path.parent)}},
     )
     with ProgressLine(f"{where}: {path.stem}", len(code)) as line:
@@ -159,9 +160,10 @@ def describe_failure(notebook: nbformat.NotebookNode, name: str) -> str:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 source = "\n".join(f"    {line}" for line in cell.source.splitlines())
-                lines = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback)).splitlines()
-                trace = "\n".join(lines[-TRACEBACK_LINES:])
-                return f"{name}, code cell {number} failed:\n\n{source}\n\n{output.ename}: {output.evalue}\n\n{trace}"
+                message = f"{output.ename}: {output.evalue}"
+                trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback)).removesuffix(message).rstrip()
+                trace = "\n".join(trace.splitlines()[-TRACEBACK_LINES:])
+                return f"{name}, code cell {number} failed:\n\n{source}\n\n{message}\n\n{trace}"
     return f"{name} failed, but no cell holds an error."
 
 
@@ -169,14 +171,31 @@ def clean(notebook: nbformat.NotebookNode) -> None:
     """Make an executed notebook fit to be kept: it must render anywhere, and differ only where a result does.
 
     The state of widgets goes, with the views that would look for it: GitHub does not render a notebook that has it.
-    Of text that overwrote itself, as a progress bar does, the last state stays.
+    Pieces of text are joined; where text overwrote itself, as a progress bar does, the last state stays.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop(WIDGET_VIEW, None)
-            if output.output_type == "stream":
-                output.text = last_state(output.text)
+        if cell.cell_type == "code":
+            cell.outputs = join_streams(cell.outputs)
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET_VIEW, None)
+                if output.output_type == "stream":
+                    output.text = last_state(output.text)
+
+
+def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The same outputs with the pieces of stdout, and those of stderr, in one each; a picture begins new ones."""
+    joined, streams = [], {}
+    for output in outputs:
+        if output.output_type != "stream":
+            streams.clear()
+        elif output.name in streams:
+            streams[output.name].text += output.text
+            continue
+        else:
+            streams[output.name] = output
+        joined.append(output)
+    return joined
 
 
 def last_state(text: str) -> str:

@@ -81,9 +81,9 @@ def test_relative_paths_begin_at_the_project_whatever_the_working_directory(tmp_
 def test_embedded_faces_are_drawn_once_and_differ_from_those_of_other_counts(capsys):
     course = start("01")
     packed = course.faces(count=6)
-    assert len(packed) == 6 and packed.size == 64 and "Making 6 faces" in capsys.readouterr().out
+    assert len(packed) == 6 and packed.size == 64 and "Preparing the faces at 64" in capsys.readouterr().out
     again = course.faces(count=6)
-    assert "Making" not in capsys.readouterr().out
+    assert "Preparing" not in capsys.readouterr().out
     np.testing.assert_array_equal(packed.images, again.images)
     assert len(course.faces(32, count=3)) == 3
 
@@ -97,7 +97,7 @@ def test_tiny_data_is_used_whole_and_that_is_said_once(four_faces, capsys):
     np.testing.assert_array_equal(course.show_faces(packed, 2), range(2))
     course.train_faces(packed)
     shown = capsys.readouterr().out
-    assert shown.count("Only 2 faces to train on") == 1 and "Only 1 test faces" in shown
+    assert shown.count("Too few training faces (2)") == 1 and "Too few test faces (1)" in shown
 
 
 def test_large_enough_splits_are_kept_apart(tmp_path, capsys):
@@ -261,14 +261,16 @@ def test_the_kernel_finds_data_named_from_the_callers_folder(tmp_path, monkeypat
 def test_cleaning_drops_what_does_not_render_elsewhere():
     cell = nbformat.v4.new_code_cell("bar")
     cell.outputs = [
-        nbformat.v4.new_output("stream", text="\r  0%|   \r 50%|#  \r100%|###\nnext\n"),
+        nbformat.v4.new_output("stream", name="stderr", text="\r  0%|   \r 50%"),
+        nbformat.v4.new_output("stream", name="stdout", text="said meanwhile\n"),
+        nbformat.v4.new_output("stream", name="stderr", text="|#  \r100%|###\nnext\n"),
         nbformat.v4.new_output("display_data", {runner.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "slider"}),
     ]
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
     runner.clean(notebook)
     assert "widgets" not in notebook.metadata
-    assert cell.outputs[0].text == "100%|###\nnext\n"
-    assert cell.outputs[1].data == {"text/plain": "slider"}
+    assert [output.get("text") for output in cell.outputs] == ["100%|###\nnext\n", "said meanwhile\n", None]
+    assert cell.outputs[2].data == {"text/plain": "slider"}
 
 
 @pytest.mark.parametrize(("text", "shown"), [("a\rb", "b"), ("a\r\nb\n", "a\nb\n"), ("plain", "plain"), ("", "")])
