@@ -14,7 +14,10 @@ FACE_SYNTHETICS = (
     "background skin nose right_eye left_eye right_brow left_brow right_ear left_ear mouth_interior top_lip bottom_lip "
     "neck hair beard clothing glasses headwear facewear"
 ).split()
-LAPA = "background skin viewer_left_brow viewer_right_brow viewer_left_eye viewer_right_eye nose upper_lip inner_mouth lower_lip hair".split()  # noqa: E501
+LAPA = (
+    "background skin viewer_left_brow viewer_right_brow viewer_left_eye viewer_right_eye nose upper_lip inner_mouth "
+    "lower_lip hair"
+).split()
 SAME_THING = {
     "right_eye": "r_eye", "left_eye": "l_eye", "right_brow": "r_brow", "left_brow": "l_brow", "right_ear": "r_ear",
     "left_ear": "l_ear", "mouth_interior": "mouth", "inner_mouth": "mouth", "top_lip": "u_lip", "upper_lip": "u_lip",
