@@ -1,4 +1,4 @@
-"""Procedural faces on disk: the same from any run, persons in one split, and a practice set that the real code reads."""
+"""Procedural faces on disk: the same from any run, persons in one split, a practice set that the real code reads."""
 
 import os
 import signal
