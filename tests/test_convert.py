@@ -195,6 +195,10 @@ BAD_FACES = {
         lambda images, masks: (images / "face3.png").write_bytes((images / "face3.png").read_bytes()[:60]),
         "face3.png is cut off",
     ),
+    "a folder by that name": (
+        lambda images, masks: ((images / "face3.png").unlink(), (images / "face3.png").mkdir()),
+        "face3.png cannot be read (Is a directory)",
+    ),
     "another shape": (
         lambda images, masks: Image.fromarray(np.zeros((24, 30), np.uint8)).save(masks / "face3.png"),
         "is 24x24, but its label map face3.png 30x24: give both the same crop",

@@ -217,8 +217,8 @@ def test_nothing_to_write_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no face to write"):
         writer(tmp_path / "faces", 0)
     with writer(tmp_path / "bad", 1) as file:
-        file.leave_out(0, "face 0", "bad")
-        with pytest.raises(DataError, match="No face is left"):
+        file.leave_out(0, "face 0", "It has no nose.")
+        with pytest.raises(DataError, match=r"No face is left .* of the first: It has no nose\."):
             file.finish()
 
 

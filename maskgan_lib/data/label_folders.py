@@ -109,7 +109,7 @@ def make_face(job: PairJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
     if job.image is None:
         raise DataError(f"{job.labels} has no image of the same name: add it, or remove the label map.")
     labels = _read_labels(job)
-    data = job.image.read_bytes()
+    data = _read_file(job.image)
     (width, height), (label_width, label_height) = dimensions(data, str(job.image)), labels.shape[::-1]
     if abs(width * label_height - height * label_width) > max(width, height):  # less is rounding
         raise DataError(
@@ -124,7 +124,14 @@ def _read_labels(job: PairJob) -> np.ndarray:
         raise DataError(f"{job.image} has no label map of the same name: add it, or remove the image.")
     allowed = np.zeros(256, bool)
     allowed[list(SCHEMES[job.scheme])] = True
-    return convert_labels(decode_labels(job.labels.read_bytes(), str(job.labels), allowed), job.scheme)
+    return convert_labels(decode_labels(_read_file(job.labels), str(job.labels), allowed), job.scheme)
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): copy it again.") from None
 
 
 def _find(images: Path, labels: Path) -> tuple[dict[tuple, Path], dict[tuple, Path]]:

@@ -223,7 +223,8 @@ class PackedWriter:
         if open_faces and not self._compacted:
             raise ValueError(f"{len(open_faces)} of {self.count} faces were neither written nor left out")
         if not self.done.any():
-            raise DataError(f"No face is left for {self.folder}: all {self.count} were bad; see the reasons above.")
+            reason = next(iter(self.left_out.values()))["reason"]
+            raise DataError(f"No face is left for {self.folder}, all {self.count} are bad; of the first: {reason}")
         self.flush()
         with full_disk_is_an_error(self._no_space):
             records = self._compact()
