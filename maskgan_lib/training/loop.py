@@ -162,7 +162,7 @@ class _Run:
             unit="step",
             disable=not self.main,
         )
-        self.stopwatch, self.seconds_before = time.perf_counter(), self._seconds()
+        self.stopwatch, self.seconds_before, self.first_step = time.perf_counter(), self._seconds(), self.step
         with bar, _interrupt_flag() as interrupted:
             while self.step < self.settings.steps:
                 self._one_step()
@@ -192,7 +192,7 @@ class _Run:
         last = self.step == every.steps
         if self.step % every.log_every == 0 or last:
             losses = self._flush_log()
-            speed = self.settings.batch_size * (bar.format_dict["rate"] or 0.0)
+            speed = every.batch_size * (self.step - self.first_step) / (time.perf_counter() - self.stopwatch)
             shown = [f"{speed:.3g} images/s", *(f"{name} {value:.3g}" for name, value in losses.items())]
             bar.set_postfix_str("  ".join(shown), refresh=False)
         if self.step % every.sample_every == 0 or last:
