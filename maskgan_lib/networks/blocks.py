@@ -37,13 +37,18 @@ def check_size(images: Tensor, multiple: int, smallest: int, network: str) -> No
         )
 
 
-def init_convolutions(network: nn.Module) -> None:
-    """Draw the weights of every ``Conv2d`` from N(0, 0.02), as the authors do.
+def init_convolutions(network: nn.Module, he: bool = False) -> None:
+    """Draw the weights of every ``Conv2d`` from N(0, 0.02), as the authors do, or from He's N(0, 2 / fan_in).
 
     Biases, and the transposed convolutions with them, keep PyTorch's default.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        # On the meta device there is nothing to draw, and drawing there would import PyTorch's compiler, for seconds.
+        if not isinstance(module, nn.Conv2d) or module.weight.is_meta:
+            continue
+        if he:
+            nn.init.kaiming_normal_(module.weight)
+        else:
             nn.init.normal_(module.weight, 0.0, 0.02)
 
 
