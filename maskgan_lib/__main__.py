@@ -82,11 +82,12 @@ def _add_data(command) -> None:
     prepare.add_argument("--labels", type=Path, default=None, help="a folder of label maps, one for each image of root")
     prepare.add_argument(
         "--scheme",
-        choices=("celebamask-hq", "facesynthetics", "lapa", "helen"),
+        choices=("celebamask-hq", "bisenet", "facesynthetics", "lapa", "helen"),
         default="celebamask-hq",
         help="whose class ids the label maps of --labels use",
     )
     prepare.add_argument("--keep-going", action="store_true", help="leave bad faces out and list them in a file")
+    prepare.add_argument("--limit", type=int, default=None, help="only the first so many faces of CelebAMask-HQ")
     prepare.add_argument("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
     prepare.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
 
@@ -129,7 +130,12 @@ def _faces(options) -> None:
 
     if options.layout == "celebamask-hq":
         procedural.render_celebamask_hq(
-            options.out, options.count, seed=options.seed, image_size=options.size or 1024, workers=options.workers
+            options.out,
+            options.count,
+            seed=options.seed,
+            image_size=options.size or 1024,
+            identities=options.identities,
+            workers=options.workers,
         )
     else:
         procedural.render_packed(
@@ -163,8 +169,11 @@ def _prepare(options) -> None:
             workers=options.workers,
             keep_going=options.keep_going,
             exclude_known_bad=options.exclude_known_bad,
+            limit=options.limit,
         )
     print(faces)
+    if faces.left_out:
+        print(f"{len(faces.left_out)} faces were left out: {options.out / 'left_out.json'} says why.")
 
 
 def _download(options) -> None:
