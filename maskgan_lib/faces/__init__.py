@@ -4,7 +4,8 @@
 >>> picture = faces.render(faces.sample(seed=0, index=7, smile=0.9), size=256)
 """
 
-from .people import ATTRIBUTES, Capture, Face, Identity, sample
+from .attributes import ATTRIBUTES
+from .people import Capture, Face, Identity, sample
 from .render import Rendering, render
 
 VERSION = 1

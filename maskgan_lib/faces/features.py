@@ -19,7 +19,7 @@ def paint_nose(canvas: Canvas, head: Head) -> None:
     patch = head.part(0, -0.12, 0.24, 0.28)
     if patch is None:
         return
-    X, Y, ax = patch.X, patch.Y, np.abs(patch.X)
+    Y, ax = patch.Y, np.abs(patch.X)
     bottom = along_nose(p, -0.315)
     t = np.clip((0.10 - Y) * (1 / (0.10 - bottom)), 0, 1.3)
     half = 0.046 + 0.020 * t + 0.086 * p.nose_width * smoothstep(0.45, 0.88, t)
@@ -95,8 +95,11 @@ def _paint_eyeball(canvas: Canvas, eye: Eye, light: Light) -> None:
     streaks = 0.75 + 0.25 * sample_texture(texture(2), angle * 30 + 200, r * 120)
     tissue = smoothstep(-0.7, -1.02, eye.q)
     white = 1 - 0.28 * np.minimum(eye.aq, 1.2) ** 2
-    iris = 1.35 * streaks * (0.55 + 1.25 * smoothstep(-radius, radius, iy - v)) * (
-        1 - 0.75 * smoothstep(radius * 0.78, radius, r)
+    iris = (
+        1.35
+        * streaks
+        * (0.55 + 1.25 * smoothstep(-radius, radius, iy - v))
+        * (1 - 0.75 * smoothstep(radius * 0.78, radius, r))
     )
     in_iris = smoothstep(radius + px * 0.7, radius - px * 0.7, r)
     pupil = 1 - 0.96 * smoothstep(0.42 * radius + px, 0.42 * radius - px, r)
@@ -246,7 +249,9 @@ def _mouth_cavity(lips: _Lips) -> np.ndarray:
     tongue = 0.8 * bump(v - lips.lower, 0, 0.018) * smoothstep(0.75, 0.3, lips.au) * (1 - tooth)
     tongue *= smoothstep(0.055, 0.085, lips.gap)
     colour = []
-    for dark, white, red, lit in zip((0.060, 0.012, 0.012), linear("#f1ece2"), (0.30, 0.07, 0.07), lips.light):
+    for dark, white, red, lit in zip(
+        (0.060, 0.012, 0.012), linear("#f1ece2"), (0.30, 0.07, 0.07), lips.light, strict=True
+    ):
         plane = dark + tooth * (white * shade * lit - dark)
         colour.append(plane + tongue * (F(red) * lit - plane))
     return np.stack(colour)

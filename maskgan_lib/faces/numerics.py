@@ -182,7 +182,10 @@ class Region:
             return None
         fine = []
         for hit, whole, limit in ((rows, self.coarse[0], self.fine[0]), (cols, self.coarse[1], self.fine[1])):
-            lo, hi = (whole.start + hit[0] - 1) * COARSE_STEP - EXTENT, (whole.start + hit[-1] + 1) * COARSE_STEP - EXTENT
+            lo, hi = (
+                (whole.start + hit[0] - 1) * COARSE_STEP - EXTENT,
+                (whole.start + hit[-1] + 1) * COARSE_STEP - EXTENT,
+            )
             span = _span(lo, hi, self.size)
             fine.append(slice(max(span.start, limit.start), min(span.stop, limit.stop)))
         if any(s.stop - s.start < 1 for s in fine):
@@ -203,6 +206,16 @@ def _feeding(fine: slice, size: int) -> slice:
     """Coarse samples that the resampling of ``fine`` reads."""
     first, _ = _taps(size, GRID, EXTENT)
     return slice(max(int(first[fine.start]), 0), min(int(first[fine.stop - 1]) + 4, GRID))
+
+
+def copy_overlap(source: np.ndarray, source_window: Window, target: np.ndarray, target_window: Window) -> None:
+    """Copy what two windows of one grid share from one window's array into the other's."""
+    (sr, sc), (tr, tc) = source_window, target_window
+    r0, r1 = max(sr.start, tr.start), min(sr.stop, tr.stop)
+    c0, c1 = max(sc.start, tc.start), min(sc.stop, tc.stop)
+    if r0 < r1 and c0 < c1:
+        part = source[r0 - sr.start : r1 - sr.start, c0 - sc.start : c1 - sc.start]
+        target[r0 - tr.start : r1 - tr.start, c0 - tc.start : c1 - tc.start] = part
 
 
 @cache

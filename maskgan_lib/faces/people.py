@@ -1,4 +1,4 @@
-"""Who is in the picture (``Identity``) and how (``Capture``), drawn from seeds; and the attributes that follow.
+"""Who is in the picture (``Identity``) and how (``Capture``), drawn from seeds.
 
 An identity depends on (seed, identity) alone and a capture on (seed, index), so one person can be shown many times and
 picture ``index`` does not depend on how many others were drawn. Lengths are in units of half the frame.
@@ -7,8 +7,6 @@ picture ``index`` does not depend on how many others were drawn. Lengths are in 
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-
-from ..classes import CLASS_ID
 
 IDENTITY_STREAM, CAPTURE_STREAM, ASSIGNMENT_STREAM = 7, 11, 3  # second word of the random seeds
 
@@ -34,15 +32,6 @@ METALS = "#d8b25a", "#cfd2d6", "#b87a4a"
 
 LONG_STYLES = "long", "bob", "curlylong"
 MAX_YAW, MAX_PITCH, MAX_ROLL = 32.0, 14.0, 8.5
-
-ATTRIBUTES = (
-    "5_o_Clock_Shadow", "Arched_Eyebrows", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Nose", "Black_Hair",
-    "Blond_Hair", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup", "Male",
-    "Mouth_Slightly_Open", "Mustache", "No_Beard", "Pale_Skin", "Pointy_Nose", "Receding_Hairline",
-    "Rosy_Cheeks", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick",
-    "Wearing_Necklace", "Wearing_Necktie", "Young",
-)  # fmt: skip
-"""The published attributes, in CelebA's order: those of its 40 whose evidence is in the picture."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +112,8 @@ class Capture:
     """One picture of a person: pose, expression, what is worn, light, background. Angles in degrees."""
 
     yaw: float  # positive: the face turns to the viewer's right
-    pitch: float
-    roll: float
+    pitch: float  # positive: the face looks down
+    roll: float  # positive: counter-clockwise on the picture
     smile: float  # -0.1 .. 1
     mouth_open: float  # 0 closed, else 0.3 .. 1
     brow_raise: float
@@ -431,44 +420,3 @@ def _sample_picture(dice: _Dice) -> dict:
         shift_y=dice.normal(0.012),
         noise_seed=dice.seed(),
     )
-
-
-def attributes(face: Face, labels: np.ndarray) -> dict[str, bool]:
-    """CelebA attributes of a picture: of what was drawn, and for worn things and the mouth of what is visible."""
-    p, c = face.person, face.capture
-    seen = np.bincount(labels.ravel(), minlength=len(CLASS_ID)) > 0
-    bare_headed = c.hat == "none"
-    haired = bare_headed and p.hair != "bald"
-    strands = p.hair in ("long", "bob")
-    values = {
-        "5_o_Clock_Shadow": p.beard in ("shadow", "stubble"),
-        "Arched_Eyebrows": p.brow_arch > 0.042,
-        "Bags_Under_Eyes": p.bags > 0.4,
-        "Bald": bare_headed and p.hair == "bald",
-        "Bangs": haired and p.bangs,
-        "Big_Nose": p.nose_width > 1.2,
-        "Chubby": p.chubby > 0.5,
-        "Bushy_Eyebrows": p.bushy,
-        "Eyeglasses": seen[CLASS_ID["eye_g"]],
-        "Goatee": p.beard == "goatee",
-        "Heavy_Makeup": c.makeup,
-        "Male": p.male,
-        "Mouth_Slightly_Open": seen[CLASS_ID["mouth"]],
-        "Mustache": p.beard == "mustache",
-        "No_Beard": p.beard == "none",
-        "Pale_Skin": p.tone < 0.05,
-        "Pointy_Nose": p.nose_width < 0.9,
-        "Receding_Hairline": bare_headed and p.hair == "receding",
-        "Rosy_Cheeks": c.makeup and p.tone < 0.38,
-        "Smiling": c.smile > 0.35,
-        "Straight_Hair": strands and p.wave == 0,
-        "Wavy_Hair": p.hair == "curlylong" or (strands and p.wave > 0),
-        "Wearing_Earrings": seen[CLASS_ID["ear_r"]],
-        "Wearing_Hat": seen[CLASS_ID["hat"]],
-        "Wearing_Lipstick": c.makeup,
-        "Wearing_Necklace": seen[CLASS_ID["neck_l"]],
-        "Wearing_Necktie": c.cloth == "suit",
-        "Young": p.age < 42,
-    }
-    values |= {f"{colour}_Hair": haired and p.hair_colour == colour for colour in HAIR_COLOURS}
-    return {name: bool(values[name]) for name in ATTRIBUTES}

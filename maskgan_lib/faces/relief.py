@@ -148,7 +148,9 @@ def _folds(face: Face) -> np.ndarray:
     lower = smoothstep(wing_y - 0.30, wing_y - 0.15, Y)
     fold = (0.002 + 0.012 * smile + 0.012 * p.wrinkles) * bump(distance, 0, 0.028)
     cheek = (0.020 * smile + 0.012 * p.wrinkles) * bump(distance, 0.055, 0.05)
-    return lower * (cheek * smoothstep(wing_y + 0.08, wing_y - 0.02, Y) - fold * smoothstep(wing_y + 0.05, wing_y - 0.02, Y))
+    return lower * (
+        cheek * smoothstep(wing_y + 0.08, wing_y - 0.02, Y) - fold * smoothstep(wing_y + 0.05, wing_y - 0.02, Y)
+    )
 
 
 def _add_lips(height: np.ndarray, face: Face, mouth: Mouth) -> None:

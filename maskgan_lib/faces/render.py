@@ -5,26 +5,34 @@ from functools import cached_property
 
 import numpy as np
 
-from ..classes import CLASS_ID, PART_NAMES
+from ..classes import CLASS_ID, NUM_CLASSES, PART_NAMES
+from .attributes import attributes
 from .backdrop import paint_background
 from .clothes import Garment, paint_back_collar, paint_necklace
 from .features import paint_eyes, paint_mouth, paint_nose
-from .hair import Hair, front_depth
+from .hair import HairShell
 from .head import OUTSIDE, Neck, View, head_loft, solve
 from .light import Canvas, Light, cast_shadow
-from .numerics import COARSE_STEP, GRID, F, box_blur, coverage, fine_axes, noise, smoothstep, whole_frame
-from .people import Face, attributes
+from .numerics import COARSE_STEP, GRID, F, box_blur, fine_axes, noise, smoothstep, whole_frame
+from .people import Face
 from .relief import Mouth, Relief
 from .skin import MOTTLING, Head, paint_beard, paint_ears, paint_lines, paint_neck
-from .worn import drop_shadow, paint_earrings, paint_glasses, paint_hat
+from .strands import HairLayers
+from .worn import paint_earrings, paint_glasses, paint_hat
 
 NECK_TOP, BODY_TOP = -0.25, -0.45  # first rows (body coordinates) that neck and clothes can reach
 FACE_PARTS = ("skin", "nose", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
-_IN_FACE = np.zeros(len(PART_NAMES) + 1, bool)
-_IN_FACE[[CLASS_ID[name] for name in FACE_PARTS]] = True
+LARGE_PARTS = ("background", "skin", "mouth", "u_lip", "l_lip", "hair", "neck_l", "neck", "cloth")
 
-_LARGE = np.zeros_like(_IN_FACE)
-_LARGE[[CLASS_ID[name] for name in ("background", "skin", "mouth", "u_lip", "l_lip", "hair", "neck_l", "neck", "cloth")]] = True
+
+def _membership(names: tuple[str, ...]) -> np.ndarray:
+    """Table over class ids: is the class one of ``names``?"""
+    table = np.zeros(NUM_CLASSES, bool)
+    table[[CLASS_ID[name] for name in names]] = True
+    return table
+
+
+_IN_FACE, _IS_LARGE = _membership(FACE_PARTS), _membership(LARGE_PARTS)
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,10 @@ def render(face: Face, size: int) -> Rendering:
 
 
 def absorb_specks(labels: np.ndarray) -> None:
-    """Give lone pixels of the large areas (no neighbour of their class) the class of the pixel to their left."""
+    """Give lone pixels of the large parts (no neighbour of their class) the class of the pixel to their left."""
     inner = labels[1:-1, 1:-1]
     left = labels[1:-1, :-2]
-    lone = _LARGE[inner] & (inner != left) & (inner != labels[1:-1, 2:])
+    lone = _IS_LARGE[inner] & (inner != left) & (inner != labels[1:-1, 2:])
     lone &= (inner != labels[:-2, 1:-1]) & (inner != labels[2:, 1:-1])
     inner[lone] = left[lone]
 
@@ -95,7 +103,7 @@ class _Scene:
         self.frame = whole_frame(size)
         region = self.loft.region(self.view)
         self.surface = solve(self.loft, self.view, region, self.relief.height, iterations=5)
-        self.hair = Hair.on(face, self.view, self.loft)
+        self.hair = HairShell.on(face, self.view, self.loft)
         self.neck = Neck(face, self.view)
         self.neck_region = self.view.body_rows(NECK_TOP)
         self._light_up()
@@ -108,13 +116,11 @@ class _Scene:
         depth[neck_window] = neck_depth
         on_head = np.where(self.surface.outline < 0.02, self.surface.depth, F(OUTSIDE))
         depth[head_window] = np.maximum(depth[head_window], on_head)
-        casting = front_depth(self.hair, depth) if self.hair else depth
+        casting = self.hair.raise_depth(depth) if self.hair else depth
         self.shadow = cast_shadow(casting, self.light, COARSE_STEP)
         open_sky = np.clip(1 - 2.2 * (box_blur(depth, 4) - depth), 0.35, 1.12)[head_window]
-        shading = self.relief.shading(self.surface.X, self.surface.Y)
-        normal = self.surface.normals(self.view, shading)
         shadow = self.shadow[head_window]
-        self.head = Head(self.face, self.view, self.surface, normal, shading, self.light, shadow, open_sky)
+        self.head = Head(self.face, self.view, self.surface, self.relief, self.light, shadow, open_sky)
         self.neck_irradiance = self._light_neck(neck_normal)
 
     def _light_neck(self, normal: np.ndarray) -> np.ndarray:
@@ -129,14 +135,14 @@ class _Scene:
 
     def paint(self, canvas: Canvas) -> np.ndarray:
         """Paint everything, back to front; returns the mask of the head."""
-        face, capture, view, head, light = self.face, self.face.capture, self.view, self.head, self.light
+        face, head, light = self.face, self.head, self.light
         covered = np.zeros(canvas.labels.shape, bool)
         covered[head.region.fine] = head.outline < -0.02
         paint_background(canvas, face, self.frame)
-        if self.hair:
-            self.hair.comb_out(light, self.shadow, covered)
-            self.hair.paint_back(canvas)
-        mottling = noise(np.random.default_rng(capture.noise_seed + 4), canvas.size, *MOTTLING)
+        layers = HairLayers(self.hair, light, self.shadow, covered) if self.hair else None
+        if layers:
+            layers.paint_back(canvas)
+        mottling = noise(np.random.default_rng(face.capture.noise_seed + 4), canvas.size, *MOTTLING)
         self._paint_body(canvas, mottling)
         paint_ears(canvas, head, light)
         head.paint(canvas, mottling)
@@ -146,9 +152,9 @@ class _Scene:
         paint_mouth(canvas, head, self.mouth, light)
         if face.person.beard != "none":
             paint_beard(canvas, head, self.mouth)
-        if self.hair:
-            self._hair_shadow(canvas)
-            self.hair.paint_front(canvas)
+        if layers:
+            head.drop_shadow(canvas, self.hair.front_coverage()[head.region.coarse], light, 1.0)
+            layers.paint_front(canvas)
         self._paint_worn(canvas)
         mask = np.zeros(canvas.labels.shape, bool)
         mask[head.region.fine] = head.alpha >= 0.5
@@ -164,14 +170,6 @@ class _Scene:
             paint_necklace(canvas, face, view, neck, body, on_neck[body.inside(region)], self.light)
         if face.capture.cloth != "bare":
             Garment(canvas, face, view, neck, body, self.light).paint()
-
-    def _hair_shadow(self, canvas: Canvas) -> None:
-        """Shadow of the front hair on the face."""
-        caster = np.zeros((GRID, GRID), F)
-        hair = self.hair
-        edge = np.maximum(np.maximum(hair.shell.outline, hair.hem - hair.shell.Y), -hair.opening)
-        caster[hair.region.coarse] = coverage(edge, self.view.step)
-        drop_shadow(canvas, caster[self.head.region.coarse], self.head, self.light, 1.0)
 
     def _paint_worn(self, canvas: Canvas) -> None:
         face, capture = self.face, self.face.capture

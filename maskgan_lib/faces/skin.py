@@ -5,29 +5,33 @@ import numpy as np
 from .head import EYE_Y, Neck, Surface, View
 from .light import Canvas, Light
 from .numerics import (
+    COARSE_STEP,
     F,
     Region,
     box_blur,
     bump,
+    copy_overlap,
     coverage,
     length,
     linear,
     noise,
     rgb,
     sample_texture,
+    shifted,
     smoothstep,
     texture,
 )
 from .people import Face, Identity
-from .relief import Mouth, nose_wing_y
+from .relief import Mouth, Relief, nose_wing_y
 
 SKIN_TONES = (
     (248, 214, 196), (242, 202, 176), (232, 184, 152), (206, 150, 112), (164, 110, 78), (118, 76, 54), (80, 52, 40),
 )  # fmt: skip
 LINE_TINT = 0.62, 0.80, 0.85  # lines darken blue most: they stay brown
 SOFT_TINT = 0.62, 0.78, 0.82
+SHINE_TINT = 1, 0.97, 0.93
+SHADOW_TINT = 0.34, 0.46, 0.50
 MOTTLING = (9, 0.016), (40, 0.014), (150, 0.012)
-EDGE = 1.2  # width of an antialiased edge in pixels
 
 
 def tone_colour(tone: float) -> np.ndarray:
@@ -45,7 +49,7 @@ def skin_colour(person: Identity) -> np.ndarray:
 
 
 def complexion(face: Face, X, Y) -> np.ndarray:
-    """Factor on the base albedo ``[3, h, w]``: red cheeks, nose and chin, yellow forehead, darker sockets and temples."""
+    """Factor on the base albedo ``[3, h, w]``: red cheeks, nose, chin, yellow forehead, darker sockets and temples."""
     p = face.person
     ax = np.abs(X)
     red = 0.55 * bump(ax, 0.33, 0.13) * bump(Y, -0.20, 0.11) + 0.45 * bump(ax, 0, 0.08) * bump(Y, -0.22, 0.07)
@@ -65,27 +69,29 @@ def complexion(face: Face, X, Y) -> np.ndarray:
 class Head:
     """The lit head: coarse fields of its region and their full-resolution counterparts."""
 
-    def __init__(self, face: Face, view: View, surface: Surface, normal, relief_shading, light: Light, shadow, open_sky):
+    def __init__(self, face: Face, view: View, surface: Surface, relief: Relief, light: Light, shadow, open_sky):
         self.face, self.view, self.region, self.surface = face, view, surface.region, surface
-        irradiance = light.diffuse(normal, shadow=shadow, occlusion=relief_shading[2] * np.clip(open_sky, 0.75, 1.05))
+        slope_x, slope_y, creases = relief.shading(surface.X, surface.Y)
+        normal = surface.normals(view, (slope_x, slope_y))
+        irradiance = light.diffuse(normal, shadow=shadow, occlusion=creases * np.clip(open_sky, 0.75, 1.05))
         self._scatter(irradiance)
         self.irradiance = irradiance
         self.skin = skin_colour(face.person)
-        ax = np.abs(surface.X)
-        gloss = 0.55 + 0.45 * bump(ax, 0, 0.14) * smoothstep(-0.3, -0.1, surface.Y)
-        gloss += 0.35 * bump(ax, 0.32, 0.12) * bump(surface.Y, -0.1, 0.1)
-        tone = face.person.tone
-        oiliness = 0.13 * (1 - 0.25 * face.person.wrinkles)
-        oiliness *= 1 + 0.20 * float(smoothstep(0.40, 0.46, tone)) - 0.45 * float(smoothstep(0.5, 0.95, tone))
-        self._shine = light.specular(normal) * shadow * gloss * oiliness
+        self._shine = light.specular(normal) * shadow * self._gloss()
         facing = 1 - np.clip(normal[2], 0, 1)
         fresnel = 0.05 * facing * facing * facing
-        self._albedo = complexion(face, surface.X, surface.Y)
-        self._albedo *= self.skin
-        self._radiance = (self._albedo + fresnel) * irradiance
+        self._radiance = (complexion(face, surface.X, surface.Y) * self.skin + fresnel) * irradiance
         self.X, self.Y = self.region.upsample(surface.X), self.region.upsample(surface.Y)
         self.outline = self.region.upsample(surface.outline)
         self.alpha = coverage(self.outline, view.pixel * 1.15)
+
+    def _gloss(self) -> np.ndarray:
+        """Strength of the highlights: T-zone and cheekbones; the darkest skin shines less, else a doll."""
+        p, Y, ax = self.face.person, self.surface.Y, np.abs(self.surface.X)
+        zones = 0.55 + 0.45 * bump(ax, 0, 0.14) * smoothstep(-0.3, -0.1, Y)
+        zones += 0.35 * bump(ax, 0.32, 0.12) * bump(Y, -0.1, 0.1)
+        by_tone = 1 + 0.20 * float(smoothstep(0.40, 0.46, p.tone)) - 0.45 * float(smoothstep(0.5, 0.95, p.tone))
+        return zones * (0.13 * (1 - 0.25 * p.wrinkles) * by_tone)
 
     def _scatter(self, irradiance: np.ndarray) -> None:
         """Subsurface scattering: red light spreads furthest, green less, blue not; never across the outline."""
@@ -99,12 +105,25 @@ class Head:
         region = self.region.where(hit)
         return None if region is None else Patch(self, region)
 
+    def outline_on(self, region: Region) -> np.ndarray:
+        """Distance to the outline on the pixels of another region; 1 where the head is not computed."""
+        out = np.full(region.shape, F(1.0))
+        copy_overlap(self.outline, self.region.fine, out, region.fine)
+        return out
+
+    def drop_shadow(self, canvas: Canvas, caster: np.ndarray, light: Light, strength: float) -> None:
+        """Warm soft shadow on the head of something close to it: its coarse coverage on the head's region."""
+        dx, dy = round(-light.direction[0] * 0.035 / COARSE_STEP), round(light.direction[1] * 0.05 / COARSE_STEP)
+        shade = self.region.upsample(box_blur(shifted(caster, dx, dy), 1)) * self.alpha
+        canvas.darken(shade, [t * strength for t in SHADOW_TINT], self.region.fine)
+
     def paint(self, canvas: Canvas, mottling: np.ndarray) -> None:
         """Paint the skin of the head and label it."""
         fine = self.region.fine
         grain = 1 + mottling[fine]
         shine = self.region.upsample(self._shine)
-        colour = [self.region.upsample(c) * grain + shine * F(s) for c, s in zip(self._radiance, (1, 0.97, 0.93))]
+        tints = zip(self._radiance, SHINE_TINT, strict=True)
+        colour = [self.region.upsample(radiance) * grain + shine * F(tint) for radiance, tint in tints]
         canvas.paint(self.alpha, colour, fine)
         canvas.label(self.alpha >= 0.5, "skin", fine)
 
@@ -182,7 +201,8 @@ def paint_neck(canvas: Canvas, face: Face, view: View, neck: Neck, region: Regio
         bone = y + 0.93 + 0.12 * off - 0.06 * bump(np.abs(x), 0.25, 0.1)
         shade -= 0.10 * bump(bone, 0, 0.018) * smoothstep(0.05, 0.12, off) * smoothstep(0.6, 0.3, np.abs(x))
     skin = 0.93 * skin_colour(face.person)
-    canvas.paint(alpha, [region.upsample(e) * shade * s for e, s in zip(irradiance, skin.ravel())], region.fine)
+    lit = zip(irradiance, skin.ravel(), strict=True)
+    canvas.paint(alpha, [region.upsample(e) * shade * albedo for e, albedo in lit], region.fine)
     canvas.label(alpha >= 0.5, "neck", region.fine)
     return alpha
 

@@ -5,11 +5,11 @@ import numpy as np
 from .head import EYE_Y, PROFILE_Y, Loft, View, solve
 from .light import Canvas, Light
 from .numerics import (
-    COARSE_STEP,
     F,
     Region,
     box_blur,
     bump,
+    copy_overlap,
     coverage,
     length,
     linear,
@@ -23,18 +23,10 @@ from .numerics import (
 from .people import Face
 from .skin import Head
 
-SHADOW_TINT = 0.34, 0.46, 0.50
 LOBE_Y, LOBE_Z = -0.275, -0.10
 EARRING_SIZE = 2.0
 LENS_Z = 0.545
 BESIDE_LENS = "l_eye", "r_eye", "l_brow", "r_brow"  # classes that stay visible through clear lenses
-
-
-def drop_shadow(canvas: Canvas, caster: np.ndarray, head: Head, light: Light, strength: float) -> None:
-    """Warm soft shadow on the head. ``caster``: coarse coverage on the head's region."""
-    dx, dy = round(-light.direction[0] * 0.035 / COARSE_STEP), round(light.direction[1] * 0.05 / COARSE_STEP)
-    shade = head.region.upsample(box_blur(shifted(caster, dx, dy), 1)) * head.alpha
-    canvas.darken(shade, [t * strength for t in SHADOW_TINT], head.region.fine)
 
 
 def paint_earrings(canvas: Canvas, face: Face, view: View, head: Head, light: Light) -> None:
@@ -49,24 +41,11 @@ def paint_earrings(canvas: Canvas, face: Face, view: View, head: Head, light: Li
         x, y = view.fine(region)
         turned = max(0.0, -side * view.sin_yaw)
         distance, shade, tint = _EARRINGS[capture.earring]((x - x0) / EARRING_SIZE, (y - y0) / EARRING_SIZE, turned)
-        visible = coverage(-_outline_on(head, region) + 0.004, view.pixel)
+        visible = coverage(-head.outline_on(region) + 0.004, view.pixel)
         alpha = coverage(distance * EARRING_SIZE, view.pixel * 1.1) * visible
         colour = linear(capture.metal) * np.array(tint, F) * F(0.55 + 0.6 * light.mean_key)
         canvas.paint(alpha, shade * colour[:, None, None], region.fine)
         canvas.label(alpha >= 0.5, "ear_r", region.fine)
-
-
-def _outline_on(head: Head, region: Region) -> np.ndarray:
-    """Distance to the outline of the head on the pixels of another region; large where the head is not computed."""
-    out = np.full(region.shape, F(1.0))
-    (r0, c0), (rows, cols) = (s.start for s in region.fine), region.fine
-    hr, hc = head.region.fine
-    top, bottom = max(rows.start, hr.start), min(rows.stop, hr.stop)
-    left, right = max(cols.start, hc.start), min(cols.stop, hc.stop)
-    if top < bottom and left < right:
-        part = head.outline[top - hr.start : bottom - hr.start, left - hc.start : right - hc.start]
-        out[top - r0 : bottom - r0, left - c0 : right - c0] = part
-    return out
 
 
 def _stud(x, y, turned):
@@ -109,7 +88,7 @@ def paint_glasses(canvas: Canvas, face: Face, view: View, head: Head, light: Lig
     thickness = (0.019 if capture.glasses_shape == "rect" else 0.013) * (1.2 if sun else 1)
     frame = _frame(face, view, x, y, hx, hy, np.abs(lens) - thickness, reach)
     below = shifted(frame, 0, int(0.02 * view.size))
-    on_face = coverage(_outline_on(head, region), view.pixel)
+    on_face = coverage(head.outline_on(region), view.pixel)
     canvas.darken(0.22 * coverage(below - 0.004, 0.03) * on_face, (1, 1, 1), region.fine)
     _paint_lenses(canvas, region, lens, x, y, sun, light, view.pixel)
     glint = 0.55 + 0.6 * bump(frame, -0.9 * thickness, 0.35 * thickness) * (0.3 + 0.6 * light.direction[1])
@@ -195,29 +174,18 @@ def paint_hat(canvas: Canvas, face: Face, view: View, head: Head, light: Light) 
     alpha = coverage(outside - (0.015 if kind == "fedora" else 0), view.pixel * 1.3)
     caster = np.zeros_like(head.surface.X)
     coarse = coverage(np.maximum(shell.outline, over_rim), view.step)
-    _copy_overlap(coarse, region.coarse, caster, head.region.coarse)
-    drop_shadow(canvas, caster, head, light, 1.5)
+    copy_overlap(coarse, region.coarse, caster, head.region.coarse)
+    head.drop_shadow(canvas, caster, light, 1.5)
     lit = light.diffuse(shell.normals(view), (0.3, 0.3, 0.3))
     fabric = _fabric(kind, region, shell, rim, noise(rng, view.size, (90, 0.05), (12, 0.06))[region.fine])
     colour = linear(face.capture.hat_colour)
-    canvas.paint(alpha, [region.upsample(e) * fabric * (1.1 * c) for e, c in zip(lit, colour)], region.fine)
+    channels = zip(lit, colour, strict=True)
+    canvas.paint(alpha, [region.upsample(e) * fabric * (1.1 * c) for e, c in channels], region.fine)
     canvas.label(alpha >= 0.5, "hat", region.fine)
     if kind != "beanie":
         crown = np.zeros((view.size, view.size), F)
         crown[region.fine] = alpha
         _paint_brim(canvas, face, view, head, light, rng, crown)
-
-
-def _copy_overlap(source, source_window, target, target_window) -> None:
-    """Copy what two windows of one grid share."""
-    cut = [
-        (max(s.start, t.start), min(s.stop, t.stop)) for s, t in zip(source_window, target_window, strict=True)
-    ]
-    (r0, r1), (c0, c1) = cut
-    (sr, sc), (tr, tc) = source_window, target_window
-    if r0 < r1 and c0 < c1:
-        part = source[r0 - sr.start : r1 - sr.start, c0 - sc.start : c1 - sc.start]
-        target[r0 - tr.start : r1 - tr.start, c0 - tc.start : c1 - tc.start] = part
 
 
 def _fabric(kind: str, region: Region, shell, rim, cloth):
