@@ -1,0 +1,291 @@
+"""Weights and training states: bit for bit back, atomic, and one sentence for every file that cannot be used."""
+
+import errno
+import json
+import os
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from maskgan_lib.checkpoints import (
+    CheckpointError,
+    load_into,
+    load_state,
+    load_weights,
+    read_card,
+    save_state,
+    save_weights,
+)
+from maskgan_lib.networks import NETWORKS, FaceParser, MultiScaleDiscriminator
+
+SMALL = {
+    "DenseMappingNetwork": {"width": 2, "downsamplings": 2, "blocks": 1, "style_width": 2, "mask_branch": False},
+    "MaskVAE": {"image_size": 16, "width": 2, "latent": 3},
+    "AlphaBlender": {"width": 2, "downsamplings": 1, "blocks": 1, "alpha_channels": 1},
+    "MultiScaleDiscriminator": {"width": 2, "layers": 2, "scales": 3},
+    "FaceParser": {"num_classes": 5, "width": 2},
+}
+
+
+def small(name: str, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return NETWORKS[name](**SMALL[name])
+
+
+def equal_weights(a: nn.Module, b: nn.Module) -> bool:
+    ours, others = a.state_dict(), b.state_dict()
+    return ours.keys() == others.keys() and all(torch.equal(value, others[key]) for key, value in ours.items())
+
+
+# Weights
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_comes_back_bit_for_bit_with_its_sizes(tmp_path, name):
+    network = small(name)
+    save_weights(tmp_path / "weights.safetensors", network)
+    again = load_weights(tmp_path / "weights.safetensors")
+    assert type(again) is type(network)
+    assert again.config == network.config
+    assert not again.training
+    assert equal_weights(network, again)
+
+
+@torch.no_grad()
+def test_a_loaded_network_computes_what_the_saved_one_did_and_can_be_trained_on(tmp_path):
+    vae = small("MaskVAE")
+    mask = torch.rand(4, 19, 16, 16)
+    vae(mask)
+    vae.eval()
+    save_weights(tmp_path / "vae", vae)
+    again = load_weights(tmp_path / "vae")
+    assert torch.equal(again(mask)[0], vae(mask)[0])
+    with torch.enable_grad():
+        again(mask)[0].sum().backward()
+    torch.optim.SGD(again.parameters(), 1.0).step()
+    assert not equal_weights(again, load_weights(tmp_path / "vae")), "the step must not reach into the file"
+    assert equal_weights(vae, load_weights(tmp_path / "vae"))
+
+
+def test_loading_draws_no_random_numbers(tmp_path):
+    save_weights(tmp_path / "w", small("FaceParser"))
+    before = torch.get_rng_state()
+    load_weights(tmp_path / "w")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_in_another_memory_format_are_saved_alike(tmp_path):
+    network = small("FaceParser")
+    save_weights(tmp_path / "plain", network)
+    save_weights(tmp_path / "last", network.to(memory_format=torch.channels_last))
+    assert equal_weights(load_weights(tmp_path / "plain"), load_weights(tmp_path / "last"))
+
+
+def test_half_precision_halves_the_file_and_comes_back_as_float32(tmp_path):
+    network = FaceParser(width=8)
+    with torch.no_grad():
+        network.center[4].running_var.fill_(1e6)
+    save_weights(tmp_path / "full", network)
+    save_weights(tmp_path / "half", network, dtype=torch.float16)
+    assert (tmp_path / "half").stat().st_size < 0.55 * (tmp_path / "full").stat().st_size
+    half = load_weights(tmp_path / "half").state_dict()
+    for key, value in network.state_dict().items():
+        assert half[key].dtype == value.dtype
+        # A number beyond the range of half precision (here 1e6) is kept instead of turned into infinity.
+        overflows = value.is_floating_point() and value.abs().max() > 65504
+        expected = value.half().float() if value.is_floating_point() and not overflows else value
+        assert torch.equal(half[key], expected), key
+
+
+def test_the_card_is_read_without_the_weights(tmp_path):
+    card = {"data": "procedural faces", "steps": 2000, "figures": {"psnr": 20.5}, "command": "train dmn"}
+    save_weights(tmp_path / "w.safetensors", small("AlphaBlender"), card)
+    assert read_card(tmp_path / "w.safetensors") == card
+    save_weights(tmp_path / "w.safetensors", small("AlphaBlender"))
+    assert read_card(tmp_path / "w.safetensors") == {}
+
+
+def test_any_reader_of_safetensors_finds_class_sizes_and_card(tmp_path):
+    network = small("MaskVAE")
+    save_weights(tmp_path / "w.safetensors", network, {"steps": 3})
+    with safe_open(tmp_path / "w.safetensors", "pt") as file:
+        metadata = file.metadata()
+        assert set(file.keys()) == set(network.state_dict())
+    assert metadata["network"] == "MaskVAE"
+    assert json.loads(metadata["config"]) == network.config
+    assert json.loads(metadata["card"]) == {"steps": 3}
+    assert metadata["format"] == "1"
+
+
+def test_a_folder_that_lacks_is_made_and_only_the_file_is_left_in_it(tmp_path):
+    save_weights(tmp_path / "a" / "b" / "w.safetensors", small("AlphaBlender"))
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["w.safetensors"]
+
+
+def test_a_network_that_the_library_does_not_know_is_not_saved(tmp_path):
+    with pytest.raises(CheckpointError, match="Linear is not one of DenseMappingNetwork"):
+        save_weights(tmp_path / "w", nn.Linear(2, 2))
+    assert not list(tmp_path.iterdir())
+
+
+# Writing is atomic
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: save_weights(path, small("FaceParser", 1)), lambda path: save_state(path, {"a": 1})]
+)
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, write, trouble):
+    path = tmp_path / "w"
+    save_weights(path, small("FaceParser"))
+    old = path.read_bytes()
+
+    def fail(_):
+        raise trouble
+
+    monkeypatch.setattr(os, "fsync", fail)
+    expected = CheckpointError if isinstance(trouble, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as caught:
+        write(path)
+    assert path.read_bytes() == old
+    assert [file.name for file in tmp_path.iterdir()] == ["w"]
+    if expected is CheckpointError:
+        assert re.fullmatch(r".*w could not be written \(.*No space left.*\): free space, .*", str(caught.value))
+
+
+def test_a_kill_in_mid_write_leaves_the_old_file_readable(tmp_path):
+    path = tmp_path / "w"
+    save_weights(path, small("FaceParser"))
+    path.with_name("w.partial").write_bytes(path.read_bytes()[:1000])
+    assert equal_weights(load_weights(path), small("FaceParser"))
+    save_weights(path, small("FaceParser", 1))
+    assert equal_weights(load_weights(path), small("FaceParser", 1))
+    assert [file.name for file in tmp_path.iterdir()] == ["w"]
+
+
+# Files that cannot be used
+
+
+@pytest.mark.parametrize("read", [load_weights, read_card, load_state])
+def test_a_missing_file_is_named(tmp_path, read):
+    with pytest.raises(CheckpointError, match=r"There is no file .*nowhere\.safetensors: check the path"):
+        read(tmp_path / "nowhere.safetensors")
+
+
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_weights(path, small("FaceParser"))
+    return path, path.read_bytes()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(0, 0.999))
+def test_truncated_weights_are_told(weights_file, share):
+    path, data = weights_file
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(CheckpointError, match=r"w\.safetensors is damaged .*: fetch or write it again"):
+        load_weights(path)
+
+
+@pytest.fixture(scope="module")
+def state_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("state") / "state.pt"
+    save_state(path, {"weights": small("FaceParser").state_dict(), "step": 12})
+    return path, path.read_bytes()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(0, 0.999))
+def test_a_truncated_training_state_is_told(state_file, share):
+    path, data = state_file
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(CheckpointError, match=r"state\.pt cannot be read .*: delete it and start again"):
+        load_state(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "2"}, "has format 2: update the library"),
+        ({"network": "StarGAN"}, "holds a StarGAN, which this version of the library lacks"),
+        ({"config": '{"wings": 2}'}, r"does not fit this version's FaceParser \(.*wings"),
+        ({"config": '{"width": 4}'}, r"wrong shape: .*final\.weight \[19, 2, 1, 1\] instead of \[19, 4, 1, 1\]"),
+        ({"card": None}, "was not written by this library"),
+    ],
+)
+def test_weights_of_another_making_are_refused(tmp_path, change, message):
+    network = FaceParser(width=2)
+    metadata = {"format": "1", "network": "FaceParser", "config": '{"width": 2}', "card": "{}"} | change
+    path = tmp_path / "w.safetensors"
+    save_file(network.state_dict(), path, {key: value for key, value in metadata.items() if value is not None})
+    with pytest.raises(CheckpointError, match=rf"w\.safetensors.*{message}"):
+        load_weights(path)
+
+
+# Strict loading
+
+
+def test_load_into_lists_all_that_does_not_fit_and_changes_nothing():
+    network, state = small("AlphaBlender"), small("AlphaBlender", 1).state_dict()
+    del state["body.last.weight"]
+    state["body.first.bias"] = torch.zeros(7)
+    state["body.extra"] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as caught:
+        load_into(network, state, "run/latest")
+    assert str(caught.value) == (
+        "run/latest does not fit the network: use the sizes that it was trained with (missing: body.last.weight; "
+        "unexpected: body.extra; wrong shape: body.first.bias [7] instead of [2])."
+    )
+    assert equal_weights(network, small("AlphaBlender"))
+
+
+def test_load_into_copies():
+    network, state = small("AlphaBlender"), small("AlphaBlender", 1).state_dict()
+    load_into(network, state, "state")
+    assert equal_weights(network, small("AlphaBlender", 1))
+    state["body.first.bias"] += 1
+    assert equal_weights(network, small("AlphaBlender", 1))
+
+
+# Training states
+
+
+def test_a_training_state_comes_back_bit_for_bit(tmp_path):
+    network = MultiScaleDiscriminator(num_classes=2, width=2)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    network(torch.rand(1, 2, 32, 32), torch.rand(1, 3, 32, 32))[0][-1].sum().backward()
+    optimiser.step()
+    state = {
+        "network": network.state_dict(),
+        "adam": optimiser.state_dict(),
+        "step": 7,
+        "names": ("a", None, [0.1, True]),
+    }
+    save_state(tmp_path / "state.pt", state)
+    again = load_state(tmp_path / "state.pt")
+    assert again.keys() == state.keys()
+    assert (again["step"], again["names"]) == (7, ("a", None, [0.1, True]))
+    assert all(torch.equal(again["network"][key], value) for key, value in state["network"].items())
+    assert again["adam"]["param_groups"] == state["adam"]["param_groups"]
+    for index, moments in state["adam"]["state"].items():
+        assert all(torch.equal(again["adam"]["state"][index][key], value) for key, value in moments.items())
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+def test_code_in_a_training_state_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"step": Bomb()}, "state.pt")
+    with pytest.raises(CheckpointError, match=r"state\.pt cannot be read"):
+        load_state("state.pt")
+    assert not (tmp_path / "exploded").exists()
