@@ -76,7 +76,7 @@ def test_imports_go_down(path):
         ("anywidget", {"editor"}),
         ("matplotlib", {"plots", "course"}),
         ("torchmetrics", {"evaluation"}),
-        ("accelerate", {"training"}),
+        ("accelerate", {"training", "bench"}),
     ],
 )
 def test_packages_stay_where_they_belong(package, allowed):
