@@ -1,7 +1,8 @@
 """Presets: every size, width, count and rate of a run, the paper's value in a comment beside it.
 
 The same code runs in all of them; only these numbers differ. ``smoke`` is for tests, ``laptop`` for two CPU cores,
-``shipped`` made the weights in ``data/pretrained``, ``colab`` is for one small GPU, ``paper`` is the paper's setting.
+``shipped-half`` and
+``shipped`` made the weights in ``data/pretrained`` (its ``make.sh`` says how), ``colab`` is for one small GPU, ``paper`` is the paper's setting.
 """
 
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ LAPTOP = replace(
     disc_width=16,
     dmn_batch=4,
     dmn_steps=2000,
+    perceptual_weight=30.0,
     perceptual="random-pyramid",
     ema_decay=0.99,
     checkpoint_every=250,
@@ -91,6 +93,8 @@ SHIPPED = replace(
     log_every=25,
 )
 
+SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=7000, perceptual_weight=10.0)
+
 SMOKE = replace(
     LAPTOP,
     name="smoke",
@@ -109,4 +113,4 @@ SMOKE = replace(
     log_every=2,
 )
 
-PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED, COLAB, PAPER)}
+PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, COLAB, PAPER)}

@@ -7,15 +7,19 @@ run=build/shipped
 lib="$python -m maskgan_lib"
 
 faces() { [ -d "$run/$1" ] || $lib faces "$run/$1" --count "$2" --size "$3" --seed "$4"; }
-train() { out=$1; shift; [ -f "$run/$out/${out%%-*}.safetensors" ] || $lib train "$@" --preset shipped --out "$run/$out" --resume; }
+train() {
+  preset=$1 out=$2
+  shift 2
+  [ -f "$run/$out/${out%%-*}.safetensors" ] || $lib train "$@" --preset "$preset" --out "$run/$out" --resume
+}
 
 faces faces-64 6000 64 1
 faces faces-128 6000 128 1
 faces unseen-128 2000 128 2
 
-train maskvae-128 maskvae --data "$run/faces-128"
-train dmn-64 dmn --data "$run/faces-64" --steps 7000
-train dmn-128 dmn --data "$run/faces-128" --init "$run/dmn-64"
+train shipped maskvae-128 maskvae --data "$run/faces-128"
+train shipped-half dmn-64 dmn --data "$run/faces-64"
+train shipped dmn-128 dmn --data "$run/faces-128" --init "$run/dmn-64"
 
 for stage in maskvae dmn; do
   $lib evaluate "$stage" --weights "$run/$stage-128/$stage.safetensors" --data "$run/unseen-128" --publish "data/pretrained/$stage.safetensors"
