@@ -1,8 +1,8 @@
 """Presets: every size, width, count and rate of a run, the paper's value in a comment beside it.
 
 The same code runs in all of them; only these numbers differ. ``smoke`` is for tests, ``laptop`` for two CPU cores,
-``shipped-half`` and
-``shipped`` made the weights in ``data/pretrained`` (its ``make.sh`` says how), ``colab`` is for one small GPU, ``paper`` is the paper's setting.
+``colab`` for one small GPU, ``paper`` is the paper's setting. ``shipped-half`` and ``shipped`` made the weights in
+``data/pretrained``, whose ``make.sh`` says how.
 """
 
 from dataclasses import dataclass, replace
@@ -93,6 +93,7 @@ SHIPPED = replace(
     log_every=25,
 )
 
+# The DMN's first phase: at half the size a step costs a quarter.
 SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=7000, perceptual_weight=10.0)
 
 SMOKE = replace(
