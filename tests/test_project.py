@@ -1,0 +1,82 @@
+"""The project's own files: what README promises exists, and no requirement would replace what Colab runs on."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+COLAB = {
+    "torch": "2.11.0",
+    "torchvision": "0.26.0",
+    "numpy": "2.1.3",
+    "pillow": "11.3.0",
+    "matplotlib": "3.10.0",
+    "ipywidgets": "7.7.1",
+    "accelerate": "1.14.0",
+    "safetensors": "0.8.0",
+    "tqdm": "4.67.3",
+    "anywidget": "0.9.21",
+}
+"""What a Colab runtime of August 2026 has installed (googlecolab/backend-info)."""
+
+
+def requirements(name: str) -> list[tuple[Requirement, str]]:
+    """Each requirement of a file with the comment behind it."""
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith(("#", "-r"))]
+    return [(Requirement(line.partition("#")[0].strip()), line.partition("#")[2]) for line in lines]
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_a_lower_bound_with_a_reason(name):
+    for requirement, comment in requirements(name):
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert ">=" in operators and operators <= {">=", "!="}, f"{requirement}: a pin breaks the next runtime"
+        assert comment.strip().startswith("why: "), requirement
+
+
+def test_colab_keeps_its_own_packages():
+    for requirement, _ in requirements("requirements.txt"):
+        if requirement.name in COLAB:
+            assert requirement.specifier.contains(COLAB[requirement.name]), requirement
+
+
+@pytest.mark.parametrize("name", ["README.md", "data/README.md"])
+def test_links_of_the_readmes_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text(encoding="utf-8")):
+        assert target.startswith("https://") or ((ROOT / name).parent / target).exists(), target
+
+
+def test_every_command_that_the_readmes_name_exists():
+    from maskgan_lib.__main__ import _parser
+
+    commands = next(a for a in _parser()._actions if a.choices and "course" in a.choices).choices
+    for name in ("README.md", "data/README.md"):
+        for command, rest in re.findall(r"-m maskgan_lib (\w+)([^`\n]*)", (ROOT / name).read_text(encoding="utf-8")):
+            assert command in commands, f"{name} names {command!r}"
+            known = {option for action in commands[command]._actions for option in action.option_strings}
+            assert set(re.findall(r"--[\w-]+", rest.partition("#")[0])) <= known, f"{name}: {command}{rest}"
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+def test_make_says_what_it_can_do():
+    shown = make("help").stdout
+    assert all(f"make {target}" in shown for target in ("course", "lab", "test"))
+
+
+def test_make_names_the_remedy_for_a_missing_or_old_python(tmp_path):
+    missing = make("course", "PYTHON=no-such-python", f"VENV={tmp_path / 'venv'}")
+    assert missing.returncode and "Install Python 3.11" in missing.stdout
+    old = tmp_path / "old-python"
+    old.write_text('#!/bin/sh\ncase "$*" in --version) echo Python 3.9.1;; *version_info*) exit 1;; esac\n')
+    old.chmod(0o755)
+    refused = make("course", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}")
+    assert refused.returncode and "Python 3.9.1 is too old" in refused.stdout
+    assert not (tmp_path / "venv").exists()
