@@ -352,7 +352,7 @@ def diagram(nodes: Mapping[str, tuple[float, float, Picture | str]], arrows: Seq
     shapes = {}
     for name, (column, row, content) in nodes.items():
         x, y = (column + 0.5) * wide, (row + 0.5) * high
-        half = (72, 34) if isinstance(content, str) else (tile / 2, tile / 2)
+        half = (76, 34) if isinstance(content, str) else (tile / 2, tile / 2)
         shapes[name] = FancyBboxPatch(
             (x - half[0], y - half[1]), 2 * half[0], 2 * half[1], boxstyle="round,pad=0,rounding_size=6"
         )
