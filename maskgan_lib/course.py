@@ -65,7 +65,8 @@ class Measurement:
     note: str = ""
 
     def __str__(self) -> str:
-        shown = f"{self.value:.4g}" if isinstance(self.value, float) else f"{self.value}"
+        precision = ",.0f" if isinstance(self.value, float) and abs(self.value) >= 1000 else ".4g"
+        shown = format(self.value, precision) if isinstance(self.value, float) else str(self.value)
         return f"{self.name}: {shown} {self.unit}".rstrip() + (f" ({self.note})" if self.note else "")
 
 

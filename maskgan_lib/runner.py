@@ -1,5 +1,7 @@
 """Executes the notebooks in order, says where it is, stops at the first error, and ends with what was measured."""
 
+import base64
+import io
 import os
 import re
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from PIL import Image
 
 from maskgan_lib.course import (
     CHAPTERS,
@@ -171,14 +174,18 @@ def clean(notebook: nbformat.NotebookNode) -> None:
     """Make an executed notebook fit to be kept: it must render anywhere, and differ only where a result does.
 
     The state of widgets goes, with the views that would look for it: GitHub does not render a notebook that has it.
-    Pieces of text are joined; where text overwrote itself, as a progress bar does, the last state stays.
+    Pictures are packed tighter. Pieces of text are joined; where text overwrote itself, as a progress bar does, the
+    last state stays.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = join_streams(cell.outputs)
             for output in cell.outputs:
-                output.get("data", {}).pop(WIDGET_VIEW, None)
+                data = output.get("data", {})
+                data.pop(WIDGET_VIEW, None)
+                if "image/png" in data:
+                    data["image/png"] = smaller_png(data["image/png"])
                 if output.output_type == "stream":
                     output.text = last_state(output.text)
 
@@ -196,6 +203,15 @@ def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Notebook
             streams[output.name] = output
         joined.append(output)
     return joined
+
+
+def smaller_png(encoded: str) -> str:
+    """The same picture, base64 as before, without an opaque alpha channel and packed tighter: about an eighth less."""
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+        opaque = picture.mode == "RGBA" and picture.getextrema()[3][0] == 255
+        packed = io.BytesIO()
+        (picture.convert("RGB") if opaque else picture).save(packed, "PNG", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode("ascii")
 
 
 def last_state(text: str) -> str:

@@ -1,5 +1,7 @@
 """Starting a chapter, and running the course: on tiny data, with everything written to a temporary folder."""
 
+import base64
+import io
 import json
 
 import nbformat
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from maskgan_lib import course as course_module
 from maskgan_lib import runner
@@ -271,6 +274,26 @@ def test_cleaning_drops_what_does_not_render_elsewhere():
     assert "widgets" not in notebook.metadata
     assert [output.get("text") for output in cell.outputs] == ["100%|###\nnext\n", "said meanwhile\n", None]
     assert cell.outputs[2].data == {"text/plain": "slider"}
+
+
+def test_pictures_are_packed_tighter_without_a_pixel_changed():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 7, 4), np.uint8).repeat(40, axis=0)
+    for opaque in (True, False):
+        pixels[..., 3] = 255 if opaque else pixels[..., 3]
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG", compress_level=0)
+        packed = base64.b64decode(runner.smaller_png(base64.b64encode(file.getvalue()).decode()))
+        again = np.asarray(Image.open(io.BytesIO(packed)))
+        np.testing.assert_array_equal(again, pixels[..., :3] if opaque else pixels)
+        assert len(packed) < len(file.getvalue())
+        pixels[0, 0, 3] = 7
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(21.2345, "21.23"), (25951.3, "25,951"), (0.00012345, "0.0001234"), (64, "64")]
+)
+def test_values_are_shown_as_people_write_them(value, shown):
+    assert str(Measurement("x", value)) == f"x: {shown}"
 
 
 @pytest.mark.parametrize(("text", "shown"), [("a\rb", "b"), ("a\r\nb\n", "a\nb\n"), ("plain", "plain"), ("", "")])
