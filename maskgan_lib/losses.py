@@ -97,8 +97,8 @@ class RandomPyramidFeatures(nn.Module):
     """Stand-in for VGG-19 where it cannot be had: a pyramid of the picture, each level also filtered.
 
     At every scale the maps are the picture itself (weight 1) and fixed random 3x3 filters with a ReLU (weight 1/2),
-    which see edges and texture. The filters are drawn from a fixed seed, have zero mean and unit norm. It knows nothing of what is in
-    a picture, so numbers made with it do not compare with the paper's.
+    which see edges and texture. The filters are drawn from a fixed seed, have zero mean and unit norm. It knows nothing
+    of what is in a picture, so numbers made with it do not compare with the paper's.
     """
 
     name = "random pyramid (stand-in for VGG-19)"

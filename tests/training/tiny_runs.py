@@ -1,0 +1,71 @@
+"""Settings of tiny runs, and how they are stopped and compared."""
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from maskgan_lib.checkpoints import load_state, load_weights, read_card
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.loop import load_log
+from maskgan_lib.training.stages import make_stage
+
+STEPS = 7
+TINY = replace(
+    PRESETS["smoke"],
+    image_size=32,
+    vae_latent=8,
+    dmn_batch=4,
+    dmn_lr=2e-4,
+    feature_weight=10.0,
+    perceptual_weight=10.0,
+    log_every=2,
+    checkpoint_every=3,
+    sample_every=5,
+)
+"""The paper's weights of losses whatever the presets are tuned to."""
+
+
+def flat(value, prefix: str = "") -> dict:
+    """Nested dicts and lists as one dict of leaves."""
+    if not isinstance(value, (dict, list, tuple)):
+        return {prefix: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return {name: leaf for key, inner in items for name, leaf in flat(inner, f"{prefix}/{key}").items()}
+
+
+def assert_same_run(folder: Path, truth: Path) -> None:
+    """Bit for bit the same networks, averages, optimisers, log and final weights; only the seconds may differ."""
+    ours, theirs = (flat(load_state(f / "checkpoint.pt")) for f in (folder, truth))
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(ours[key], value), key
+        elif not key.endswith("/seconds"):
+            assert ours[key] == value, key
+    logs = [[{**entry, "seconds": 0} for entry in load_log(f)] for f in (folder, truth)]
+    assert logs[0] == logs[1]
+    for path in truth.glob("*.safetensors"):
+        ours, theirs = (load_weights(f / path.name).state_dict() for f in (folder, truth))
+        assert all(torch.equal(ours[key], value) for key, value in theirs.items())
+        cards = [{**read_card(f / path.name), "seconds": 0} for f in (folder, truth)]
+        assert cards[0] == cards[1]
+
+
+def after_step(monkeypatch, name: str, number: int, action) -> None:
+    """Have ``action(stage, losses)`` run at the end of step ``number``, counted from here; it may return others."""
+    stage_class = type(make_stage(name, TINY, 32))
+    step, count = stage_class.step, 0
+
+    def patched(self, batch, accelerator):
+        nonlocal count
+        losses = step(self, batch, accelerator)
+        count += 1
+        return (action(self, losses) or losses) if count == number else losses
+
+    monkeypatch.setattr(stage_class, "step", patched)
+
+
+def press_ctrl_c(stage, losses) -> None:
+    signal.raise_signal(signal.SIGINT)
