@@ -15,14 +15,14 @@ def publish(weights: str | Path, out: str | Path, measured_on: str, figures: lis
     network = load_weights(weights)
     card = {**read_card(weights), "measured_on": measured_on, "figures": [asdict(figure) for figure in figures]}
     save_weights(out, network, card, dtype=torch.float16)
-    out.with_suffix(".md").write_text(card_text(out.stem, type(network).__name__, network, card, figures))
+    out.with_suffix(".md").write_text(card_text(out.stem, network, card, figures), encoding="utf-8")
 
 
-def card_text(name: str, kind: str, network: torch.nn.Module, card: dict, figures: list[Figure]) -> str:
+def card_text(name: str, network: torch.nn.Module, card: dict, figures: list[Figure]) -> str:
     """The model card as Markdown."""
     count = sum(parameter.numel() for parameter in network.parameters())
     rows = [
-        ("network", f"`{kind}`, {count:,} parameters, stored in half precision"),
+        ("network", f"`{type(network).__name__}`, {count:,} parameters, stored in half precision"),
         ("trained on", f"{card['faces']:,} {card['data']}, {card['image_size']} x {card['image_size']} pixels"),
         ("started from", card["started_from"]),
         ("preset", f"`{card['preset']['name']}`, {card['steps']:,} steps, seed {card['seed']}"),
@@ -32,13 +32,14 @@ def card_text(name: str, kind: str, network: torch.nn.Module, card: dict, figure
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
     measured = "\n".join(f"- {figure}" for figure in figures)
+    brackets = " (95 % intervals of the mean in brackets)" if any(figure.interval for figure in figures) else ""
     return f"""# {name}
 
 | | |
 |---|---|
 {table}
 
-Measured on {figures[0].faces} unseen {card["measured_on"]} (95 % intervals of the mean in brackets):
+Measured on {figures[0].faces} unseen {card["measured_on"]}{brackets}:
 
 {measured}
 

@@ -358,7 +358,7 @@ def hardware() -> str:
     """The device in words, for model cards."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} threads"
+    return f"a CPU ({torch.get_num_threads()} of its cores)"
 
 
 def load_log(folder: str | Path) -> list[dict]:

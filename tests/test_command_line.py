@@ -1,0 +1,75 @@
+"""python -m maskgan_lib, from faces to a published network, and what it says when something is wrong."""
+
+import json
+
+import pytest
+
+from maskgan_lib.__main__ import main
+from maskgan_lib.checkpoints import load_weights, read_card
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.networks import DenseMappingNetwork, MaskVAE
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faces") / "packed"
+    assert main(["faces", str(folder), "--count", "30", "--size", "64", "--seed", "5", "--workers", "1"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(("stage", "kind"), [("maskvae", MaskVAE), ("dmn", DenseMappingNetwork)])
+def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage, kind):
+    run, out = tmp_path / "run", tmp_path / "published" / f"{stage}.safetensors"
+    train = ["train", stage, "--data", str(packed), "--out", str(run), "--preset", "smoke", "--steps", "2"]
+    assert main(train) == 0
+    assert main(train) == 1
+    assert "resume" in capsys.readouterr().err
+    weights = run / f"{stage}.safetensors"
+    assert main(["evaluate", stage, "--weights", str(weights), "--data", str(packed), "--publish", str(out)]) == 0
+
+    printed = capsys.readouterr().out
+    card = read_card(out)
+    tested = len(PackedFaces.open(packed).indices("test"))
+    assert isinstance(load_weights(out), kind)
+    assert card["steps"] == 2 and card["preset"]["name"] == "smoke"
+    assert [figure["faces"] for figure in card["figures"]] == [tested, tested]
+    assert out.stat().st_size < 0.6 * weights.stat().st_size
+    for figure in card["figures"]:
+        assert figure["name"] in printed and figure["name"] in out.with_suffix(".md").read_text()
+
+
+def test_practice_layout_is_prepared(tmp_path, capsys):
+    layout, out = tmp_path / "CelebAMask-HQ", tmp_path / "packed"
+    command = ["faces", str(layout), "--layout", "celebamask-hq", "--count", "3", "--size", "256", "--workers", "1"]
+    assert main(command) == 0
+    assert main(["prepare", str(layout), "--size", "64", "--out", str(out), "--workers", "1"]) == 0
+    assert len(PackedFaces.open(out)) == 3
+    assert json.loads((out / "faces.json").read_text())["size"] == 64
+
+
+def test_prepare_real_faces(real_faces, tmp_path):
+    out = tmp_path / "packed"
+    assert main(["prepare", str(real_faces), "--size", "128", "--out", str(out), "--workers", "1"]) == 0
+    assert [len(PackedFaces.open(out).indices(split)) for split in ("train", "val", "test")] == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "dmn", "--data", "nowhere", "--out", "run"],
+        ["prepare", "nowhere", "--out", "packed"],
+        ["evaluate", "dmn", "--weights", "nowhere.safetensors", "--data", "nowhere"],
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "nowhere" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["course", "faces", "prepare", "download", "train", "evaluate", "bench"])
+def test_every_command_has_help(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert "usage: python -m maskgan_lib" in capsys.readouterr().out
