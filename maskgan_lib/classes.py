@@ -63,7 +63,7 @@ ATTRIBUTE_NAMES = tuple(
 
 
 def colorize(labels: np.ndarray) -> np.ndarray:
-    """Colours of a label map: integer ``[..., H, W]``, ids 0-18 or ``IGNORE_ID`` (grey), to uint8 ``[..., H, W, 3]``."""
+    """Colours of a label map: integer ``[..., H, W]``, 0-18 or ``IGNORE_ID`` (grey), to uint8 ``[..., H, W, 3]``."""
     table = np.full((256, 3), 128, np.uint8)
     table[:NUM_CLASSES] = COLORS
     return table[np.asarray(labels, np.uint8)]
