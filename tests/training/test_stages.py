@@ -147,7 +147,7 @@ def test_dmn_memorises_two_faces(tmp_path):
     faces = pack_toy_faces(tmp_path / "two", 2)
     preset = replace(TINY, dmn_width=8, dmn_batch=2, dmn_lr=2e-3, log_every=50, checkpoint_every=999, sample_every=999)
     start = make_stage("dmn", preset, 32).networks["dmn"]
-    train_stage("dmn", preset, faces, tmp_path / "run", steps=200)
+    train_stage("dmn", preset, faces, tmp_path / "run", steps=120)
     batch = Batches(faces, np.arange(2), 2).at(0)
     mask = one_hot(batch.mask)
     with torch.no_grad():
