@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+import numpy as np
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from PIL import Image
 
+from maskgan_lib.classes import COLORS
 from maskgan_lib.course import (
     CHAPTERS,
     ROOT,
@@ -31,6 +33,9 @@ from maskgan_lib.progress import PLAIN_VARIABLE
 
 NOTEBOOKS = ROOT / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+HEAVY_PICTURE = 30_000
+"""Bytes of a PNG. Dozens of faces in true colour are heavier; a notebook must stay light enough to be read online."""
+
 TRACEBACK_LINES = 12
 """How much of a traceback is shown: the innermost frames say what went wrong, the rest is in the executed copy."""
 
@@ -206,12 +211,35 @@ def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Notebook
 
 
 def smaller_png(encoded: str) -> str:
-    """The same picture, base64 as before, without an opaque alpha channel and packed tighter: about an eighth less."""
+    """The picture, base64 as before, without an opaque alpha channel and packed tighter: about an eighth less.
+
+    Where that leaves more than ``HEAVY_PICTURE`` bytes, an opaque picture is stored in 256 colours that suit it.
+    """
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
-        opaque = picture.mode == "RGBA" and picture.getextrema()[3][0] == 255
-        packed = io.BytesIO()
-        (picture.convert("RGB") if opaque else picture).save(packed, "PNG", optimize=True)
-    return base64.b64encode(packed.getvalue()).decode("ascii")
+        opaque = picture.mode == "RGB" or (picture.mode == "RGBA" and picture.getextrema()[3][0] == 255)
+        packed = _as_png(picture.convert("RGB") if opaque else picture)
+        if opaque and len(packed) > HEAVY_PICTURE:
+            packed = _as_png(in_256_colors(picture.convert("RGB")))
+    return base64.b64encode(packed).decode("ascii")
+
+
+def in_256_colors(picture: Image.Image) -> Image.Image:
+    """``picture`` (RGB) with a palette fitted to it; white and the colours of the 19 classes stay exact."""
+    exact = np.concatenate([COLORS, [[255, 255, 255]]]).astype(np.uint8)
+    fitted = picture.quantize(256 - len(exact), kmeans=1, dither=Image.Dither.NONE)
+    indices, pixels = np.array(fitted), np.asarray(picture)
+    for k, color in enumerate(exact):
+        indices[(pixels == color).all(axis=2)] = 256 - len(exact) + k
+    palette = np.resize(np.array(fitted.getpalette(), np.uint8), (256 - len(exact), 3))
+    result = Image.fromarray(indices)
+    result.putpalette(np.concatenate([palette, exact]).tobytes())
+    return result
+
+
+def _as_png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def last_state(text: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 from maskgan_lib import course as course_module
 from maskgan_lib import runner
 from maskgan_lib.checkpoints import save_weights
+from maskgan_lib.classes import COLORS
 from maskgan_lib.course import CHAPTERS, CourseError, Measurement, describe_seconds, expected_time, measured, start
 from maskgan_lib.data.packed import FaceRecord, PackedWriter
 from maskgan_lib.networks import DenseMappingNetwork
@@ -287,6 +288,22 @@ def test_pictures_are_packed_tighter_without_a_pixel_changed():
         np.testing.assert_array_equal(again, pixels[..., :3] if opaque else pixels)
         assert len(packed) < len(file.getvalue())
         pixels[0, 0, 3] = 7
+
+
+def test_heavy_pictures_keep_their_looks_and_exactly_the_colours_of_classes():
+    y, x = np.mgrid[:300, :300]
+    noise = np.random.default_rng(0).normal(0, 4, (300, 300, 3))
+    pixels = np.clip(np.stack([x * 0.8, y * 0.8, 120 + 0 * x], axis=2) + noise, 0, 255).astype(np.uint8)
+    pixels[:19, :, :] = COLORS[:, None]
+    pixels[-20:] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    packed = base64.b64decode(runner.smaller_png(base64.b64encode(file.getvalue()).decode()))
+    again = np.asarray(Image.open(io.BytesIO(packed)).convert("RGB"))
+    assert len(file.getvalue()) > runner.HEAVY_PICTURE and len(packed) < len(file.getvalue()) / 2
+    np.testing.assert_array_equal(again[:19], pixels[:19])
+    np.testing.assert_array_equal(again[-20:], pixels[-20:])
+    assert np.abs(again.astype(float) - pixels).mean() < 6
 
 
 @pytest.mark.parametrize(
