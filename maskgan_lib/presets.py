@@ -1,7 +1,7 @@
 """Presets: every size, width, count and rate of a run, the paper's value in a comment beside it.
 
 The same code runs in all of them; only these numbers differ. ``smoke`` is for tests, ``laptop`` for two CPU cores,
-``colab`` for one small GPU, ``paper`` is the paper's setting. ``shipped-half`` and ``shipped`` made the weights in
+``colab`` for one small GPU, ``paper`` is the paper's setting. Those called ``shipped`` made the weights in
 ``data/pretrained``, whose ``make.sh`` says how.
 """
 
@@ -95,6 +95,8 @@ SHIPPED = replace(
 
 # The DMN's first phase: at half the size a step costs a quarter.
 SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=7000, perceptual_weight=10.0)
+# Its last phase: less of the discriminator, whose texture is grain at this size.
+SHIPPED_FINISH = replace(SHIPPED, name="shipped-finish", dmn_steps=1000, perceptual_weight=100.0)
 
 SMOKE = replace(
     LAPTOP,
@@ -114,4 +116,4 @@ SMOKE = replace(
     log_every=2,
 )
 
-PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, COLAB, PAPER)}
+PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, COLAB, PAPER)}

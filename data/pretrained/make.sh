@@ -1,6 +1,7 @@
 #!/bin/sh
 # The exact commands that made the weights in this folder. Run from the project's root; everything else goes to build/.
-# Interrupted, it goes on where it stopped. The DMN learns at half the size first, where a step costs a quarter.
+# Interrupted, it goes on where it stopped. The DMN learns at half the size first, where a step costs a quarter, and
+# ends with more weight on the perceptual loss.
 set -eu
 python=${PYTHON:-.venv/bin/python}
 run=build/shipped
@@ -20,7 +21,8 @@ faces unseen-128 2000 128 2
 train shipped maskvae-128 maskvae --data "$run/faces-128"
 train shipped-half dmn-64 dmn --data "$run/faces-64"
 train shipped dmn-128 dmn --data "$run/faces-128" --init "$run/dmn-64"
+train shipped-finish dmn-finish dmn --data "$run/faces-128" --init "$run/dmn-128"
 
-for stage in maskvae dmn; do
-  $lib evaluate "$stage" --weights "$run/$stage-128/$stage.safetensors" --data "$run/unseen-128" --publish "data/pretrained/$stage.safetensors"
-done
+publish() { $lib evaluate "$1" --weights "$run/$2/$1.safetensors" --data "$run/unseen-128" --publish "data/pretrained/$1.safetensors"; }
+publish maskvae maskvae-128
+publish dmn dmn-finish
