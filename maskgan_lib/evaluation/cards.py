@@ -21,13 +21,14 @@ def publish(weights: str | Path, out: str | Path, measured_on: str, figures: lis
 def card_text(name: str, network: torch.nn.Module, card: dict, figures: list[Figure]) -> str:
     """The model card as Markdown."""
     count = sum(parameter.numel() for parameter in network.parameters())
+    alone = card["started_from"] == "random weights"
     rows = [
         ("network", f"`{type(network).__name__}`, {count:,} parameters, stored in half precision"),
         ("trained on", f"{card['faces']:,} {card['data']}, {card['image_size']} x {card['image_size']} pixels"),
-        ("started from", card["started_from"]),
+        ("started from", card["started_from"] + ("" if alone else ", the phase before in `make.sh`")),
         ("preset", f"`{card['preset']['name']}`, {card['steps']:,} steps, seed {card['seed']}"),
         ("perceptual loss", card["perceptual"]),
-        ("took", f"{card['seconds'] / 60:.0f} minutes on {card['hardware']}"),
+        ("took" if alone else "this phase took", f"{card['seconds'] / 60:.0f} minutes on {card['hardware']}"),
         ("commands", "`sh data/pretrained/make.sh`"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
