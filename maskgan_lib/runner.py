@@ -33,8 +33,9 @@ from maskgan_lib.progress import PLAIN_VARIABLE
 
 NOTEBOOKS = ROOT / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-HEAVY_PICTURE = 30_000
-"""Bytes of a PNG. Dozens of faces in true colour are heavier; a notebook must stay light enough to be read online."""
+HEAVY_PICTURE, PALETTE = 30_000, 160
+"""Bytes of a PNG that may have all its colours, and how many are left to a heavier one: dozens of faces in true colour
+would make a notebook too heavy to be read online, and 160 colours chosen for them look the same."""
 
 TRACEBACK_LINES = 12
 """How much of a traceback is shown: the innermost frames say what went wrong, the rest is in the executed copy."""
@@ -213,24 +214,29 @@ def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Notebook
 def smaller_png(encoded: str) -> str:
     """The picture, base64 as before, without an opaque alpha channel and packed tighter: about an eighth less.
 
-    Where that leaves more than ``HEAVY_PICTURE`` bytes, an opaque picture is stored in 256 colours that suit it.
+    Where that leaves more than ``HEAVY_PICTURE`` bytes, an opaque picture keeps ``PALETTE`` colours that suit it.
     """
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
         opaque = picture.mode == "RGB" or (picture.mode == "RGBA" and picture.getextrema()[3][0] == 255)
         packed = _as_png(picture.convert("RGB") if opaque else picture)
         if opaque and len(packed) > HEAVY_PICTURE:
-            packed = _as_png(in_256_colors(picture.convert("RGB")))
+            packed = _as_png(in_few_colors(picture.convert("RGB")))
     return base64.b64encode(packed).decode("ascii")
 
 
-def in_256_colors(picture: Image.Image) -> Image.Image:
+def in_few_colors(picture: Image.Image) -> Image.Image:
     """``picture`` (RGB) with a palette fitted to it; white and the colours of the 19 classes stay exact."""
     exact = np.concatenate([COLORS, [[255, 255, 255]]]).astype(np.uint8)
-    fitted = picture.quantize(256 - len(exact), kmeans=1, dither=Image.Dither.NONE)
-    indices, pixels = np.array(fitted), np.asarray(picture)
+    pixels = np.asarray(picture)
+    cells = np.bincount((pixels >> 3).reshape(-1, 3) @ np.array([1024, 32, 1]), minlength=32**3)
+    # The root, or the few pixels of a lip would get no colour of their own beside so much skin.
+    sample = np.repeat(np.arange(32**3), np.ceil(np.sqrt(cells)).astype(int))
+    sample = np.stack([sample >> 10, sample >> 5 & 31, sample & 31], axis=1).astype(np.uint8) * 8 + 4
+    fitted = Image.fromarray(sample[None]).quantize(PALETTE - len(exact), kmeans=1)
+    indices = np.array(picture.quantize(palette=fitted, dither=Image.Dither.NONE))
     for k, color in enumerate(exact):
-        indices[(pixels == color).all(axis=2)] = 256 - len(exact) + k
-    palette = np.resize(np.array(fitted.getpalette(), np.uint8), (256 - len(exact), 3))
+        indices[(pixels == color).all(axis=2)] = PALETTE - len(exact) + k
+    palette = np.resize(np.array(fitted.getpalette(), np.uint8), (PALETTE - len(exact), 3))
     result = Image.fromarray(indices)
     result.putpalette(np.concatenate([palette, exact]).tobytes())
     return result
