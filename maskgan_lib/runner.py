@@ -192,6 +192,7 @@ def clean(notebook: nbformat.NotebookNode) -> None:
                 data.pop(WIDGET_VIEW, None)
                 if "image/png" in data:
                     data["image/png"] = smaller_png(data["image/png"])
+                    data.pop("image/jpeg", None)  # Pillow's pictures show themselves as both
                 if output.output_type == "stream":
                     output.text = last_state(output.text)
 

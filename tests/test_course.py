@@ -263,18 +263,23 @@ def test_the_kernel_finds_data_named_from_the_callers_folder(tmp_path, monkeypat
 
 
 def test_cleaning_drops_what_does_not_render_elsewhere():
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, "PNG")
+    png = base64.b64encode(file.getvalue()).decode()
     cell = nbformat.v4.new_code_cell("bar")
     cell.outputs = [
         nbformat.v4.new_output("stream", name="stderr", text="\r  0%|   \r 50%"),
         nbformat.v4.new_output("stream", name="stdout", text="said meanwhile\n"),
         nbformat.v4.new_output("stream", name="stderr", text="|#  \r100%|###\nnext\n"),
         nbformat.v4.new_output("display_data", {runner.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "slider"}),
+        nbformat.v4.new_output("display_data", {"image/png": png, "image/jpeg": "the same again"}),
     ]
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
     runner.clean(notebook)
     assert "widgets" not in notebook.metadata
-    assert [output.get("text") for output in cell.outputs] == ["100%|###\nnext\n", "said meanwhile\n", None]
+    assert [output.get("text") for output in cell.outputs] == ["100%|###\nnext\n", "said meanwhile\n", None, None]
     assert cell.outputs[2].data == {"text/plain": "slider"}
+    assert set(cell.outputs[3].data) == {"image/png"}
 
 
 def test_pictures_are_packed_tighter_without_a_pixel_changed():
