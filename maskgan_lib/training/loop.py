@@ -348,7 +348,7 @@ def newest_checkpoint(folder: Path) -> dict | None:
 
 
 def best_precision() -> str:
-    """``bf16`` on a GPU that computes in it, else ``no``: emulated bf16 is slower than float32, as a CPU's is here."""
+    """``bf16`` on a GPU that computes in it, else ``no``: an emulated one is not used, and a CPU keeps float32."""
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
     return "no"
