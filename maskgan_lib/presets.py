@@ -35,6 +35,23 @@ class Preset:
     perceptual: str = "vgg19"  # VGG-19; "random-pyramid" needs no download
     gan_loss: str = "lsgan"  # the paper prints the log form ("vanilla"), the authors' code uses least squares
 
+    ebst_steps: int = 600_000  # 100 + 100 epochs in the authors' code; each updates the DMN twice
+    ebst_lr: float = 5e-5  # 5e-5 in the authors' code; the paper says it is lowered
+    lambda_inter: float = 2.5  # lambda_inter = 2.5: 40 % of the way to another mask, and 40 % away from it
+    ebst_masks: str = "hard"  # "hard": the decoded masks' most likely classes, as in the authors' code; "soft": softmax
+    blender_width: int = 32  # 32
+    blender_blocks: int = 3  # 3
+
+    parser_width: int = 16  # 16
+    parser_batch: int = 8  # 8
+    parser_steps: int = 1_000_000  # up to 1,000,000 in the authors' code
+    parser_lr: float = 2e-4  # 2e-4, betas (0.5, 0.999)
+
+    attribute_width: int = 64  # 64: ResNet-18
+    attribute_batch: int = 32  # not stated
+    attribute_steps: int = 100_000  # not stated
+    attribute_lr: float = 1e-3  # not stated
+
     decay_from: float = (
         0.5  # constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs)
     )
@@ -56,6 +73,9 @@ COLAB = replace(
     dmn_width=32,
     disc_width=64,
     dmn_steps=40_000,
+    ebst_steps=10_000,
+    parser_steps=20_000,
+    attribute_steps=10_000,
 )
 
 LAPTOP = replace(
@@ -74,6 +94,12 @@ LAPTOP = replace(
     dmn_steps=1500,
     perceptual_weight=100.0,  # ours, for the stand-in: less grain than with 10 or 30
     perceptual="random-pyramid",
+    ebst_steps=150,
+    blender_width=8,
+    parser_steps=1500,
+    parser_lr=2e-3,
+    attribute_width=16,
+    attribute_steps=1000,
     ema_decay=0.99,
     checkpoint_every=250,
     sample_every=250,
@@ -111,6 +137,14 @@ SMOKE = replace(
     style_width=4,
     disc_width=8,
     dmn_steps=16,
+    ebst_steps=8,
+    blender_width=4,
+    blender_blocks=1,
+    parser_width=4,
+    parser_steps=16,
+    attribute_width=4,
+    attribute_batch=8,
+    attribute_steps=16,
     ema_decay=0.9,
     checkpoint_every=10,
     sample_every=10,
