@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.classes import IGNORE_ID
+from maskgan_lib.networks.blocks import Recomputing
 
 Outputs = Sequence[Sequence[Tensor]]
 
@@ -64,7 +65,7 @@ class PerceptualLoss(nn.Module):
         return sum(weight * F.l1_loss(ours, theirs) for weight, ours, theirs in terms)
 
 
-class VGG19Features(nn.Module):
+class VGG19Features(Recomputing):
     """relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 of torchvision's VGG-19, trained on ImageNet.
 
     Pictures go in as [-1, 1] without ImageNet's normalisation, and the layers weigh 1/32, 1/16, 1/8, 1/4, 1: both as in
@@ -88,7 +89,7 @@ class VGG19Features(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = []
         for part in self.slices:
-            x = part(x)
+            x = self.segment(part, x)
             maps.append(x)
         return maps
 

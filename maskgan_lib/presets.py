@@ -35,6 +35,7 @@ class Preset:
     perceptual: str = "vgg19"  # VGG-19; "random-pyramid" needs no download
     gan_loss: str = "lsgan"  # the paper prints the log form ("vanilla"), the authors' code uses least squares
 
+    ebst_batch: int = 8  # 8
     ebst_steps: int = 600_000  # 100 + 100 epochs in the authors' code; each updates the DMN twice
     ebst_lr: float = 5e-5  # 5e-5 in the authors' code; the paper says it is lowered
     lambda_inter: float = 2.5  # lambda_inter = 2.5: 40 % of the way to another mask, and 40 % away from it
@@ -94,7 +95,9 @@ LAPTOP = replace(
     dmn_steps=1500,
     perceptual_weight=100.0,  # ours, for the stand-in: less grain than with 10 or 30
     perceptual="random-pyramid",
+    ebst_batch=4,
     ebst_steps=150,
+    ebst_lr=1e-4,  # ours: lowered too, but these runs are short
     blender_width=8,
     parser_steps=1500,
     parser_lr=2e-3,
@@ -114,6 +117,8 @@ SHIPPED = replace(
     vae_steps=4000,
     dmn_steps=2000,
     perceptual_weight=30.0,
+    ebst_steps=1000,
+    blender_width=16,
     ema_decay=0.998,
     checkpoint_every=500,
     sample_every=500,
@@ -124,6 +129,11 @@ SHIPPED = replace(
 SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=7000, perceptual_weight=10.0)
 # Its last phase: less of the discriminator, whose texture is grain at this size.
 SHIPPED_FINISH = replace(SHIPPED, name="shipped-finish", dmn_steps=1000, perceptual_weight=100.0)
+
+# What EBST is compared with: the same DMN after as many more updates, at the same rate, without EBST.
+SHIPPED_LONGER = replace(
+    SHIPPED_FINISH, name="shipped-longer", dmn_lr=SHIPPED_FINISH.ebst_lr, dmn_steps=2 * SHIPPED_FINISH.ebst_steps
+)
 
 SMOKE = replace(
     LAPTOP,
@@ -151,4 +161,7 @@ SMOKE = replace(
     log_every=2,
 )
 
-PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, COLAB, PAPER)}
+PRESETS = {
+    preset.name: preset
+    for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, SHIPPED_LONGER, COLAB, PAPER)
+}

@@ -3,7 +3,7 @@
 So resuming a run needs no saved state of a random generator, and several processes share one batch by slicing it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Batch:
     """One process's share of batch ``step``: image ``[B, 3, S, S]`` in [-1, 1], mask uint8 ``[B, S, S]``.
 
     ``index`` says which faces these are, ``share`` their places among the ``total`` faces of the whole batch.
+    ``reference`` holds, where asked for, a mask of another face for each, uint8 ``[B, S, S]``.
     """
 
     image: Tensor
@@ -48,6 +49,25 @@ class Batch:
     seed: int
     share: slice
     total: int
+    reference: Tensor | None = None
+
+    def parts(self, count: int) -> list["Batch"]:
+        """The batch cut into ``count`` equal parts; the noise of the parts is that of the whole."""
+        size, rest = divmod(len(self.image), count)
+        if rest or not size:
+            raise ValueError(f"{len(self.image)} faces cannot be cut into {count} equal parts.")
+        cuts = [slice(k * size, (k + 1) * size) for k in range(count)]
+        return [
+            replace(
+                self,
+                image=self.image[cut],
+                mask=self.mask[cut],
+                index=self.index[cut],
+                share=slice(self.share.start + cut.start, self.share.start + cut.stop),
+                reference=None if self.reference is None else self.reference[cut],
+            )
+            for cut in cuts
+        ]
 
     def noise(self, *shape: int) -> Tensor:
         """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only."""
@@ -60,7 +80,8 @@ class Batches:
     """Batches of the faces ``indices``, each of ``batch_size`` faces over all ``world`` processes.
 
     Every pass over the faces has an order of its own, drawn from (seed, pass). A batch may reach into the next pass,
-    so any number of faces from one up will do.
+    so any number of faces from one up will do. With ``references`` every face also brings the mask of another one,
+    which comes as many places later in that pass' order: how many is drawn anew for every pass.
     """
 
     def __init__(
@@ -72,6 +93,7 @@ class Batches:
         device: torch.device | str = "cpu",
         rank: int = 0,
         world: int = 1,
+        references: bool = False,
     ):
         if len(indices) == 0:
             raise ValueError("There are no faces to make batches of.")
@@ -80,13 +102,26 @@ class Batches:
         self.faces, self.indices, self.batch_size, self.seed, self.device = faces, indices, batch_size, seed, device
         share = batch_size // world
         self.share = slice(rank * share, (rank + 1) * share)
+        self.references = references
 
     def order(self, step: int) -> np.ndarray:
         """Face indices of the whole batch ``step``, in order."""
+        return self._draw(step)[:, 0]
+
+    def reference_order(self, step: int) -> np.ndarray:
+        """Face indices of the references of batch ``step``: no face is its own, unless there is only one."""
+        return self._draw(step)[:, 1]
+
+    def _draw(self, step: int) -> np.ndarray:
         position = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         rounds, places = np.divmod(position, len(self.indices))
-        orders = {k: np.random.default_rng([self.seed, int(k)]).permutation(self.indices) for k in np.unique(rounds)}
-        return np.array([orders[k][place] for k, place in zip(rounds, places, strict=True)])
+        passes = {k: self._pass(int(k)) for k in np.unique(rounds)}
+        return np.array([passes[k][place] for k, place in zip(rounds, places, strict=True)])
+
+    def _pass(self, number: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, number])
+        order = rng.permutation(self.indices)
+        return np.stack([order, np.roll(order, -rng.integers(1, max(2, len(order))))], axis=1)
 
     def at(self, step: int) -> Batch:
         """This process's share of batch ``step``, on the device."""
@@ -94,4 +129,7 @@ class Batches:
         images, masks = self.faces.read(index)
         image = to_float_image(images, self.device)
         mask = torch.as_tensor(masks).to(self.device)
-        return Batch(image, mask, index, step, self.seed, self.share, self.batch_size)
+        reference = None
+        if self.references:
+            reference = torch.as_tensor(self.faces.masks[self.reference_order(step)[self.share]]).to(self.device)
+        return Batch(image, mask, index, step, self.seed, self.share, self.batch_size, reference)

@@ -1,8 +1,11 @@
 """What several networks share: one-hot masks, AdaIN, residual blocks, the encoder-decoder, initialisation."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
 
@@ -93,7 +96,19 @@ class ResidualBlock(nn.Module):
         return x + self.norm2(self.conv2(y), *second)
 
 
-class EncoderDecoder(nn.Module):
+class Recomputing(nn.Module):
+    """A network whose segments can forget their activations and compute them again on the way back, to save memory."""
+
+    recompute = False
+
+    def segment(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """``function(*inputs)``; with ``recompute``, only the inputs are kept for its gradient."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(function, *inputs, use_reentrant=False)
+        return function(*inputs)
+
+
+class EncoderDecoder(Recomputing):
     """``c7s1-w, d2w, d4w ..., r ..., u ... u2w, uw, c7s1-out``: pix2pixHD's generator without its last activation.
 
     ``d`` are 3x3 convolutions of stride 2, ``u`` transposed ones, ``r`` residual blocks. Instance normalisation and
@@ -114,11 +129,18 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, x: Tensor, parameters: Tensor | None = None) -> Tensor:
         """``x [B, inputs, H, W]`` to ``[B, outputs, H, W]``; adaptive blocks need ``parameters [B, blocks * 4C]``."""
+        slices = [None] * len(self.blocks) if parameters is None else parameters.chunk(len(self.blocks), dim=1)
+        x = self.segment(self._encode, x)
+        for block, own in zip(self.blocks, slices, strict=True):
+            x = self.segment(block, x, own)
+        return self.segment(self._decode, x)
+
+    def _encode(self, x: Tensor) -> Tensor:
         for convolution in (self.first, *self.down):
             x = F.relu(F.instance_norm(convolution(x)), inplace=True)
-        slices = [None] * len(self.blocks) if parameters is None else parameters.chunk(len(self.blocks), dim=1)
-        for block, own in zip(self.blocks, slices, strict=True):
-            x = block(x, own)
+        return x
+
+    def _decode(self, x: Tensor) -> Tensor:
         for convolution in self.up:
             x = F.relu(F.instance_norm(convolution(x)), inplace=True)
         return self.last(x)

@@ -149,5 +149,11 @@ class DenseMappingNetwork(nn.Module):
         return self.backbone(mask, self.style_to_adain(style[:, :, None, None]).flatten(1))
 
     def forward(self, mask: Tensor, image: Tensor, style_mask: Tensor | None = None) -> Tensor:
-        """``mask`` in the style of ``image``, whose own mask is ``style_mask``."""
-        return self.render(mask, self.encode_style(image, style_mask))
+        """``mask`` in the style of ``image``, whose own mask is ``style_mask``.
+
+        There may be several masks for every image, first one for each image, then the second ones, and so on: a style
+        is encoded once for all of them.
+        """
+        style = self.encode_style(image, style_mask)
+        masks, rest = divmod(len(mask), len(style))
+        return self.render(mask, style.repeat(masks, 1) if masks > 1 and not rest else style)

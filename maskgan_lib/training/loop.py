@@ -1,17 +1,15 @@
 """The one training loop: batches, precision, several processes, checkpoints, resume, averages, log, pictures, progress.
 
-A stage supplies networks, optimisers and ``step(batch) -> losses``; everything else is here. What a step sees depends
+A stage supplies networks, optimisers and ``step(batches) -> losses``; everything else is here. What a step sees depends
 on the seed and the step's number alone, so a run that is resumed goes on bit for bit (on the CPU) as if it had never
 been interrupted.
 """
 
 import dataclasses
 import json
-import math
 import signal
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,45 +17,19 @@ from typing import NoReturn
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from maskgan_lib.checkpoints import CheckpointError, load_state, save_state, save_weights
-from maskgan_lib.data.batches import Batch, Batches
+from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import Preset
 from maskgan_lib.progress import progress_bar
+from maskgan_lib.training.execution import Execution, hardware, make_accelerator, open_board, set_recompute
+from maskgan_lib.training.stage import Stage, TrainingError
 
 CHECKPOINT, PREVIOUS, COMING = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.coming.pt"
-
-
-class TrainingError(Exception):
-    """A run that cannot go on, in one sentence: what happened and what to do."""
-
-
-class Stage(ABC):
-    """What is trained: networks, one optimiser each or shared, and one step.
-
-    ``networks`` and ``optimizers`` are named; the loop prepares them (device, precision, processes) and puts the
-    prepared ones back. ``averaged`` names the networks whose averaged weights are kept for inference. ``config`` holds
-    what else a step depends on (rates, weights of losses): a run is only resumed with the same.
-    """
-
-    name: str
-    config: dict[str, float | str]
-    networks: dict[str, nn.Module]
-    optimizers: dict[str, torch.optim.Optimizer]
-    averaged: tuple[str, ...]
-
-    @abstractmethod
-    def step(self, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
-        """Update the networks once; returns detached scalar losses by name."""
-
-    @abstractmethod
-    def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
-        """A picture of what the averaged ``networks`` do with ``batch``: uint8 ``[H, W, 3]``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +64,7 @@ def train(
     settings: RunSettings,
     resume: bool = False,
     card: dict | None = None,
-    precision: str | None = None,
+    execution: Execution | None = None,
 ) -> list[dict]:
     """Run ``stage`` on the faces ``indices`` for ``settings.steps`` steps; returns the log, one dict per entry.
 
@@ -102,15 +74,17 @@ def train(
     saves, and raises ``KeyboardInterrupt``. Raises ``TrainingError`` when a loss is not finite; the last checkpoint
     stays.
     """
-    return _Run(stage, faces, indices, Path(folder), settings, card or {}, precision).go(resume)
+    return _Run(stage, faces, indices, Path(folder), settings, card or {}, execution or Execution()).go(resume)
 
 
 class _Run:
-    def __init__(self, stage, faces, indices, folder, settings, card, precision):
+    def __init__(self, stage, faces, indices, folder, settings, card, execution):
         self.stage, self.folder, self.settings, self.card = stage, folder, settings, card
+        self.execution = execution
         self.agreed = {"stage": stage.name, **dataclasses.asdict(settings), **stage.config}
         self.agreed |= {"data": faces.source, "size": faces.size, "faces": len(indices), "made_by": faces.made_by}
-        self.accelerator = Accelerator(mixed_precision=precision or best_precision())
+        self.accelerator = make_accelerator(execution.precision)
+        self._check_parts()
         self.main = self.accelerator.is_main_process
         self.averages = {
             name: AveragedModel(stage.networks[name], avg_fn=self._average, use_buffers=True)
@@ -128,11 +102,28 @@ class _Run:
             self.accelerator.device,
             self.accelerator.process_index,
             self.accelerator.num_processes,
+            stage.references,
         )
         self.step, self.history, self.pending = 0, [], []
+        self.board = None
+
+    def _check_parts(self) -> None:
+        parts, processes, size = self.execution.accumulate, self.accelerator.num_processes, self.settings.batch_size
+        if parts > 1 and not self.stage.accumulates:
+            raise TrainingError(
+                f"{self.stage.name} has batch normalisation, which has to see a whole batch: leave --accumulate out and"
+                " choose a preset with a smaller batch."
+            )
+        if parts < 1 or size % (parts * processes):
+            raise TrainingError(
+                f"A batch of {size} faces cannot be cut into {parts} equal parts on each of {processes} processes:"
+                " choose --accumulate (or the number of processes) so that it divides."
+            )
 
     def _prepare(self) -> None:
         stage, accelerator = self.stage, self.accelerator
+        for module in stage.modules():
+            set_recompute(module, self.execution.recompute)
         for name, network in stage.networks.items():
             if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
                 network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -181,7 +172,8 @@ class _Run:
         for name, optimizer in self.stage.optimizers.items():
             for group, base in zip(optimizer.param_groups, self.base_rates[name], strict=True):
                 group["lr"] = base * factor
-        losses = self.stage.step(self.batches.at(self.step), self.accelerator)
+        batch = self.batches.at(self.step)
+        losses = self.stage.step(batch.parts(self.execution.accumulate), self.accelerator)
         self.step += 1
         self.pending.append(losses)
         for name, average in self.averages.items():
@@ -221,6 +213,8 @@ class _Run:
             (self.folder / "samples").mkdir(exist_ok=True)
             lines = [json.dumps(entry) + "\n" for entry in self.history]
             (self.folder / "log.jsonl").write_text("".join(lines))
+            if self.execution.tensorboard:
+                self.board = open_board(self.folder / "tensorboard", self.step)
 
     def _flush_log(self) -> dict[str, float]:
         """Move the losses since the last entry off the device, check them, average over steps and processes, write."""
@@ -234,6 +228,9 @@ class _Run:
         if self.main:
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(self.history[-1]) + "\n")
+            if self.board:
+                for name, value in losses.items():
+                    self.board.add_scalar(name, value, self.step)
         return losses
 
     def _pending_losses(self) -> tuple[list[str], Tensor]:
@@ -272,6 +269,8 @@ class _Run:
         with torch.no_grad():
             picture = self.stage.sample(self._inference(), self.batches.at(0))
         Image.fromarray(picture).save(self.folder / "samples" / f"step-{self.step:06d}.png")
+        if self.board:
+            self.board.add_image("samples", picture, self.step, dataformats="HWC")
 
     def _state(self) -> dict:
         unwrap = self.accelerator.unwrap_model
@@ -284,6 +283,7 @@ class _Run:
             "networks": {name: unwrap(net).state_dict() for name, net in self.stage.networks.items()},
             "averages": {name: average.state_dict() for name, average in self.averages.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.stage.optimizers.items()},
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
         }
 
     def _save(self) -> None:
@@ -321,6 +321,8 @@ class _Run:
             raise TrainingError(f"{self.folder} holds a run with other networks: {error}") from error
         for name, optimizer in self.stage.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.history, self.card = state["step"], state["history"], state["card"]
         device = self.accelerator.device
         self.pending = [{name: loss.to(device) for name, loss in losses.items()} for losses in state["pending"]]
@@ -331,6 +333,8 @@ class _Run:
             for name, network in self._inference().items():
                 if name in self.averages:
                     save_weights(self.folder / f"{name}.safetensors", network, card)
+        if self.board:
+            self.board.close()
         self.accelerator.wait_for_everyone()
 
 
@@ -347,33 +351,9 @@ def newest_checkpoint(folder: Path) -> dict | None:
     return None
 
 
-def best_precision() -> str:
-    """``bf16`` on a GPU that computes in it, else ``no``: an emulated one is not used, and a CPU keeps float32."""
-    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16"
-    return "no"
-
-
-def hardware() -> str:
-    """The device in words, for model cards."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"a CPU ({torch.get_num_threads()} of its cores)"
-
-
 def load_log(folder: str | Path) -> list[dict]:
     """The log of a run, one dict per entry: step, seconds and the mean losses since the entry before."""
     return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
-
-
-def tile(pictures: np.ndarray, columns: int) -> np.ndarray:
-    """uint8 ``[N, H, W, 3]`` as one picture, ``columns`` in a row, missing ones white."""
-    count, height, width, _ = pictures.shape
-    rows = math.ceil(count / columns)
-    sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
-    sheet[:count] = pictures
-    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
-    return sheet.reshape(rows * height, columns * width, 3)
 
 
 @contextmanager

@@ -1,35 +1,43 @@
-"""The stages by name, and the one call that trains any of them from a preset and a packed folder."""
+"""The stages by name, and the calls that train one of them, or all in order, from a preset and a packed folder."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
+from maskgan_lib.checkpoints import CheckpointError, load_into, load_weights
 from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.dmn import DMNStage
-from maskgan_lib.training.loop import RunSettings, Stage, TrainingError, newest_checkpoint, train
+from maskgan_lib.training.ebst import EBSTStage
+from maskgan_lib.training.execution import Execution
+from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
 from maskgan_lib.training.maskvae import MaskVAEStage
+from maskgan_lib.training.stage import Stage, TrainingError
 
-STAGES = ("maskvae", "dmn")
+STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (MaskVAEStage, DMNStage, EBSTStage)}
+MASKGAN = ("maskvae", "dmn", "ebst")
+"""The stages of MaskGAN in the order in which they are trained."""
 
 
-def make_stage(name: str, preset: Preset, image_size: int) -> Stage:
-    """The stage ``name`` with freshly initialised networks for pictures of ``image_size`` pixels."""
-    if name == "maskvae":
-        return MaskVAEStage(preset, image_size)
-    if name == "dmn":
-        return DMNStage(preset)
-    raise ValueError(f"There is no stage {name!r}; there are {', '.join(STAGES)}.")
+def make_stage(name: str, preset: Preset, faces: PackedFaces, maskvae: MaskVAE | None = None) -> Stage:
+    """The stage ``name`` with freshly initialised networks; ``ebst`` walks in the latent space of ``maskvae``."""
+    if name not in STAGES:
+        raise ValueError(f"There is no stage {name!r}; there are {', '.join(STAGES)}.")
+    if name != EBSTStage.name:
+        return STAGES[name](preset, faces)
+    if maskvae is None:
+        raise TrainingError("EBST needs a trained MaskVAE: name its weights (--maskvae FILE).")
+    return EBSTStage(preset, faces, maskvae)
 
 
 def run_settings(name: str, preset: Preset, seed: int = 0, steps: int | None = None) -> RunSettings:
     """Steps (the preset's unless given), batch size and intervals of the stage ``name``."""
-    by_default, batch_size = {
-        "maskvae": (preset.vae_steps, preset.vae_batch),
-        "dmn": (preset.dmn_steps, preset.dmn_batch),
-    }[name]
+    settings = STAGES[name].settings
+    by_default, batch_size = (getattr(preset, f"{settings}_{what}") for what in ("steps", "batch"))
     return RunSettings.of(preset, steps or by_default, batch_size, seed)
 
 
@@ -43,14 +51,17 @@ def train_stage(
     seed: int = 0,
     resume: bool = False,
     init: str | Path | None = None,
+    maskvae: str | Path | None = None,
+    execution: Execution | None = None,
 ) -> list[dict]:
     """Train the stage ``name`` on ``faces`` (their train split unless ``indices`` are given) and return the log.
 
-    ``init`` names the folder of another run whose networks are the start, for instance one at half the image size. The
-    run is a function of the preset, the faces and ``seed``. See ``loop.train`` for what is written to ``folder``.
+    ``init`` names where the networks start: the folder of another run, for instance one at half the image size, or a
+    weights file, for one of the networks. ``maskvae`` names the MaskVAE's weights, which EBST needs. The run is a
+    function of the preset, the faces, these two and ``seed``. See ``loop.train`` for what is written to ``folder``.
     """
     torch.manual_seed(seed)
-    stage = make_stage(name, preset, faces.size)
+    stage = make_stage(name, preset, faces, None if maskvae is None else _load(maskvae, MaskVAE))
     if init is not None:
         _start_from(stage, Path(init))
     indices = faces.indices("train") if indices is None else indices
@@ -62,17 +73,91 @@ def train_stage(
         "seed": seed,
         "started_from": Path(init).name if init else "random weights",
         "preset": dataclasses.asdict(preset),
-        "perceptual": stage.perceptual.features.name if name == "dmn" else None,
+        "perceptual": stage.config.get("perceptual"),
     }
-    return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card)
+    return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card, execution)
 
 
-def _start_from(stage: Stage, folder: Path) -> None:
-    state = newest_checkpoint(folder)
+def train_all(
+    preset: Preset,
+    faces: PackedFaces,
+    folder: str | Path,
+    indices: np.ndarray | None = None,
+    seed: int = 0,
+    execution: Execution | None = None,
+) -> dict[str, list[dict]]:
+    """Train MaskVAE, the DMN and EBST, each in a folder of its name in ``folder``, and return their logs by stage.
+
+    What is trained already is kept, and an interrupted stage goes on from its checkpoint.
+    """
+    folder, logs = Path(folder), {}
+    for name in MASKGAN:
+        sources = {"init": folder / "dmn", "maskvae": folder / "maskvae" / "maskvae.safetensors"}
+        logs[name] = train_stage(
+            name,
+            preset,
+            faces,
+            folder / name,
+            indices,
+            seed=seed,
+            resume=True,
+            execution=_for(name, execution),
+            **(sources if name == "ebst" else {}),
+        )
+    return logs
+
+
+def _for(name: str, execution: Execution | None) -> Execution | None:
+    """Without the parts that a stage with batch normalisation cannot do."""
+    if execution is None or STAGES[name].accumulates:
+        return execution
+    return dataclasses.replace(execution, accumulate=1)
+
+
+def _load(path: str | Path, kind: type[nn.Module]) -> nn.Module:
+    network = load_weights(path)
+    if not isinstance(network, kind):
+        raise TrainingError(f"{path} holds a {type(network).__name__}, where a {kind.__name__} is needed.")
+    return network
+
+
+def _start_from(stage: Stage, source: Path) -> None:
+    if source.is_file():
+        _start_from_weights(stage, source)
+        return
+    state = newest_checkpoint(source)
     if state is None:
-        raise TrainingError(f"{folder} holds no checkpoint to start from.")
+        raise TrainingError(f"{source} holds no checkpoint to start from.")
+    for name, network in stage.networks.items():
+        if name in stage.fresh and name not in state["networks"]:
+            continue
+        if name not in state["networks"]:
+            raise TrainingError(f"The run in {source} trained {', '.join(state['networks'])}, and no {name}.")
+        _fill(network, state["networks"][name], f"The {name} in {source}")
+
+
+def _start_from_weights(stage: Stage, source: Path) -> None:
+    loaded = load_weights(source)
+    fitting = [network for network in stage.networks.values() if type(network) is type(loaded)]
+    if not fitting:
+        raise TrainingError(f"{source} holds a {type(loaded).__name__}, which {stage.name} does not train.")
+    if fitting[0].config != loaded.config:
+        differing = _differing(loaded.config, fitting[0].config)
+        raise TrainingError(f"The network in {source} is not of this preset: {differing}.")
+    _fill(fitting[0], loaded.state_dict(), str(source))
+    others = [name for name, network in stage.networks.items() if network is not fitting[0]]
+    if others:
+        print(f"{source.name} holds one network: {' and '.join(others)} start from random weights.")
+
+
+def _differing(theirs: dict, ours: dict) -> str:
+    return "; ".join(
+        f"{key} {theirs.get(key)} there, {value} here" for key, value in ours.items() if theirs[key] != value
+    )
+
+
+def _fill(network: nn.Module, weights: dict, what: str) -> None:
     try:
-        for name, network in stage.networks.items():
-            network.load_state_dict(state["networks"][name])
-    except (RuntimeError, KeyError) as error:
-        raise TrainingError(f"The networks in {folder} are not of this stage and preset: {error}") from error
+        load_into(network, weights, what)
+    except CheckpointError as error:
+        raise TrainingError(str(error)) from error

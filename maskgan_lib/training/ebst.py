@@ -1,0 +1,116 @@
+"""Stage (c), editing behaviour simulated training (Algorithm 1): the DMN meets masks as a user would edit them.
+
+A frozen MaskVAE moves every mask towards another face's mask and, as far, away from it. Both are rendered, and a
+blender has to put the photograph together from the two renders.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from maskgan_lib.classes import colorize
+from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.networks import AlphaBlender, MaskVAE, one_hot
+from maskgan_lib.presets import Preset
+from maskgan_lib.training.adversarial import BETAS, AdversarialStage
+from maskgan_lib.training.stage import TrainingError, tile
+
+
+@torch.no_grad()
+def simulate_edits(
+    vae: MaskVAE, mask: Tensor, reference: Tensor, lambda_inter: float = 2.5, hard: bool = True
+) -> tuple[Tensor, Tensor]:
+    """``M_inter`` and ``M_outer``, decoded from ``z_t + (z_ref - z_t) / lambda_inter`` and from ``z_t - ...``.
+
+    ``mask`` and ``reference`` are one-hot ``[B, 19, S, S]``, and so are the results. ``hard=False`` gives the decoder's
+    softmax instead of one-hot planes of the most likely class. z is the mean of the posterior, nothing is sampled. No
+    gradient is kept: nothing that learns stands before the masks, so there is nothing for one to reach.
+    """
+    z, z_reference = vae.encode(torch.cat([mask, reference]))[0].chunk(2)
+    step = (z_reference - z) / lambda_inter
+    logits = vae.decode(torch.cat([z + step, z - step]))
+    masks = one_hot(logits.argmax(dim=1), logits.shape[1]) if hard else logits.softmax(dim=1)
+    inter, outer = masks.chunk(2)
+    return inter, outer
+
+
+class EBSTStage(AdversarialStage):
+    """Stage I of Algorithm 1 on the DMN, then stage II on DMN and blender, each after an update of the discriminator.
+
+    Three optimisers, as in the authors' code: of the DMN, of the discriminator, and of DMN and blender together.
+    """
+
+    name, settings = "ebst", "ebst"
+    averaged = ("dmn", "blender")
+    references = True
+    fresh = ("blender",)
+
+    def __init__(self, preset: Preset, faces: PackedFaces, maskvae: MaskVAE):
+        super().__init__(preset, preset.ebst_lr)
+        if maskvae.config["image_size"] != faces.size:
+            size = maskvae.config["image_size"]
+            raise TrainingError(
+                f"The MaskVAE takes masks of {size} pixels a side, the faces have {faces.size}: train one at that size."
+            )
+        if preset.ebst_masks not in ("hard", "soft"):
+            raise ValueError(f"ebst_masks must be 'hard' or 'soft', not {preset.ebst_masks!r}.")
+        self.maskvae = maskvae.eval().requires_grad_(False)
+        blender = AlphaBlender(preset.blender_width, blocks=preset.blender_blocks)
+        self.networks["blender"] = blender
+        both = [*self.networks["dmn"].parameters(), *blender.parameters()]
+        self.optimizers["dmn and blender"] = torch.optim.Adam(both, lr=preset.ebst_lr, betas=BETAS)
+        self.config |= {
+            "lambda_inter": preset.lambda_inter,
+            "ebst_masks": preset.ebst_masks,
+            "maskvae": fingerprint(maskvae),
+        }
+
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+        """Discriminator, DMN, discriminator again, DMN and blender: the order that the authors give."""
+        first = self.update_both("dmn", ["dmn"], self.reconstruct, batches, accelerator)
+        second = self.update_both("dmn and blender", ["dmn", "blender"], self.blend, batches, accelerator)
+        return first | {f"blend {name}": loss for name, loss in second.items()}
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """Stage I: every face from its own mask, in its own style."""
+        mask = one_hot(batch.mask)
+        return self.networks["dmn"](mask, batch.image, mask)
+
+    def blend(self, batch: Batch) -> Tensor:
+        """Stage II: the blend of the two renders of every face, its style encoded once, both rendered in one batch."""
+        mask = one_hot(batch.mask)
+        edits = torch.cat(self.edit(mask, one_hot(batch.reference)))
+        inter, outer = self.networks["dmn"](edits, batch.image, mask).chunk(2)
+        return self.networks["blender"](inter, outer)[0]
+
+    def edit(self, mask: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """``M_inter`` and ``M_outer`` with the preset's lambda."""
+        preset = self.preset
+        return simulate_edits(
+            self.maskvae.to(mask.device), mask, reference, preset.lambda_inter, preset.ebst_masks == "hard"
+        )
+
+    def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
+        """Rows: photos, reconstructions, M_t, M_inter, M_outer, the renders of these two, alpha, and the blend."""
+        image, mask, reference = batch.image[:8], one_hot(batch.mask[:8]), one_hot(batch.reference[:8])
+        dmn, edits = networks["dmn"], self.edit(mask, reference)
+        style = dmn.encode_style(image, mask)
+        inter, outer = (dmn.render(edit, style) for edit in edits)
+        blend, alpha = networks["blender"](inter, outer)
+        masks = [colorize(m.argmax(dim=1).byte().cpu().numpy()) for m in (mask, *edits)]
+        renders = [to_uint8_image(picture) for picture in (inter, outer, 2 * alpha.expand_as(blend) - 1, blend)]
+        rows = [to_uint8_image(image), to_uint8_image(dmn.render(mask, style)), *masks, *renders]
+        return tile(np.concatenate(rows), len(image))
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Twelve hexadecimal digits that tell a network's weights from others."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]

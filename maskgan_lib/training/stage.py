@@ -1,0 +1,93 @@
+"""What a stage of training is, and one update of a network from a batch in one or several parts."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from maskgan_lib.data.batches import Batch
+
+Losses = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
+"""What is minimised on a part of a batch, and the terms to log, by name: scalars that are means over its faces."""
+
+
+class TrainingError(Exception):
+    """A run that cannot start or go on, in one sentence: what happened and what to do."""
+
+
+class Stage(ABC):
+    """What is trained: networks, optimisers and one step. Made from a preset and the faces to train on.
+
+    ``networks`` and ``optimizers`` are named; the loop prepares them (device, precision, processes) and puts the
+    prepared ones back. ``config`` holds what else a step depends on (rates, weights of losses): a run is only resumed
+    with the same.
+    """
+
+    name: str
+    settings: str
+    """What the stage's fields of a preset begin with: ``<settings>_steps`` and ``<settings>_batch``."""
+    averaged: tuple[str, ...]
+    """The networks whose averaged weights are kept for inference."""
+    accumulates = True
+    """Whether the parts of a batch may be done one by one: not with batch normalisation, which looks at all of it."""
+    references = False
+    """Whether every batch also brings masks of other faces, ``batch.reference``."""
+    fresh: tuple[str, ...] = ()
+    """The networks that start from random weights even where the run starts from another one."""
+
+    config: dict[str, float | str]
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+
+    def modules(self) -> list[nn.Module]:
+        """Everything that a step computes with, what does not learn included."""
+        return list(self.networks.values())
+
+    @abstractmethod
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+        """Update the networks once on a batch that comes in equal parts; returns detached scalar losses by name."""
+
+    @abstractmethod
+    def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
+        """A picture of what the averaged ``networks`` do with ``batch``: uint8 ``[H, W, 3]``."""
+
+
+def update(
+    optimizer: torch.optim.Optimizer,
+    networks: Sequence[nn.Module],
+    batches: Sequence[Batch],
+    losses: Losses,
+    accelerator: Accelerator,
+) -> dict[str, Tensor]:
+    """One update of ``optimizer`` by the mean loss over the equal parts ``batches``; returns the terms' means.
+
+    The gradients are those of the whole batch, since every loss is a mean over faces. Several processes exchange them
+    once, with the last part; ``networks`` are those that the parts' gradients go through.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    logged = []
+    for number, batch in enumerate(batches, start=1):
+        with ExitStack() as waiting:
+            if number < len(batches):
+                for network in networks:
+                    waiting.enter_context(accelerator.no_sync(network))
+            loss, terms = losses(batch)
+            accelerator.backward(loss / len(batches))
+        logged.append({name: term.detach() for name, term in terms.items()})
+    optimizer.step()
+    return {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+
+
+def tile(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """uint8 ``[N, H, W, 3]`` as one picture, ``columns`` in a row, missing ones white."""
+    count, height, width, _ = pictures.shape
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
+    sheet[:count] = pictures
+    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    return sheet.reshape(rows * height, columns * width, 3)
