@@ -38,6 +38,12 @@ def psnr(made: Tensor, real: Tensor) -> Tensor:
     return peak_signal_noise_ratio(made, real, data_range=2.0, reduction="none", dim=(1, 2, 3))
 
 
+def around(region: Tensor, margin: float) -> Tensor:
+    """``region`` (bool ``[B, H, W]``) and a band about it, ``margin`` times the picture's height wide."""
+    reach = 2 * round(margin * region.shape[-1]) + 1
+    return torch.nn.functional.max_pool2d(region.float()[:, None], reach, stride=1, padding=reach // 2)[:, 0] > 0
+
+
 def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1) -> Tensor:
     """How many times more an edit changes the edited region than what is far from it, by picture.
 
@@ -46,8 +52,7 @@ def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1)
     nothing is far.
     """
     change = (after - before).abs().mean(dim=1)
-    reach = 2 * round(margin * edited.shape[-1]) + 1
-    near = torch.nn.functional.max_pool2d(edited.float()[:, None], reach, stride=1, padding=reach // 2)[:, 0] > 0
+    near = around(edited, margin)
     inside = (change * edited).sum(dim=(1, 2)) / edited.sum(dim=(1, 2))
     far = (change * ~near).sum(dim=(1, 2)) / (~near).sum(dim=(1, 2))
     return inside / far
