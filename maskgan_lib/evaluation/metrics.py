@@ -41,7 +41,10 @@ def psnr(made: Tensor, real: Tensor) -> Tensor:
 def around(region: Tensor, margin: float) -> Tensor:
     """``region`` (bool ``[B, H, W]``) and a band about it, ``margin`` times the picture's height wide."""
     reach = 2 * round(margin * region.shape[-1]) + 1
-    return torch.nn.functional.max_pool2d(region.float()[:, None], reach, stride=1, padding=reach // 2)[:, 0] > 0
+    wide = region.float()[:, None]
+    for window in ((reach, 1), (1, reach)):
+        wide = torch.nn.functional.max_pool2d(wide, window, stride=1, padding=(window[0] // 2, window[1] // 2))
+    return wide[:, 0] > 0
 
 
 def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1) -> Tensor:
