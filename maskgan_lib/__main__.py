@@ -27,9 +27,16 @@ def _is_explained(error: Exception) -> bool:
     from maskgan_lib.checkpoints import CheckpointError
     from maskgan_lib.course import CourseError
     from maskgan_lib.data.packed import DataError
-    from maskgan_lib.training.loop import TrainingError
+    from maskgan_lib.training.stage import TrainingError
 
     return isinstance(error, (CheckpointError, CourseError, DataError, TrainingError))
+
+
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that names a default where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="command", required=True)
 
     def command(name, run, summary):
-        added = commands.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+        added = commands.add_parser(name, help=summary, description=summary, formatter_class=_Defaults)
         added.set_defaults(run=run)
         return added
 
@@ -96,19 +101,31 @@ def _add_data(command) -> None:
 
 
 def _add_training(command) -> None:
-    stages = ("maskvae", "dmn")
-    train = command("train", _train, "Train one stage on the train split of a packed folder.")
-    train.add_argument("stage", choices=stages)
+    train = command("train", _train, "Train one stage, or all in order, on the train split of a packed folder.")
+    train.add_argument("stage", choices=("maskvae", "dmn", "ebst", "parser", "attributes", "all"))
     train.add_argument("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
-    train.add_argument("--out", type=Path, required=True, help="folder of the run: log, samples, checkpoints, weights")
+    train.add_argument(
+        "--out", type=Path, required=True, help="folder of the run (log, samples, checkpoints, weights); of the runs"
+    )
     train.add_argument("--preset", choices=tuple(PRESETS), default="laptop")
     train.add_argument("--steps", type=int, default=None, help="how many steps (default: the preset's)")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--init", type=Path, default=None, help="start from the networks of the run in this folder")
-    train.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    train.add_argument(
+        "--init", type=Path, default=None, help="start from the run in this folder, or from this weights file"
+    )
+    train.add_argument("--maskvae", type=Path, default=None, metavar="FILE", help="ebst: the MaskVAE's weights")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --out (all: always)")
+    train.add_argument(
+        "--precision", choices=("no", "bf16", "fp16"), default=None, help="default: bf16 on a GPU that has it, else no"
+    )
+    train.add_argument(
+        "--accumulate", type=int, default=1, metavar="PARTS", help="do a batch in so many parts, for less memory"
+    )
+    train.add_argument("--recompute", action="store_true", help="compute activations twice, for less memory")
+    train.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard, in OUT/tensorboard")
 
     evaluate = command("evaluate", _evaluate, "Measure weights on the test split of a packed folder.")
-    evaluate.add_argument("stage", choices=stages)
+    evaluate.add_argument("stage", choices=("maskvae", "dmn", "parser", "attributes"))
     evaluate.add_argument("--weights", type=Path, required=True, help="a .safetensors file of that stage")
     evaluate.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")
     evaluate.add_argument(
@@ -184,28 +201,38 @@ def _download(options) -> None:
 
 def _train(options) -> None:
     from maskgan_lib.data.packed import PackedFaces
-    from maskgan_lib.training.stages import train_stage
+    from maskgan_lib.training.execution import Execution
+    from maskgan_lib.training.stage import TrainingError
+    from maskgan_lib.training.stages import train_all, train_stage
 
-    faces = PackedFaces.open(options.data)
+    faces, preset = PackedFaces.open(options.data), PRESETS[options.preset]
     print(faces)
-    train_stage(
-        options.stage,
-        PRESETS[options.preset],
-        faces,
-        options.out,
-        steps=options.steps,
-        seed=options.seed,
-        resume=options.resume,
-        init=options.init,
-    )
-    print(f"weights: {options.out / options.stage}.safetensors")
+    execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
+    if options.stage == "all":
+        if options.steps or options.init or options.maskvae:
+            raise TrainingError("--steps, --init and --maskvae are for one stage: leave them out with all.")
+        train_all(preset, faces, options.out, seed=options.seed, execution=execution)
+    else:
+        train_stage(
+            options.stage,
+            preset,
+            faces,
+            options.out,
+            steps=options.steps,
+            seed=options.seed,
+            resume=options.resume,
+            init=options.init,
+            maskvae=options.maskvae,
+            execution=execution,
+        )
+    print("weights:", *sorted(map(str, options.out.rglob("*.safetensors"))))
 
 
 def _evaluate(options) -> None:
     from maskgan_lib.checkpoints import load_weights
     from maskgan_lib.data.packed import PackedFaces
     from maskgan_lib.evaluation.cards import publish
-    from maskgan_lib.evaluation.reconstruction import MEASURES
+    from maskgan_lib.evaluation.measures import MEASURES
 
     faces = PackedFaces.open(options.data)
     indices = faces.indices("test")

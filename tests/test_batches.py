@@ -103,6 +103,57 @@ def test_noise_is_that_of_seed_and_step(faces):
         assert abs((first * other).mean()) < 0.05  # uncorrelated
 
 
+# ---- references and parts
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(2, 9), batch_size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
+def test_references_are_other_faces_each_once_a_pass(faces, count, batch_size, seed):
+    batches = Batches(faces, np.arange(count), batch_size, seed)
+    own, others = (
+        np.concatenate([order(step) for step in range(3 * count)]) for order in (batches.order, batches.reference_order)
+    )
+    assert (own != others).all()
+    for k in range(0, len(others), count):
+        assert sorted(others[k : k + count]) == list(range(count))
+
+
+def test_pairs_with_references_differ_from_pass_to_pass(faces):
+    batches = Batches(faces, np.arange(6), 6)
+    pairs = Counter(
+        pair
+        for step in range(300)
+        for pair in zip(batches.order(step).tolist(), batches.reference_order(step).tolist(), strict=True)
+    )
+    assert len(pairs) == 30 and all(30 < n < 95 for n in pairs.values())  # 60 expected
+
+
+def test_references_come_only_where_asked_for(faces):
+    assert Batches(faces, np.arange(7), 3).at(0).reference is None
+    batches = Batches(faces, np.arange(7), 3, references=True)
+    assert np.array_equal(batches.at(2).reference, faces.masks[batches.reference_order(2)])
+    alone = Batches(faces, np.array([4]), 3, references=True).at(0)
+    assert np.array_equal(alone.reference, alone.mask)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_parts_make_up_the_batch(faces, world, count):
+    whole = Batches(faces, np.arange(7), 12, seed=5, references=True, world=world, rank=world - 1).at(4)
+    parts = whole.parts(count)
+    assert len(parts) == count and {len(part.image) for part in parts} == {12 // world // count}
+    for name in ("image", "mask", "reference"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    assert np.array_equal(np.concatenate([part.index for part in parts]), whole.index)
+    assert torch.equal(torch.cat([part.noise(5) for part in parts]), whole.noise(5))
+
+
+@pytest.mark.parametrize("count", [5, 8])
+def test_unequal_parts_are_refused(faces, count):
+    with pytest.raises(ValueError, match=f"6 faces cannot be cut into {count} equal parts"):
+        Batches(faces, np.arange(7), 6).at(0).parts(count)
+
+
 # ---- pixels
 
 

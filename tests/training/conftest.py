@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import STEPS, TINY
+from tiny_runs import STEPS, train_tiny
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.training.stages import STAGES, train_stage
+from maskgan_lib.training.stages import STAGES
 
 CPU = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "MASKGAN_PLAIN_PROGRESS": "1"}
 
@@ -36,5 +36,5 @@ def uninterrupted(faces, tmp_path_factory) -> dict[str, Path]:
     """One whole run of each stage, to compare with."""
     folders = {name: tmp_path_factory.mktemp(name) / "run" for name in STAGES}
     for name, folder in folders.items():
-        train_stage(name, TINY, faces, folder, steps=STEPS, seed=3)
+        train_tiny(name, faces, folder, steps=STEPS, seed=3)
     return folders

@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+import plain
 import pytest
 import torch
 from accelerate import Accelerator
@@ -14,21 +15,22 @@ from maskgan_lib.checkpoints import load_state, load_weights, read_card
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy, psnr
 from maskgan_lib.networks import one_hot
-from maskgan_lib.training.loop import TrainingError
-from maskgan_lib.training.stages import make_stage, train_stage
+from maskgan_lib.training import stages
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import STAGES, make_stage, train_stage
 
 # ---- starting from another run
 
 
 def test_init_starts_from_another_runs_networks(uninterrupted, tmp_path, monkeypatch):
     bigger = pack_toy_faces(tmp_path / "bigger", 4, size=64)
-    stage_class, first = type(make_stage("dmn", TINY, 64)), {}
+    stage_class, first = STAGES["dmn"], {}
     step = stage_class.step
 
-    def keep_start(self, batch, accelerator):
+    def keep_start(self, batches, accelerator):
         if not first:
             first.update({name: copy.deepcopy(network.state_dict()) for name, network in self.networks.items()})
-        return step(self, batch, accelerator)
+        return step(self, batches, accelerator)
 
     monkeypatch.setattr(stage_class, "step", keep_start)
     after_step(monkeypatch, "dmn", 1, press_ctrl_c)
@@ -43,12 +45,33 @@ def test_init_starts_from_another_runs_networks(uninterrupted, tmp_path, monkeyp
 
 
 def test_init_from_elsewhere_is_refused(faces, uninterrupted, tmp_path):
+    def start(name, init, preset=TINY):
+        train_stage(name, preset, faces, tmp_path / "run", steps=1, init=init)
+
+    wide = replace(TINY, dmn_width=8)
     with pytest.raises(TrainingError, match="holds no checkpoint"):
-        train_stage("dmn", TINY, faces, tmp_path / "run", steps=1, init=tmp_path)
-    with pytest.raises(TrainingError, match="not of this stage and preset"):
-        train_stage("dmn", replace(TINY, dmn_width=8), faces, tmp_path / "run", steps=1, init=uninterrupted["dmn"])
-    with pytest.raises(TrainingError, match="not of this stage and preset"):
-        train_stage("maskvae", TINY, faces, tmp_path / "run", steps=1, init=uninterrupted["dmn"])
+        start("dmn", tmp_path)
+    with pytest.raises(TrainingError, match=r"does not fit the network.*wrong shape: backbone\.first\.weight"):
+        start("dmn", uninterrupted["dmn"], wide)
+    with pytest.raises(TrainingError, match="trained dmn, discriminator, and no maskvae"):
+        start("maskvae", uninterrupted["dmn"])
+    with pytest.raises(TrainingError, match="not of this preset: width 4 there, 8 here"):
+        start("dmn", uninterrupted["dmn"] / "dmn.safetensors", wide)
+    with pytest.raises(TrainingError, match="holds a MaskVAE, which dmn does not train"):
+        start("dmn", uninterrupted["maskvae"] / "maskvae.safetensors")
+
+
+def test_a_weights_file_starts_its_own_network(faces, uninterrupted, tmp_path, capsys, monkeypatch):
+    started = {}
+    monkeypatch.setattr(stages, "train", lambda stage, *rest: started.update(stage.networks))
+    weights = uninterrupted["dmn"] / "dmn.safetensors"
+    train_stage("dmn", TINY, faces, tmp_path / "run", seed=9, init=weights)
+    assert "discriminator start from random weights" in capsys.readouterr().out
+    torch.manual_seed(9)
+    fresh, truth = make_stage("dmn", TINY, faces).networks, load_weights(weights).state_dict()
+    assert all(torch.equal(value, truth[key]) for key, value in started["dmn"].state_dict().items())
+    for ours, theirs in zip(started["discriminator"].parameters(), fresh["discriminator"].parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 # ---- the step of the DMN
@@ -57,71 +80,29 @@ def test_init_from_elsewhere_is_refused(faces, uninterrupted, tmp_path):
 @pytest.fixture
 def dmn_step(faces):
     torch.manual_seed(0)
-    stage = make_stage("dmn", TINY, 32)
-    batch = Batches(faces, faces.indices("train"), 4).at(0)
-    mask = one_hot(batch.mask)
-    return stage, batch, mask, stage.networks["dmn"](mask, batch.image, mask), Accelerator()
-
-
-def snapshot(network) -> tuple[list[torch.Tensor], list[torch.Tensor | None]]:
-    return [p.detach().clone() for p in network.parameters()], [
-        None if p.grad is None else p.grad.clone() for p in network.parameters()
-    ]
-
-
-def unchanged(network, before) -> bool:
-    now = snapshot(network)
-    same = [torch.equal(a, b) for a, b in zip(now[0], before[0], strict=True)]
-    return all(same) and all(a is b is None or torch.equal(a, b) for a, b in zip(now[1], before[1], strict=True))
-
-
-def test_each_update_leaves_the_other_network_alone(dmn_step):
-    stage, batch, mask, made, accelerator = dmn_step
-    dmn, discriminator = stage.networks["dmn"], stage.networks["discriminator"]
-    before = snapshot(dmn), snapshot(discriminator)
-    stage.update_discriminator(mask, batch.image, made.detach(), accelerator)
-    assert unchanged(dmn, before[0]) and not unchanged(discriminator, before[1])
-    before = snapshot(dmn), snapshot(discriminator)
-    stage.update_generator(mask, batch.image, made, accelerator)
-    assert unchanged(discriminator, before[1]) and not unchanged(dmn, before[0])
-    assert all(p.requires_grad for p in discriminator.parameters())
+    return make_stage("dmn", TINY, faces), Batches(faces, faces.indices("train"), 4).at(0), Accelerator()
 
 
 def test_a_step_is_the_papers(dmn_step):
     """Gradients of one step against plain autograd of the equations, with the authors' weights."""
-    stage, batch, mask, _, accelerator = dmn_step
+    stage, batch, accelerator = dmn_step
+    mask = one_hot(batch.mask)
     dmn, judge = copy.deepcopy(stage.networks["dmn"]), copy.deepcopy(stage.networks["discriminator"])
-    losses = stage.step(batch, accelerator)
+    losses = stage.step([batch], accelerator)
 
     made = dmn(mask, batch.image, mask)
-    real_scores = [scale[-1] for scale in judge(mask, batch.image)]
-    made_scores = [scale[-1] for scale in judge(mask, made.detach())]
-    on_real, on_made = sum(((s - 1) ** 2).mean() for s in real_scores), sum((s**2).mean() for s in made_scores)
-    discriminator_loss = (on_real + on_made) / 2
+    discriminator_loss = plain.discriminator_loss(judge, mask, batch.image, made.detach())
     optimizer = torch.optim.Adam(judge.parameters(), lr=TINY.dmn_lr, betas=(0.5, 0.999))
     discriminator_loss.backward()
-    for ours, theirs in zip(stage.networks["discriminator"].parameters(), judge.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6)
+    plain.assert_same_gradients(stage.networks["discriminator"], judge)
     optimizer.step()
 
     judge.load_state_dict(stage.networks["discriminator"].state_dict())  # equal up to Adam's share of rounding errors
-    real_maps, made_maps = judge(mask, batch.image), judge(mask, made)
-    adversarial = sum(((scale[-1] - 1) ** 2).mean() for scale in made_maps)
-    feature = sum(
-        (a.detach() - b).abs().mean()
-        for r, m in zip(real_maps, made_maps, strict=True)
-        for a, b in zip(r[:-1], m[:-1], strict=True)
-    )
-    perceptual = stage.perceptual(made, batch.image)
-    (adversarial + 5 * feature + 10 * perceptual).backward()
-    for ours, theirs in zip(stage.networks["dmn"].parameters(), dmn.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5)
-    expected = {
-        "discriminator": discriminator_loss,
-        "adversarial": adversarial,
-        "feature": feature / 2,
-        "perceptual": perceptual,
-    }
+    loss, terms = plain.generator_loss(judge, stage.perceptual, mask, batch.image, made)
+    loss.backward()
+    plain.assert_same_gradients(stage.networks["dmn"], dmn)
+    assert all(p.requires_grad for p in stage.networks["discriminator"].parameters())
+    expected = {"discriminator": discriminator_loss, **terms}
     assert {k: v.item() for k, v in losses.items()} == pytest.approx(
         {k: v.item() for k, v in expected.items()}, rel=1e-4
     )
@@ -146,7 +127,7 @@ def test_maskvae_memorises_two_masks(tmp_path):
 def test_dmn_memorises_two_faces(tmp_path):
     faces = pack_toy_faces(tmp_path / "two", 2)
     preset = replace(TINY, dmn_width=8, dmn_batch=2, dmn_lr=2e-3, log_every=50, checkpoint_every=999, sample_every=999)
-    start = make_stage("dmn", preset, 32).networks["dmn"]
+    start = make_stage("dmn", preset, faces).networks["dmn"]
     train_stage("dmn", preset, faces, tmp_path / "run", steps=120)
     batch = Batches(faces, np.arange(2), 2).at(0)
     mask = one_hot(batch.mask)

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import STEPS, TINY, after_step, assert_same_run, press_ctrl_c
+from tiny_runs import STEPS, TINY, after_step, assert_same_run, press_ctrl_c, train_tiny
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.checkpoints import CheckpointError, load_state, load_weights, read_card
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.training import loop
-from maskgan_lib.training.loop import RunSettings, TrainingError, load_log, newest_checkpoint, tile
+from maskgan_lib.training.loop import RunSettings, load_log, newest_checkpoint
+from maskgan_lib.training.stage import TrainingError, tile
 from maskgan_lib.training.stages import STAGES, make_stage, train_stage
 
 # ---- what a run leaves behind
+
+ADVERSARIAL = {"discriminator", "adversarial", "feature", "perceptual"}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -26,16 +29,26 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
     assert all(np.isfinite(list(entry.values())).all() for entry in log)
     expected = {
         "maskvae": {"loss", "reconstruction", "kl"},
-        "dmn": {"discriminator", "adversarial", "feature", "perceptual"},
+        "dmn": ADVERSARIAL,
+        "ebst": ADVERSARIAL | {f"blend {loss}" for loss in ADVERSARIAL},
+        "parser": {"loss"},
+        "attributes": {"loss", "wrong"},
     }[name]
     assert set(log[0]) == {"step", "seconds"} | expected
     assert sorted(path.name for path in (folder / "samples").iterdir()) == ["step-000005.png", "step-000007.png"]
-    rows, columns = {"maskvae": (2, 8), "dmn": (4, 4)}[name]
+    rows, columns = {"maskvae": (2, 8), "dmn": (4, 4), "ebst": (9, 4), "parser": (3, 8), "attributes": (1, 8)}[name]
     assert Image.open(folder / "samples" / "step-000007.png").size == (columns * 32, rows * 32)
-    network = load_weights(folder / f"{name}.safetensors")
-    assert type(network).__name__ == {"maskvae": "MaskVAE", "dmn": "DenseMappingNetwork"}[name]
-    card = read_card(folder / f"{name}.safetensors")
-    assert (card["steps"], card["data"], card["faces"], card["image_size"]) == (STEPS, "toy faces", 8, 32)
+    networks = {
+        "maskvae": {"maskvae": "MaskVAE"},
+        "dmn": {"dmn": "DenseMappingNetwork"},
+        "ebst": {"dmn": "DenseMappingNetwork", "blender": "AlphaBlender"},
+        "parser": {"parser": "FaceParser"},
+        "attributes": {"attributes": "AttributeNet"},
+    }[name]
+    assert {path.stem: type(load_weights(path)).__name__ for path in folder.glob("*.safetensors")} == networks
+    for network in networks:
+        card = read_card(folder / f"{network}.safetensors")
+        assert (card["steps"], card["data"], card["faces"], card["image_size"]) == (STEPS, "toy faces", 8, 32)
     assert not list(folder.glob("*.partial")) and not list(folder.glob("*.coming*"))
 
 
@@ -71,10 +84,10 @@ def test_resumed_after_any_step_is_as_uninterrupted(name, stop, faces, uninterru
     with monkeypatch.context() as patch:
         after_step(patch, name, stop, press_ctrl_c)
         with pytest.raises(KeyboardInterrupt, match=f"stopped after step {stop}; go on with --resume"):
-            train_stage(name, TINY, faces, tmp_path / "run", steps=STEPS, seed=3)
+            train_tiny(name, faces, tmp_path / "run", steps=STEPS, seed=3)
     assert newest_checkpoint(tmp_path / "run")["step"] == stop
     torch.manual_seed(1234)
-    train_stage(name, TINY, faces, tmp_path / "run", steps=STEPS, seed=3, resume=True)
+    train_tiny(name, faces, tmp_path / "run", steps=STEPS, seed=3, resume=True)
     assert_same_run(tmp_path / "run", uninterrupted[name])
 
 
@@ -163,9 +176,9 @@ def test_another_stage_and_other_faces_are_refused(faces, uninterrupted, tmp_pat
         train_stage("dmn", TINY, others, uninterrupted["dmn"], steps=STEPS, seed=3, resume=True)
 
 
-def test_unknown_stage():
-    with pytest.raises(ValueError, match="maskvae, dmn"):
-        make_stage("ebst", TINY, 32)
+def test_unknown_stage(faces):
+    with pytest.raises(ValueError, match="maskvae, dmn, ebst"):
+        make_stage("sketch", TINY, faces)
 
 
 # ---- losses and weights that are not finite

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 
-from maskgan_lib.checkpoints import load_state, load_weights, read_card
+from maskgan_lib.checkpoints import load_state, load_weights, read_card, save_weights
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.loop import load_log
-from maskgan_lib.training.stages import make_stage
+from maskgan_lib.training.stages import STAGES, train_stage
 
 STEPS = 7
 TINY = replace(
@@ -18,6 +20,8 @@ TINY = replace(
     vae_latent=8,
     dmn_batch=4,
     dmn_lr=2e-4,
+    ebst_batch=4,
+    ebst_lr=2e-4,
     feature_weight=10.0,
     perceptual_weight=10.0,
     log_every=2,
@@ -25,6 +29,24 @@ TINY = replace(
     sample_every=5,
 )
 """The paper's weights of losses whatever the presets are tuned to."""
+
+
+def untrained_maskvae(folder: Path, size: int = 32) -> Path:
+    """Weights of a small MaskVAE for EBST, always the same ones."""
+    torch.manual_seed(5)
+    network = MaskVAE(size, width=TINY.vae_width, latent=TINY.vae_latent)
+    # Larger weights at the end: the decoded masks then differ between faces.
+    network.logits[-1].weight.data.mul_(20)
+    path = folder / "untrained-maskvae.safetensors"
+    save_weights(path, network)
+    return path
+
+
+def train_tiny(name: str, faces: PackedFaces, folder: Path, preset=TINY, **settings) -> list[dict]:
+    """``train_stage`` with what the stage needs beside the faces: EBST gets its MaskVAE."""
+    if name == "ebst":
+        settings.setdefault("maskvae", untrained_maskvae(faces.folder.parent, faces.size))
+    return train_stage(name, preset, faces, folder, **settings)
 
 
 def flat(value, prefix: str = "") -> dict:
@@ -55,12 +77,12 @@ def assert_same_run(folder: Path, truth: Path) -> None:
 
 def after_step(monkeypatch, name: str, number: int, action) -> None:
     """Have ``action(stage, losses)`` run at the end of step ``number``, counted from here; it may return others."""
-    stage_class = type(make_stage(name, TINY, 32))
+    stage_class = STAGES[name]
     step, count = stage_class.step, 0
 
-    def patched(self, batch, accelerator):
+    def patched(self, batches, accelerator):
         nonlocal count
-        losses = step(self, batch, accelerator)
+        losses = step(self, batches, accelerator)
         count += 1
         return (action(self, losses) or losses) if count == number else losses
 

@@ -1,0 +1,170 @@
+"""How a run is executed must not change what is learnt: parts of a batch, recomputed activations, TensorBoard."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_runs import TINY, train_tiny, untrained_maskvae
+
+from maskgan_lib.checkpoints import load_weights
+from maskgan_lib.data.batches import Batches
+from maskgan_lib.losses import PerceptualLoss
+from maskgan_lib.networks import one_hot
+from maskgan_lib.networks.blocks import Recomputing
+from maskgan_lib.training import adversarial, ebst, execution
+from maskgan_lib.training.execution import Execution, set_recompute
+from maskgan_lib.training.loop import load_log
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import make_stage
+
+
+@pytest.fixture
+def in_double(monkeypatch, faces, tmp_path):
+    """A function that makes a stage in float64 with plain gradient descent, and the batches for it.
+
+    Adam would make whole steps of rounding errors, where a bias before a normalisation has no other gradient.
+    """
+    for module in (adversarial, ebst):
+        monkeypatch.setattr(module, "one_hot", lambda ids, *rest: one_hot(ids, *rest, dtype=torch.float64))
+    monkeypatch.setattr("maskgan_lib.training.dmn.one_hot", lambda ids: one_hot(ids, dtype=torch.float64))
+
+    def make(name):
+        torch.manual_seed(0)
+        maskvae = load_weights(untrained_maskvae(tmp_path)).double()
+        stage = make_stage(name, TINY, faces, maskvae)
+        for network in (*stage.networks.values(), stage.perceptual):
+            network.double()
+        stage.optimizers = {
+            key: torch.optim.SGD(optimizer.param_groups[0]["params"], lr=1e-2)
+            for key, optimizer in stage.optimizers.items()
+        }
+        batches = Batches(faces, faces.indices("train"), 4, references=True)
+        return stage, lambda step: replace(batches.at(step), image=batches.at(step).image.double())
+
+    return make
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("name", ["dmn", "ebst"])
+def test_parts_of_a_batch_teach_what_the_whole_does(name, parts, in_double):
+    (whole, at), (cut, _) = in_double(name), in_double(name)
+    start = {key: [p.detach().clone() for p in n.parameters()] for key, n in whole.networks.items()}
+    for step in range(3):
+        losses = whole.step([at(step)], Accelerator()), cut.step(at(step).parts(parts), Accelerator())
+        for key, value in losses[0].items():
+            torch.testing.assert_close(losses[1][key], value, rtol=1e-9, atol=1e-12)
+    for key, network in whole.networks.items():
+        moved = 0.0
+        for theirs, ours, before in zip(network.parameters(), cut.networks[key].parameters(), start[key], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
+            moved = max(moved, (theirs - before).abs().max().item())
+        assert moved > 1e-5
+
+
+@pytest.mark.parametrize("name", ["dmn", "ebst"])
+def test_recomputed_activations_give_the_same_gradients(name, in_double):
+    (kept, at), (again, _) = in_double(name), in_double(name)
+    for module in again.modules():
+        set_recompute(module, True)
+    assert any(
+        m.recompute for network in again.networks.values() for m in network.modules() if isinstance(m, Recomputing)
+    )
+    for stage in (kept, again):
+        stage.step([at(0)], Accelerator())
+    for key, network in kept.networks.items():
+        for theirs, ours in zip(network.parameters(), again.networks[key].parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def saved_bytes(work) -> int:
+    """Bytes of the distinct activations that ``work`` keeps for the way back."""
+    storages = {}
+
+    def keep(tensor):
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        kept.append(tensor)
+        return tensor
+
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = work()
+    assert result.requires_grad
+    return sum(storages.values())
+
+
+def test_parts_and_recomputing_keep_less(in_double):
+    stage, at = in_double("ebst")
+    batch = at(0)
+    whole, part = saved_bytes(lambda: stage.blend(batch)), saved_bytes(lambda: stage.blend(batch.parts(4)[0]))
+    for module in stage.modules():
+        set_recompute(module, True)
+    less = saved_bytes(lambda: stage.blend(batch))
+    assert part < 0.4 * whole and less < 0.5 * whole
+
+
+def test_vgg_recomputes_too(monkeypatch):
+    """Its layers without its weights, which have to be fetched."""
+    from torchvision.models import vgg19
+
+    from maskgan_lib import losses
+
+    torch.manual_seed(0)
+    monkeypatch.setattr("torchvision.models.vgg19", lambda weights: vgg19(weights=None))
+    loss = PerceptualLoss(losses.VGG19Features())
+    real, made = torch.rand(2, 1, 3, 32, 32) * 2 - 1
+    gradients = []
+    for recompute in (False, True):
+        set_recompute(loss, recompute)
+        leaf = made.clone().requires_grad_()
+        loss(leaf, real).backward()
+        gradients.append(leaf.grad)
+    assert gradients[0].any() and torch.equal(*gradients)
+
+
+def test_batch_normalisation_takes_no_parts(faces, tmp_path):
+    with pytest.raises(TrainingError, match="maskvae has batch normalisation"):
+        train_tiny("maskvae", faces, tmp_path / "run", execution=Execution(accumulate=2))
+
+
+@pytest.mark.parametrize("parts", [0, 3, 8])
+def test_parts_that_do_not_divide_are_refused(parts, faces, tmp_path):
+    with pytest.raises(TrainingError, match=f"4 faces cannot be cut into {parts} equal parts on each of 1 processes"):
+        train_tiny("dmn", faces, tmp_path / "run", steps=1, execution=Execution(accumulate=parts))
+
+
+def test_a_run_may_be_resumed_in_other_parts(faces, tmp_path):
+    """Memory that ran out is no reason to start anew."""
+    train_tiny("ebst", faces, tmp_path / "run", steps=4)
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    train_tiny("ebst", faces, tmp_path / "run", steps=4, resume=True, execution=Execution(accumulate=2, recompute=True))
+    assert load_log(tmp_path / "run")[-1]["step"] == 4
+
+
+def test_a_precision_that_cannot_be_had_is_explained(monkeypatch):
+    with pytest.raises(TrainingError, match="no precision 'fp8': choose one of no, bf16, fp16"):
+        execution.make_accelerator("fp8")
+
+    def refuse(mixed_precision):
+        raise ValueError("fp16 mixed precision requires a GPU")
+
+    monkeypatch.setattr(execution, "Accelerator", refuse)
+    with pytest.raises(TrainingError, match=r"fp16 cannot be used here .*requires a GPU.*leave --precision out"):
+        execution.make_accelerator("fp16")
+
+
+def test_tensorboard_holds_the_log(faces, tmp_path):
+    train_tiny("dmn", faces, tmp_path / "run", steps=4, execution=Execution(tensorboard=True))
+    board = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    board.Reload()
+    for name in ("adversarial", "discriminator", "feature", "perceptual"):
+        written = [(event.step, event.value) for event in board.Scalars(name)]
+        assert written == [(e["step"], pytest.approx(e[name], rel=1e-6)) for e in load_log(tmp_path / "run")]
+    assert [event.step for event in board.Images("samples")] == [4]
+
+
+def test_without_tensorboard_it_says_what_to_install(faces, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    with pytest.raises(TrainingError, match="pip install tensorboard"):
+        train_tiny("dmn", faces, tmp_path / "run", steps=1, execution=Execution(tensorboard=True))
