@@ -168,11 +168,11 @@ def bench_preparation(effort: Effort, folder: Path) -> Iterator[Row]:
 def _noise_folder(folder: Path, count: int, size: int) -> PackedFaces:
     """A packed folder of noise: how fast it is read and learnt does not depend on what it shows."""
     rng = np.random.default_rng(0)
-    with PackedWriter(folder, size, count, "noise") as writer:
+    with PackedWriter(folder, size, count, "noise", ("Smiling",)) as writer:
         for i in range(count):
             image = rng.integers(0, 256, (size, size, 3), np.uint8)
             mask = rng.integers(0, NUM_CLASSES, (size, size), np.uint8)
-            writer.write(i, image, mask, FaceRecord(str(i), "train"))
+            writer.write(i, image, mask, FaceRecord(str(i), "train", attributes={"Smiling": 1}))
         return writer.finish()
 
 

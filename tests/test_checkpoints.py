@@ -30,6 +30,7 @@ SMALL = {
     "AlphaBlender": {"width": 2, "downsamplings": 1, "blocks": 1, "alpha_channels": 1},
     "MultiScaleDiscriminator": {"width": 2, "layers": 2, "scales": 3},
     "FaceParser": {"num_classes": 5, "width": 2},
+    "AttributeNet": {"attributes": ["Smiling", "Young"], "width": 2},
 }
 
 

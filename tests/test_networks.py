@@ -89,6 +89,11 @@ def test_one_hot_refuses_what_is_no_batch_of_label_maps(mask):
         ("AlphaBlender", {}, 4_329_443),
         ("MultiScaleDiscriminator", {}, 5_568_386),
         ("FaceParser", {}, 1_944_355),
+        (
+            "AttributeNet",
+            {"attributes": ["an attribute"] * 1000},
+            11_689_512,
+        ),  # ResNet-18 with ImageNet's 1,000 answers
         # Pix2PixHD-m: less a label encoder of 252,768 and two SFT layers of four 64x64 1x1 convolutions each.
         ("DenseMappingNetwork", {"mask_branch": False}, 89_702_595 - 252_768 - 2 * 4 * (64 * 64 + 64)),
     ],
@@ -101,8 +106,9 @@ def test_the_defaults_are_the_papers_networks(name, arguments, parameters):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_can_be_rebuilt_from_its_config(name):
+    sizes = {"AlphaBlender": {}, "AttributeNet": {"attributes": ("Male", "Young")}}.get(name, {"num_classes": 7})
     with torch.device("meta"):
-        network = NETWORKS[name](num_classes=7, width=8) if name != "AlphaBlender" else AlphaBlender(width=8)
+        network = NETWORKS[name](**sizes, width=8)
         again = NETWORKS[name](**network.config)
     assert again.config == network.config
     assert [p.shape for p in again.parameters()] == [p.shape for p in network.parameters()]

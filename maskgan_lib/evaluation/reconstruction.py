@@ -37,12 +37,14 @@ class Figure:
         return f"{self.name}: {self.value:.4g}{between} {self.unit}".rstrip() + f" (n = {self.faces})"
 
 
-def _mean_over_faces(name: str, values: np.ndarray, unit: str) -> Figure:
+def mean_over_faces(name: str, values: np.ndarray, unit: str) -> Figure:
+    """Mean of one value a face, those that are not finite left out, with its interval."""
     values = values[np.isfinite(values)]
     return Figure(name, float(values.mean()), unit, len(values), bootstrap_interval(values))
 
 
-def _pairs(faces: PackedFaces, indices: np.ndarray, size: int = 16) -> Iterator[tuple[Tensor, np.ndarray]]:
+def pairs(faces: PackedFaces, indices: np.ndarray, size: int = 16) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Images ``[B, 3, S, S]`` in [-1, 1] and masks, uint8 ``[B, S, S]``, of the faces ``indices`` in order."""
     for start in range(0, len(indices), size):
         images, masks = faces.read(indices[start : start + size])
         yield to_float_image(images), masks
@@ -53,7 +55,7 @@ def measure_maskvae(network: MaskVAE, faces: PackedFaces, indices: np.ndarray) -
     """Pixel accuracy and mean IoU over the classes present of the masks ``indices``, decoded from their mean code."""
     device = next(network.parameters()).device
     total = torch.zeros(19, 19, dtype=torch.int64)
-    for _, masks in _pairs(faces, indices):
+    for _, masks in pairs(faces, indices):
         labels = torch.as_tensor(masks, device=device)
         logits, _, _ = network(one_hot(labels))
         total += confusion_matrix(logits.argmax(dim=1), labels).cpu()
@@ -71,7 +73,7 @@ def measure_dmn(network: DenseMappingNetwork, faces: PackedFaces, indices: np.nd
     """
     device = next(network.parameters()).device
     quality, ratio = [], []
-    for image, masks in _pairs(faces, indices):
+    for image, masks in pairs(faces, indices):
         image, mask = image.to(device), one_hot(torch.as_tensor(masks, device=device))
         style = network.encode_style(image, mask)
         made = network.render(mask, style)
@@ -81,9 +83,6 @@ def measure_dmn(network: DenseMappingNetwork, faces: PackedFaces, indices: np.nd
         after = network.render(one_hot(torch.as_tensor(np.stack(swapped), device=device)), style)
         ratio.append(locality(made, after, edited).cpu())
     return [
-        _mean_over_faces("reconstruction PSNR", torch.cat(quality).numpy(), "dB"),
-        _mean_over_faces("change inside a swapped mouth over change far from it", torch.cat(ratio).numpy(), "times"),
+        mean_over_faces("reconstruction PSNR", torch.cat(quality).numpy(), "dB"),
+        mean_over_faces("change inside a swapped mouth over change far from it", torch.cat(ratio).numpy(), "times"),
     ]
-
-
-MEASURES = {"maskvae": measure_maskvae, "dmn": measure_dmn}

@@ -1,5 +1,6 @@
 """The networks of MaskGAN. Sizes are arguments whose defaults are the paper's; masks go in as one-hot planes."""
 
+from maskgan_lib.networks.attributes import AttributeNet
 from maskgan_lib.networks.blender import AlphaBlender
 from maskgan_lib.networks.blocks import AdaIN, one_hot
 from maskgan_lib.networks.discriminator import MultiScaleDiscriminator
@@ -14,7 +15,7 @@ from maskgan_lib.networks.parser import FaceParser
 
 NETWORKS = {
     network.__name__: network
-    for network in (DenseMappingNetwork, MaskVAE, AlphaBlender, MultiScaleDiscriminator, FaceParser)
+    for network in (DenseMappingNetwork, MaskVAE, AlphaBlender, MultiScaleDiscriminator, FaceParser, AttributeNet)
 }
 """The networks that a checkpoint can name; each keeps its constructor's arguments in ``.config``."""
 
@@ -22,6 +23,7 @@ __all__ = [
     "NETWORKS",
     "AdaIN",
     "AlphaBlender",
+    "AttributeNet",
     "DenseMappingNetwork",
     "FaceParser",
     "ImageGenerationBackbone",

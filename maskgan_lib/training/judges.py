@@ -14,7 +14,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import reconstruction_loss
 from maskgan_lib.networks import AttributeNet, FaceParser
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.loop import Stage, TrainingError, tile, update
+from maskgan_lib.training.stage import Stage, TrainingError, tile, update
 
 BETAS = (0.5, 0.999)
 
@@ -41,32 +41,31 @@ def imperfect(batch: Batch) -> tuple[Tensor, Tensor]:
 class ParserStage(Stage):
     """Minimises the cross-entropy of a pixel's class, with Adam."""
 
-    name = "parser"
+    name = settings = "parser"
     averaged = ("parser",)
     accumulates = False
 
-    def __init__(self, preset: Preset):
+    def __init__(self, preset: Preset, faces: PackedFaces):
         network = FaceParser(width=preset.parser_width)
         self.networks = {"parser": network}
         self.optimizers = {"parser": torch.optim.Adam(network.parameters(), lr=preset.parser_lr, betas=BETAS)}
         self.config = {"lr": preset.parser_lr}
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on the photos and masks of a batch."""
+        """One update on the photos and their masks."""
+        return update(self.optimizers["parser"], [self.networks["parser"]], batches, self.parser_loss, accelerator)
 
-        def losses(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            image, mask = imperfect(batch)
-            logits = self.networks["parser"](image)
-            loss = reconstruction_loss(logits, mask)
-            return loss, {"loss": loss}
-
-        return update(self.optimizers["parser"], self.networks.values(), batches, losses, accelerator)
+    def parser_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy of the masks, seen in photos made ``imperfect``."""
+        image, mask = imperfect(batch)
+        loss = reconstruction_loss(self.networks["parser"](image), mask)
+        return loss, {"loss": loss}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, their masks, the masks that the parser sees."""
         image, mask = batch.image[:8], batch.mask[:8]
-        parsed = networks["parser"](image).argmax(dim=1).to(mask.dtype)
-        rows = [to_uint8_image(image), *(colorize(labels.cpu().numpy()) for labels in (mask, parsed))]
+        parsed = networks["parser"](image).argmax(dim=1)
+        rows = [to_uint8_image(image), *(colorize(labels.byte().cpu().numpy()) for labels in (mask, parsed))]
         return tile(np.concatenate(rows), len(image))
 
 
@@ -76,7 +75,7 @@ class AttributesStage(Stage):
     Raises ``TrainingError`` for faces of which no attribute is known.
     """
 
-    name = "attributes"
+    name, settings = "attributes", "attribute"
     averaged = ("attributes",)
     accumulates = False
 
@@ -88,23 +87,23 @@ class AttributesStage(Stage):
         self.networks = {"attributes": network}
         self.optimizers = {"attributes": torch.optim.Adam(network.parameters(), lr=preset.attribute_lr, betas=BETAS)}
         self.config = {"lr": preset.attribute_lr, "attributes": ", ".join(names)}
-        self.truth = torch.from_numpy(np.stack([faces.attribute(name) for name in names], axis=1) > 0).float()
+        self.truth = torch.from_numpy(np.stack([faces.attribute(name) for name in names], axis=1) > 0)
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on the photos of a batch and what is known of those faces; ``wrong`` is the share of errors."""
+        """One update on the photos and what is known of those faces."""
+        network = self.networks["attributes"]
+        return update(self.optimizers["attributes"], [network], batches, self.attributes_loss, accelerator)
 
-        def losses(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            truth = self.truth[batch.index].to(batch.image.device)
-            logits = self.networks["attributes"](imperfect(batch)[0])
-            loss = F.binary_cross_entropy_with_logits(logits.float(), truth)
-            return loss, {"loss": loss, "wrong": ((logits > 0) != (truth > 0)).float().mean()}
-
-        return update(self.optimizers["attributes"], self.networks.values(), batches, losses, accelerator)
+    def attributes_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy of all answers on photos made ``imperfect``; ``wrong`` is the share of wrong ones."""
+        truth = self.truth[batch.index].to(batch.image.device)
+        logits = self.networks["attributes"](imperfect(batch)[0])
+        loss = F.binary_cross_entropy_with_logits(logits, truth.to(logits.dtype))
+        return loss, {"loss": loss, "wrong": ((logits > 0) != truth).float().mean()}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """The photos in rows of eight, from the surest no to the surest yes to "Smiling", or to the first attribute."""
         network = networks["attributes"]
         names = network.config["attributes"]
-        shown = names.index("Smiling") if "Smiling" in names else 0
-        order = network(batch.image)[:, shown].argsort()
-        return tile(to_uint8_image(batch.image[order]), min(8, len(order)))
+        answers = network(batch.image)[:, names.index("Smiling") if "Smiling" in names else 0]
+        return tile(to_uint8_image(batch.image[answers.argsort()]), min(8, len(answers)))

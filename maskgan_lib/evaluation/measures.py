@@ -1,0 +1,12 @@
+"""What is measured on the weights of every stage: the figures of the model cards."""
+
+from maskgan_lib.evaluation.judges import measure_attributes, measure_parser
+from maskgan_lib.evaluation.reconstruction import measure_dmn, measure_maskvae
+
+MEASURES = {
+    "maskvae": measure_maskvae,
+    "dmn": measure_dmn,
+    "parser": measure_parser,
+    "attributes": measure_attributes,
+}
+"""By stage: ``measure(network, faces, indices)``, which returns the figures."""
