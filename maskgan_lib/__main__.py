@@ -39,18 +39,24 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m maskgan_lib", description="MaskGAN from the ground up.")
-    commands = parser.add_subparsers(metavar="command", required=True)
+def _adder(commands):
+    """``command(name, run, summary)``: adds one to ``commands`` and returns its parser."""
 
     def command(name, run, summary):
         added = commands.add_parser(name, help=summary, description=summary, formatter_class=_Defaults)
         added.set_defaults(run=run)
         return added
 
+    return command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m maskgan_lib", description="MaskGAN from the ground up.")
+    command = _adder(parser.add_subparsers(metavar="command", required=True))
     _add_course(command)
     _add_data(command)
     _add_training(command)
+    _add_evaluation(command)
     bench = command("bench", _bench, "Measure the speed of faces, data, batches, training and edits on this machine.")
     bench.add_argument("--quick", action="store_true", help="a short run, for a first impression")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
@@ -124,16 +130,49 @@ def _add_training(command) -> None:
     train.add_argument("--recompute", action="store_true", help="compute activations twice, for less memory")
     train.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard, in OUT/tensorboard")
 
-    evaluate = command("evaluate", _evaluate, "Measure weights on the test split of a packed folder.")
-    evaluate.add_argument("stage", choices=("maskvae", "dmn", "parser", "attributes"))
-    evaluate.add_argument("--weights", type=Path, required=True, help="a .safetensors file of that stage")
-    evaluate.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")
-    evaluate.add_argument(
-        "--publish",
-        type=Path,
-        metavar="FILE",
-        help="also write the weights in half precision, with a model card beside them",
+
+def _add_evaluation(command) -> None:
+    evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
+    kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
+    for stage in ("maskvae", "dmn", "parser", "attributes"):
+        measure = kind(stage, _evaluate, f"Measure weights of the stage {stage}.")
+        measure.set_defaults(stage=stage)
+        measure.add_argument("--weights", type=Path, required=True, help="a .safetensors file of that stage")
+        measure.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")
+        measure.add_argument(
+            "--publish",
+            type=Path,
+            metavar="FILE",
+            help="also write the weights in half precision, with a model card beside them",
+        )
+
+    ablation = kind(
+        "ebst-ablation", _ebst_ablation, "Does EBST help? Train a DMN on with and without it; compare both on edits."
     )
+    ablation.add_argument("--data", type=Path, required=True, help="packed folder: its train and test splits are used")
+    ablation.add_argument("--out", type=Path, required=True, help="folder of the runs, table.md and table.csv")
+    ablation.add_argument("--preset", choices=tuple(PRESETS), default="laptop")
+    ablation.add_argument(
+        "--dmn", type=Path, default=None, help="run folder or weights to start from (default: trained first)"
+    )
+    ablation.add_argument(
+        "--maskvae", type=Path, default=None, metavar="FILE", help="the MaskVAE's weights (default: trained first)"
+    )
+    ablation.add_argument(
+        "--judges",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="with parser.safetensors and attributes.safetensors (default: those that ship, or trained first)",
+    )
+    ablation.add_argument(
+        "--networks",
+        nargs="+",
+        metavar="NAME=FILE",
+        help="train nothing: compare these weights, the last with each of the others",
+    )
+    ablation.add_argument("--seeds", type=int, default=3, help="how many seeds, of the training and of the edits")
+    ablation.add_argument("--faces", type=int, default=40, help="how many faces of the test split are edited")
 
 
 def _course(options) -> int:
@@ -241,6 +280,25 @@ def _evaluate(options) -> None:
     print(*figures, sep="\n")
     if options.publish:
         publish(options.weights, options.publish, faces.source, figures)
+
+
+def _ebst_ablation(options) -> None:
+    from maskgan_lib.data.packed import PackedFaces
+    from maskgan_lib.evaluation.experiment import ebst_ablation
+
+    comparison = ebst_ablation(
+        PRESETS[options.preset],
+        PackedFaces.open(options.data),
+        options.out,
+        dmn=options.dmn,
+        maskvae=options.maskvae,
+        judges=options.judges,
+        networks=options.networks or (),
+        seeds=options.seeds,
+        count=options.faces,
+    )
+    print(comparison.markdown())
+    print(f"tables: {options.out / 'table.md'} {options.out / 'table.csv'}")
 
 
 def _bench(options) -> None:

@@ -1,5 +1,6 @@
 """The project's own files: what README promises exists, and no requirement would replace what Colab runs on."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -50,6 +51,13 @@ def test_links_of_the_readmes_lead_somewhere(name):
         assert target.startswith("https://") or ((ROOT / name).parent / target).exists(), target
 
 
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    """The options of a command and of its sub-commands."""
+    known = {option for action in parser._actions for option in action.option_strings}
+    below = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return known.union(*(options(sub) for choices in below for sub in choices.values()))
+
+
 def test_every_command_that_the_readmes_name_exists():
     from maskgan_lib.__main__ import _parser
 
@@ -57,7 +65,7 @@ def test_every_command_that_the_readmes_name_exists():
     for name in ("README.md", "data/README.md"):
         for command, rest in re.findall(r"-m maskgan_lib (\w+)([^`\n]*)", (ROOT / name).read_text(encoding="utf-8")):
             assert command in commands, f"{name} names {command!r}"
-            known = {option for action in commands[command]._actions for option in action.option_strings}
+            known = options(commands[command])
             assert set(re.findall(r"--[\w-]+", rest.partition("#")[0])) <= known, f"{name}: {command}{rest}"
 
 
