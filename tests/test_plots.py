@@ -2,6 +2,7 @@
 
 import io
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -121,6 +122,24 @@ def test_scatter_counts_its_groups():
     assert labels == ["no (2)", "yes (3)"]
 
 
+def test_vectors_are_drawn_where_they_are():
+    arrows = {"to": (np.zeros(2), np.array([2.0, 1.0])), "away": (np.zeros(2), np.array([-2.0, -1.0]))}
+    axes = plots.vectors(np.random.default_rng(0).normal(size=(9, 2)), arrows, {"z": np.zeros(2)}).axes[0]
+    drawn_arrows = [(t.xyann, t.xy) for t in axes.texts if t.arrow_patch]
+    assert [(tuple(a), tuple(b)) for a, b in drawn_arrows] == [((0, 0), (2, 1)), ((0, 0), (-2, -1))]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["to", "away"]
+
+
+def test_intervals_that_miss_zero_are_stronger():
+    groups = {"m": {"a": (1.0, 0.5, 1.5), "b": (0.1, -0.2, 0.4)}, "n": {"a": (-3.0, -4.0, -2.0)}}
+    figure = plots.intervals(groups)
+    first, second, *_ = figure.axes
+    bars = [line for line in first.lines if len(line.get_xdata()) == 2 and line.get_ydata()[0] == line.get_ydata()[1]]
+    assert [list(bar.get_xdata()) for bar in bars] == [[0.5, 1.5], [-0.2, 0.4]]
+    assert bars[0].get_color() != bars[1].get_color()
+    assert (first.get_title("left"), second.get_title("left")) == ("m", "n")
+
+
 @pytest.mark.parametrize(
     "draw",
     [
@@ -132,7 +151,7 @@ def test_scatter_counts_its_groups():
     ],
 )
 def test_charts_draw_something_and_are_closed(draw):
-    before = plots.plt.get_fignums()
+    before = plt.get_fignums()
     pixels = drawn(draw())
-    assert plots.plt.get_fignums() == before, "an open figure is shown twice in a notebook"
+    assert plt.get_fignums() == before, "an open figure is shown twice in a notebook"
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 2

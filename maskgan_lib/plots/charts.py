@@ -1,0 +1,183 @@
+"""A few plain charts."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from maskgan_lib.classes import CLASS_TITLES, COLORS
+from maskgan_lib.plots.style import ACCENT, INK, LOOK, MUTED, PAPER, SECOND, closed
+
+
+def bars(
+    values: Mapping[str, float],
+    title: str = "",
+    label: str = "",
+    colors: Sequence | None = None,
+    log: bool = False,
+    form: str = "{:.3g}",
+) -> Figure:
+    """Horizontal bars, the first on top, each with its value printed after it in ``form``."""
+    with plt.rc_context(LOOK):
+        figure, axes = plt.subplots(figsize=(7.2, 0.7 + 0.24 * len(values)), layout="constrained")
+        drawn = axes.barh(list(values), list(values.values()), color=colors or ACCENT, edgecolor=MUTED, linewidth=0.4)
+        axes.bar_label(drawn, [form.format(v) for v in values.values()], padding=4, color=MUTED, fontsize=8)
+        axes.invert_yaxis()
+        axes.set(title=title, xlabel=label, xscale="log" if log else "linear")
+        axes.margins(x=0.12, y=0.01)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+    return closed(figure)
+
+
+def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> Figure:
+    """Lines ``{name: (xs, ys)}`` in one chart, each with its name in a legend."""
+    with plt.rc_context(LOOK):
+        figure, axes = plt.subplots(figsize=(7.2, 3.0), layout="constrained")
+        for name, (xs, ys) in series.items():
+            axes.plot(xs, ys, label=name, linewidth=1.6)
+        axes.set(title=title, xlabel=x, ylabel=y)
+        axes.grid(axis="y", color=PAPER)
+        if len(series) > 1:
+            axes.legend(frameon=False)
+    return closed(figure)
+
+
+def losses(log: Sequence[Mapping[str, float]], title: str = "", names: Sequence[str] | None = None) -> Figure:
+    """A training log as the loop writes it, one small chart per loss: the entries, and a running mean over them."""
+    names = names or [name for name in log[-1] if name not in ("step", "seconds")]
+    steps = [entry["step"] for entry in log]
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    with plt.rc_context(LOOK):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(3.3 * columns + 0.3, 2.1 * rows + 0.3), layout="constrained", squeeze=False
+        )
+        for place, name in zip(axes.flat, names, strict=False):
+            values = np.array([entry[name] for entry in log])
+            place.plot(steps, values, color=ACCENT, alpha=0.35, linewidth=1)
+            place.plot(steps, _running_mean(values), color=ACCENT, linewidth=1.8)
+            place.set_title(name)
+            place.grid(axis="y", color=PAPER)
+            place.ticklabel_format(axis="y", scilimits=(-3, 4))
+        for place in axes.flat[len(names) :]:
+            place.set_axis_off()
+        for place in axes[-1]:
+            place.set_xlabel("step")
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    return closed(figure)
+
+
+def scatter(
+    points: np.ndarray,
+    groups: np.ndarray,
+    names: Mapping[int, str] | None = None,
+    title: str = "",
+    axes_names: tuple[str, str] = ("first component", "second component"),
+) -> Figure:
+    """Points ``[N, 2]``, coloured by group (``names`` says what each is) or, without ``names``, by a number each."""
+    with plt.rc_context(LOOK):
+        figure, axes = plt.subplots(figsize=(5.6, 4.2), layout="constrained")
+        if names is None:
+            drawn = axes.scatter(*points.T, c=groups, cmap="coolwarm", s=16, edgecolors="white", linewidths=0.3)
+            figure.colorbar(drawn, shrink=0.8)
+        else:
+            for value, name in names.items():
+                chosen = points[np.asarray(groups) == value]
+                axes.scatter(*chosen.T, s=16, label=f"{name} ({len(chosen)})", edgecolors="white", linewidths=0.3)
+            axes.legend(frameon=False)
+        axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1])
+    return closed(figure)
+
+
+def histogram(values: Mapping[str, np.ndarray], title: str = "", label: str = "") -> Figure:
+    """Histograms side by side, one small chart for each name."""
+    with plt.rc_context(LOOK):
+        figure, axes = plt.subplots(
+            1, len(values), figsize=(2.6 * len(values) + 0.4, 2.1), layout="constrained", squeeze=False, sharey=True
+        )
+        for place, (name, numbers) in zip(axes.flat, values.items(), strict=True):
+            place.hist(numbers, bins=min(24, max(4, len(numbers) // 4)), color=ACCENT, edgecolor="white")
+            place.set(title=name, xlabel=label)
+        axes[0, 0].set_ylabel("faces")
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    return closed(figure)
+
+
+def class_scatter(
+    points: np.ndarray, classes: Sequence[int], title: str = "", axes_names: tuple[str, str] = ("", "")
+) -> Figure:
+    """One point ``[K, 2]`` for each of ``classes``, in its colour and with its name; the first axis is logarithmic."""
+    with plt.rc_context(LOOK):
+        figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
+        axes.scatter(*points.T, c=COLORS[list(classes)] / 255, s=44, edgecolors=MUTED, linewidths=0.6)
+        for rank, k in enumerate(np.argsort(points[:, 1])):  # names left and right in turn, or neighbours collide
+            side = {"xytext": (-7, -3), "ha": "right"} if rank % 2 else {"xytext": (7, -3), "ha": "left"}
+            axes.annotate(CLASS_TITLES[classes[k]], points[k], textcoords="offset points", fontsize=8, **side)
+        axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1], xscale="log")
+        axes.margins(x=0.12)
+    return closed(figure)
+
+
+def vectors(
+    points: np.ndarray,
+    arrows: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    marks: Mapping[str, np.ndarray],
+    title: str = "",
+    axes_names: tuple[str, str] = ("first direction", "second direction"),
+) -> Figure:
+    """Arrows, named ``(start [2], end [2])``, and named ``marks`` over a cloud of ``points [N, 2]``, to one scale."""
+    with plt.rc_context(LOOK):
+        figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+        axes.scatter(*points.T, s=10, color=MUTED, alpha=0.35, linewidths=0)
+        for color, (name, (start, end)) in zip((ACCENT, SECOND, INK), arrows.items(), strict=False):
+            look = {"arrowstyle": "-|>", "color": color, "lw": 1.8, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14}
+            axes.annotate("", end, start, arrowprops=look)
+            axes.plot([], [], color=color, label=name)
+        for name, place in marks.items():
+            axes.plot(*place, "o", color=INK, markersize=4)
+            axes.annotate(name, place, xytext=(6, 6), textcoords="offset points", weight="bold")
+        axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1], aspect="equal")
+        axes.margins(0.15)
+        axes.legend(frameon=False)
+    return closed(figure)
+
+
+def intervals(
+    groups: Mapping[str, Mapping[str, tuple[float, float, float]]], title: str = "", columns: int = 2
+) -> Figure:
+    """One small chart for each group: its values ``{name: (mean, low, high)}`` as dots with bars, and a line at 0.
+
+    Those whose bar does not reach the line are drawn stronger.
+    """
+    columns = min(columns, len(groups))
+    rows = -(-len(groups) // columns)
+    most = max(len(values) for values in groups.values())
+    with plt.rc_context(LOOK):
+        size = (4.9 * columns, (0.75 + 0.2 * most) * rows + 0.3)
+        figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, sharey=True)
+        for place, (name, values) in zip(axes.flat, groups.items(), strict=False):
+            for row, (mean, low, high) in enumerate(values.values()):
+                color = MUTED if low <= 0 <= high else ACCENT
+                place.plot([low, high], [row, row], color=color, linewidth=2)
+                place.plot(mean, row, "o", color=color, markersize=5)
+            place.axvline(0, color=INK, linewidth=0.8)
+            place.set_yticks(range(len(values)), list(values))
+            place.set_title(name)
+            place.tick_params(axis="y", length=0, labelcolor=INK)
+        axes[0, 0].invert_yaxis()
+        for place in axes.flat[len(groups) :]:
+            place.set_axis_off()
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    return closed(figure)
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    width = max(1, len(values) // 20)
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - width)
+    return (sums[ends] - sums[starts]) / (ends - starts)

@@ -1,0 +1,41 @@
+"""How every picture of the course looks, and the canvas it is drawn on."""
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DPI = 100
+INK, MUTED, ACCENT, SECOND, PAPER = "#22272e", "#6b7683", "#2563a8", "#c2571a", "#eef1f4"
+LOOK = {
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(color=[ACCENT, SECOND, "#3f8f5b", "#8a5aa8", "#b8860b", "#5f6b77"]),
+    "figure.dpi": DPI,
+}
+GAP, LETTER, LINE = 4, 6.4, 15
+"""Pixels between tiles, of an average letter, and of a line of text."""
+
+
+def canvas(width: int, height: int) -> tuple[Figure, Axes]:
+    """A figure of so many pixels whose one axes counts them from the upper left corner, as an array does."""
+    with plt.rc_context(LOOK):
+        figure = plt.figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, width), ylim=(height, 0))
+        axes.set_axis_off()
+    return closed(figure), axes
+
+
+def closed(figure: Figure) -> Figure:
+    """Without this a notebook would show the figure twice: when the cell ends, and as the cell's value."""
+    plt.close(figure)
+    return figure
