@@ -153,14 +153,24 @@ class Course:
                     " name CelebAMask-HQ itself, which is then prepared at any size."
                 )
             return self._packed
+        if self._data is None:
+            return self.procedural_faces(size, count)
         folder = self.build / "data" / f"{self.data_name.rpartition('-')[0]}-{count}-{size}"
         if not folder.exists():
-            print(f"Preparing the faces at {size} x {size}, once, in {self.path(folder)}")
-            if self._data is None:
-                procedural.render_packed(folder, count, size, self.seed)
-            else:
-                celebamask.prepare(self._data, folder, size, limit=count, keep_going=True, exclude_known_bad=True)
+            self._say_preparing(folder, size)
+            celebamask.prepare(self._data, folder, size, limit=count, keep_going=True, exclude_known_bad=True)
         return PackedFaces.open(folder)
+
+    def procedural_faces(self, size: int, count: int) -> PackedFaces:
+        """The embedded faces, whatever the course's own are: the shipped weights know no others."""
+        folder = self.build / "data" / f"procedural-v{faces.VERSION}-seed{self.seed}-{count}-{size}"
+        if not folder.exists():
+            self._say_preparing(folder, size)
+            procedural.render_packed(folder, count, size, self.seed)
+        return PackedFaces.open(folder)
+
+    def _say_preparing(self, folder: Path, size: int) -> None:
+        print(f"Preparing the faces at {size} x {size}, once, in {self.path(folder)}")
 
     def train_faces(self, packed: PackedFaces) -> np.ndarray:
         """int64 indices to train on: the "train" split, or all faces, said aloud, where that is too small."""

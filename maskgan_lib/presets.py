@@ -133,11 +133,6 @@ SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=70
 # Its last phase: less of the discriminator, whose texture is grain at this size.
 SHIPPED_FINISH = replace(SHIPPED, name="shipped-finish", dmn_steps=1000, perceptual_weight=100.0)
 
-# What EBST is compared with: the same DMN after as many more updates, at the same rate, without EBST.
-SHIPPED_LONGER = replace(
-    SHIPPED_FINISH, name="shipped-longer", dmn_lr=SHIPPED_FINISH.ebst_lr, dmn_steps=2 * SHIPPED_FINISH.ebst_steps
-)
-
 SMOKE = replace(
     LAPTOP,
     name="smoke",
@@ -166,5 +161,5 @@ SMOKE = replace(
 
 PRESETS = {
     preset.name: preset
-    for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, SHIPPED_LONGER, COLAB, PAPER)
+    for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, COLAB, PAPER)
 }

@@ -10,6 +10,7 @@ from PIL import Image
 
 from maskgan_lib import plots
 from maskgan_lib.classes import COLORS
+from maskgan_lib.plots import charts
 
 
 def drawn(figure) -> np.ndarray:
@@ -111,8 +112,8 @@ def test_losses_draw_every_loss_of_the_log_and_nothing_else():
 
 
 def test_running_mean_of_a_constant_is_the_constant_and_has_no_future():
-    np.testing.assert_allclose(plots._running_mean(np.full(60, 2.5)), 2.5)
-    jump = plots._running_mean(np.r_[np.zeros(40), np.ones(40)])
+    np.testing.assert_allclose(charts._running_mean(np.full(60, 2.5)), 2.5)
+    jump = charts._running_mean(np.r_[np.zeros(40), np.ones(40)])
     assert (jump[:40] == 0).all() and jump[-1] == 1
 
 
