@@ -35,7 +35,7 @@ class Judge:
         """From a weights file; ``CheckpointError`` if it is missing, no ``kind``, or does not tell its size."""
         network, card = load_weights(path, device), read_card(path)
         if not isinstance(network, kind):
-            raise CheckpointError(f"{path} holds a {type(network).__name__}: name the weights of a {kind.__name__}.")
+            raise CheckpointError(f"{path} holds a {type(network).__name__}, no {kind.__name__}: name other weights.")
         if "image_size" not in card:
             raise CheckpointError(f"The card in {path} does not say which image_size was learnt: train again.")
         return cls(network.requires_grad_(False), card["image_size"], card)

@@ -1,0 +1,299 @@
+"""The nets that grade: what they are, that they learn, how they are asked, and how their own errors are counted."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torchvision.models import resnet18
+from toy_faces import pack_toy_faces
+
+from maskgan_lib.checkpoints import CheckpointError, load_weights, save_weights
+from maskgan_lib.data.batches import Batches, flip, to_float_image
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.data.procedural import render_packed
+from maskgan_lib.evaluation.judges import GRADED, Judge, Judges, measure_attributes, measure_parser
+from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy
+from maskgan_lib.networks import AttributeNet, FaceParser
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.judges import imperfect
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import make_stage, train_stage
+
+# ---- the attribute net
+
+
+@torch.no_grad()
+def test_the_attribute_net_is_resnet_18():
+    torch.manual_seed(0)
+    theirs = resnet18(num_classes=3).eval()
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for numbers in (module.weight, module.running_var):
+                numbers.uniform_(0.5, 2)
+            for numbers in (module.bias, module.running_mean):
+                numbers.normal_()
+    ours = AttributeNet(["Male", "Smiling", "Young"]).eval()
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
+    image = torch.randn(2, 3, 75, 96)
+    torch.testing.assert_close(ours(image), theirs(image))
+    theirs.fc = nn.Identity()
+    torch.testing.assert_close(ours.features(image), theirs(image))
+
+
+# ---- what they learn from
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    return pack_toy_faces(tmp_path_factory.mktemp("judges") / "toy", 8)
+
+
+def test_imperfect_photos_keep_their_masks(faces):
+    batch = Batches(faces, np.arange(8), 8, seed=1).at(0)
+    image, mask = imperfect(batch)
+    mirrored_image, mirrored_mask = flip(batch.image, batch.mask)
+    mirrored = [torch.equal(ours, theirs) for ours, theirs in zip(mask, mirrored_mask, strict=True)]
+    assert 0 < sum(mirrored) < 8
+    assert image.abs().max() <= 1
+    for k, turned in enumerate(mirrored):
+        right, wrong = (mirrored_image, batch.image) if turned else (batch.image, mirrored_image)
+        assert torch.equal(mask[k], (mirrored_mask if turned else batch.mask)[k])
+        assert likeness(image[k], right[k]) > max(0.8, likeness(image[k], wrong[k]))
+        assert 0.005 < (image[k] - right[k]).abs().mean() < 0.3
+
+
+def likeness(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Correlation of two pictures."""
+    return torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item()
+
+
+def test_imperfections_depend_on_seed_and_step_alone(faces):
+    def draw(seed: int, step: int):
+        batch = Batches(faces, np.arange(1), 2, seed).at(step)
+        return imperfect(batch)[0]
+
+    assert torch.equal(draw(1, 4), draw(1, 4))
+    assert not torch.equal(draw(1, 4), draw(1, 5)) and not torch.equal(draw(1, 4), draw(2, 4))
+    whole, half = (Batches(faces, np.arange(8), 4, 1, rank=rank, world=world).at(0) for rank, world in ((0, 1), (1, 2)))
+    assert torch.equal(imperfect(whole)[0][2:], imperfect(half)[0])
+
+
+# ---- the stages
+
+SMOKE = replace(PRESETS["smoke"], ema_decay=0.8, log_every=50, checkpoint_every=999, sample_every=999)
+
+
+def test_losses_are_cross_entropies(faces):
+    batch = Batches(faces, np.arange(8), 4, seed=1).at(0)
+    image, mask = imperfect(batch)
+
+    stage = make_stage("parser", SMOKE, faces)
+    shares = stage.networks["parser"](image).softmax(dim=1).gather(1, mask[:, None].long())
+    by_hand = -shares.log().mean().item()
+    assert stage.step([batch], Accelerator())["loss"].item() == pytest.approx(by_hand, rel=1e-4)
+
+    stage = make_stage("attributes", SMOKE, faces)
+    yes = stage.networks["attributes"](image)[:, 0].sigmoid()
+    smiles = torch.as_tensor(batch.index % 2 == 1)
+    by_hand = -torch.where(smiles, yes, 1 - yes).log().mean().item()
+    losses = stage.step([batch], Accelerator())
+    assert losses["loss"].item() == pytest.approx(by_hand, rel=1e-4)
+    assert losses["wrong"].item() == ((yes > 0.5) != smiles).float().mean().item()
+
+
+def test_parser_memorises_two_faces(tmp_path):
+    faces = pack_toy_faces(tmp_path / "two", 2)
+    preset = replace(SMOKE, parser_width=8, parser_batch=4, parser_lr=1e-2)
+    train_stage("parser", preset, faces, tmp_path / "run", steps=120)
+    parser = load_weights(tmp_path / "run" / "parser.safetensors")
+    with torch.no_grad():
+        parsed = parser(to_float_image(faces.images)).argmax(dim=1)
+    assert pixel_accuracy(confusion_matrix(parsed, torch.as_tensor(np.array(faces.masks)))) >= 0.97
+
+
+def test_attributes_memorises_eight_faces(faces, tmp_path):
+    preset = replace(SMOKE, attribute_width=8, attribute_lr=1e-2)
+    train_stage("attributes", preset, faces, tmp_path / "run", steps=120)
+    network = load_weights(tmp_path / "run" / "attributes.safetensors")
+    with torch.no_grad():
+        smiles = network(to_float_image(faces.images))[:, 0] > 0
+    assert smiles.tolist() == [False, True] * 4
+
+
+def test_faces_without_attributes_teach_none(tmp_path):
+    with PackedWriter(tmp_path / "plain", 32, 1, "plain faces") as writer:
+        writer.write(0, np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8), FaceRecord("0", "train"))
+        faces = writer.finish()
+    with pytest.raises(TrainingError, match="plain knows no attributes"):
+        make_stage("attributes", SMOKE, faces)
+
+
+# ---- asking the judges
+
+
+class Brightness(nn.Module):
+    """Class logits of a pixel, or answers for a picture, that only depend on red: class k where it is k / 20."""
+
+    def __init__(self):
+        super().__init__()
+        self.levels = nn.Parameter(torch.arange(19) / 20)
+        self.config = {"attributes": ["Bright"]}
+
+    def forward(self, image):
+        return -(image[:, :1] - self.levels[:, None, None]).abs()
+
+    def features(self, image):
+        return image.mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_parse_answers_at_the_pictures_size(size):
+    labels = torch.arange(16).reshape(1, 4, 4)
+    labels = labels.repeat_interleave(size // 4, dim=1).repeat_interleave(size // 4, dim=2)
+    images = (labels / 20)[:, None].expand(2, 3, -1, -1)
+    judge = Judge(Brightness(), 32, {})
+    parsed = Judges(judge, judge).parse(images)
+    assert parsed.dtype == torch.uint8 and parsed.shape == (2, size, size)
+    # Where the picture was resized, the borders between two levels are mixed.
+    inner = torch.zeros(size, dtype=bool)
+    reach = size // 4
+    for start in range(0, size, reach):
+        inner[start + reach // 4 : start + reach - reach // 4] = True
+    keep = inner[:, None] & inner[None] if size != 32 else torch.ones(size, size, dtype=bool)
+    assert torch.equal(parsed[:, keep].long(), labels[0, keep].expand(2, -1))
+
+
+def test_pictures_are_resized_without_aliases():
+    stripes = torch.tensor([-1.0, 1, 1, -1]).repeat(32).expand(1, 3, 128, 128)
+    seen = []
+    judge = Judge(nn.Linear(1, 1), 32, {})
+    judge.ask(stripes, lambda images: seen.append(images) or images)
+    assert seen[0].shape == (1, 3, 32, 32)
+    assert seen[0][..., 1:-1].abs().max() < 1e-5
+
+
+def test_answers_and_features_are_the_networks_own():
+    torch.manual_seed(0)
+    network = AttributeNet(["Male", "Smiling"], width=4).eval()
+    judges = Judges(Judge(Brightness(), 32, {}), Judge(network, 32, {"steps": 3}))
+    images = torch.rand(3, 3, 32, 32)
+    assert judges.attribute_names == ("Male", "Smiling")
+    assert torch.equal(judges.attributes(images), network(images).detach())
+    assert torch.equal(judges.features(images), network.features(images).detach())
+    assert judges.features(torch.rand(3, 3, 100, 100)).shape == (3, 32)
+    assert not judges.attributes(images).requires_grad
+
+
+# ---- loading
+
+
+@pytest.fixture
+def files(tmp_path):
+    save_weights(tmp_path / "parser.safetensors", FaceParser(width=2), {"image_size": 32})
+    save_weights(tmp_path / "attributes.safetensors", AttributeNet(["Male"], width=2), {"image_size": 64})
+    return tmp_path
+
+
+def test_each_judge_has_the_size_that_it_learnt_at(files):
+    judges = Judges.shipped(folder=files)
+    assert (judges.parser.size, judges.attribute_net.size) == (32, 64)
+    assert judges.parser.card == {"image_size": 32}
+    assert not any(
+        p.requires_grad for judge in (judges.parser, judges.attribute_net) for p in judge.network.parameters()
+    )
+
+
+def test_judges_that_cannot_be_had_are_named(files):
+    parser, attributes = files / "parser.safetensors", files / "attributes.safetensors"
+    with pytest.raises(CheckpointError, match=rf"{re.escape(str(parser))} holds a FaceParser, no AttributeNet"):
+        Judges.load(parser, parser)
+    save_weights(parser, FaceParser(width=2))
+    with pytest.raises(CheckpointError, match=r"parser\.safetensors does not say which image_size"):
+        Judges.load(parser, attributes)
+    parser.unlink()
+    with pytest.raises(CheckpointError, match=r"There is no file .*parser\.safetensors"):
+        Judges.shipped(folder=files)
+
+
+def test_the_shipped_judges_know_procedural_faces(tmp_path):
+    faces = render_packed(tmp_path / "packed", 12, 128, seed=11, workers=1, progress=False)
+    judges, images = Judges.shipped(), to_float_image(faces.images)
+    masks = torch.as_tensor(np.array(faces.masks))
+    assert pixel_accuracy(confusion_matrix(judges.parse(images), masks)) > 0.95
+    smaller = judges.parse(images[..., ::2, ::2])
+    assert pixel_accuracy(confusion_matrix(smaller, masks[:, ::2, ::2])) > 0.85
+    answers = judges.attributes(images) > 0
+    truth = torch.as_tensor(np.stack([faces.attribute(name) > 0 for name in judges.attribute_names], axis=1))
+    assert set(GRADED) <= set(judges.attribute_names)
+    assert (answers == truth).float().mean() > 0.9
+
+
+# ---- the rulers' errors
+
+
+class ReadsRed(nn.Module):
+    """A parser of pictures whose red is ten times the class, except that hair comes out as skin if it is forgetful."""
+
+    def __init__(self, forgetful: bool):
+        super().__init__()
+        self.forgetful = nn.Parameter(torch.tensor(float(forgetful)))
+
+    def forward(self, image):
+        labels = ((image[:, 0] + 1) * 12.75).round().long()
+        if self.forgetful:
+            labels[labels == 13] = 1
+        return nn.functional.one_hot(labels, 19).movedim(-1, 1).float()
+
+
+class ReadsGreen(nn.Module):
+    """Says yes to an attribute where its pixel of the first row is green."""
+
+    def __init__(self, attributes):
+        super().__init__()
+        self.config = {"attributes": attributes}
+        self.sharpness = nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, image):
+        return self.sharpness * image[:, 1, 0, : len(self.config["attributes"])]
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """Twenty faces whose red tells the class and whose green says "Smiling" and "Wings" to all, "Male" to none."""
+    rng = np.random.default_rng(0)
+    with PackedWriter(tmp_path_factory.mktemp("painted") / "packed", 16, 20, "painted", ("Male", "Smiling")) as writer:
+        for i in range(20):
+            mask = rng.choice([0, 1, 13], (16, 16)).astype(np.uint8)
+            image = np.zeros((16, 16, 3), np.uint8)
+            image[..., 0], image[0, 1:3, 1] = 10 * mask, 255
+            attributes = {"Male": 1 if i < 5 else -1, "Smiling": 1 if i < 16 else -1}
+            writer.write(i, image, mask, FaceRecord(str(i), "test", attributes=attributes))
+        return writer.finish()
+
+
+def test_parser_figures(painted):
+    indices = np.arange(20)
+    assert [figure.value for figure in measure_parser(ReadsRed(forgetful=False), painted, indices)] == [1, 1]
+    accuracy, iou = measure_parser(ReadsRed(forgetful=True), painted, indices)
+    hair, skin = ((np.asarray(painted.masks) == name).mean() for name in (13, 1))
+    assert accuracy.value == pytest.approx(1 - hair) and accuracy.faces == 20
+    assert iou.value == pytest.approx((1 + 0 + skin / (skin + hair)) / 3)
+
+
+def test_attribute_figures(painted):
+    figures = measure_attributes(ReadsGreen(["Male", "Smiling", "Wings"]), painted, np.arange(20))
+    assert {figure.name: figure.value for figure in figures} == {
+        "accuracy Smiling": 16 / 20,
+        "accuracy Male": 15 / 20,
+        "mean accuracy of all 2 attributes": pytest.approx((16 + 15) / 40),
+        "the same of always giving the commoner answer": pytest.approx((16 + 15) / 40),
+    }
+    assert figures[0].interval[0] < figures[0].value < figures[0].interval[1]
+    first_ten = measure_attributes(ReadsGreen(["Male", "Smiling"]), painted, np.arange(10))
+    assert [figure.value for figure in first_ten] == [1, 0.5, 0.75, 0.75]
+    with pytest.raises(DataError, match="knows none of the attributes"):
+        measure_attributes(ReadsGreen(["Wings"]), painted, np.arange(20))
