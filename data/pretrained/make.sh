@@ -22,7 +22,11 @@ train shipped maskvae-128 maskvae --data "$run/faces-128"
 train shipped-half dmn-64 dmn --data "$run/faces-64"
 train shipped dmn-128 dmn --data "$run/faces-128" --init "$run/dmn-64"
 train shipped-finish dmn-finish dmn --data "$run/faces-128" --init "$run/dmn-128"
+train shipped parser-128 parser --data "$run/faces-128"
+train shipped attributes-128 attributes --data "$run/faces-128"
 
 publish() { $lib evaluate "$1" --weights "$run/$2/$1.safetensors" --data "$run/unseen-128" --publish "data/pretrained/$1.safetensors"; }
 publish maskvae maskvae-128
 publish dmn dmn-finish
+publish parser parser-128
+publish attributes attributes-128
