@@ -27,8 +27,8 @@ START, LONGER, MASKGAN = "DMN", "DMN, trained longer", "MaskGAN†"
 def control_preset(preset: Preset) -> Preset:
     """The DMN's training with EBST's rate, batch and number of updates.
 
-    A step of EBST updates the generator and the discriminator twice, so the control takes twice the steps, and its
-    average forgets half as much at each.
+    A step of EBST updates the generator and the discriminator twice on the same faces. The control takes twice the
+    steps instead, so it sees twice as many faces, and its average forgets half as much at each.
     """
     return replace(
         preset,
