@@ -48,6 +48,9 @@ CHAPTERS = (
     Chapter("01", "Data set preparation", "label maps, a packed data set, batches", "Table 1"),
     Chapter("02", "MaskVAE", "a space of face layouts to walk in", "Equations 3 to 5"),
     Chapter("03", "Dense Mapping Network", "masks and styles turned into faces", "Equations 1, 2 and 6 to 9"),
+    Chapter(
+        "04", "Editing behaviour simulated training", "training on simulated edits, and a test of it", "Algorithm 1"
+    ),
 )
 
 
@@ -195,10 +198,14 @@ class Course:
         """Where the training of ``stage`` ("maskvae", "dmn", ...) keeps its checkpoints for this preset and data."""
         return self.build / "runs" / f"{self.preset.name}-{self.data_name}-{self.preset.image_size}" / stage
 
+    @property
+    def pretrained_folder(self) -> Path:
+        """Where the weights that ship lie: ``$MASKGAN_PRETRAINED``, or ``data/pretrained`` in the project."""
+        return ROOT / Path(os.environ.get("MASKGAN_PRETRAINED") or "data/pretrained").expanduser()
+
     def pretrained(self, name: str) -> nn.Module:
         """The network that ships as ``data/pretrained/<name>.safetensors``, on the device, ready for inference."""
-        folder = Path(os.environ.get("MASKGAN_PRETRAINED") or "data/pretrained").expanduser()
-        path = ROOT / folder / f"{name}.safetensors"
+        path = self.pretrained_folder / f"{name}.safetensors"
         if not path.is_file():
             raise CourseError(
                 f"{self.path(path)} is missing: it comes with the project, so get the whole project again."

@@ -92,6 +92,12 @@ def test_embedded_faces_are_drawn_once_and_differ_from_those_of_other_counts(cap
     assert len(course.faces(32, count=3)) == 3
 
 
+def test_procedural_faces_are_there_whatever_the_data(four_faces):
+    course = start("04")
+    drawn = course.procedural_faces(32, 3)
+    assert not course.is_embedded and len(drawn) == 3 and drawn.size == 32 and "procedural" in drawn.source
+
+
 def test_tiny_data_is_used_whole_and_that_is_said_once(four_faces, capsys):
     course = start("02")
     packed = course.faces()
