@@ -42,8 +42,8 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 def _adder(commands):
     """``command(name, run, summary)``: adds one to ``commands`` and returns its parser."""
 
-    def command(name, run, summary):
-        added = commands.add_parser(name, help=summary, description=summary, formatter_class=_Defaults)
+    def command(name, run, summary, details=""):
+        added = commands.add_parser(name, help=summary, description=summary + details, formatter_class=_Defaults)
         added.set_defaults(run=run)
         return added
 
@@ -107,37 +107,66 @@ def _add_data(command) -> None:
 
 
 def _add_training(command) -> None:
-    train = command("train", _train, "Train one stage, or all in order, on the train split of a packed folder.")
-    train.add_argument("stage", choices=("maskvae", "dmn", "ebst", "parser", "attributes", "all"))
+    train = command(
+        "train",
+        _train,
+        "Train one stage, or MaskGAN's three in order, on the train split of a packed folder.",
+        " A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume, and"
+        " ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...;"
+        " several processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch"
+        " normalisation, which are maskvae, parser and attributes, then see a process's share of it at a time).",
+    )
+    train.add_argument(
+        "stage",
+        choices=("maskvae", "dmn", "ebst", "parser", "attributes", "all"),
+        help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
+    )
     train.add_argument("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
     train.add_argument(
-        "--out", type=Path, required=True, help="folder of the run (log, samples, checkpoints, weights); of the runs"
+        "--out", type=Path, required=True, help="folder of the run: its log, samples, checkpoints and weights"
     )
-    train.add_argument("--preset", choices=tuple(PRESETS), default="laptop")
+    train.add_argument("--preset", choices=tuple(PRESETS), default="laptop", help="widths, rates, batches and steps")
     train.add_argument("--steps", type=int, default=None, help="how many steps (default: the preset's)")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=int, default=0, help="of the first weights and of the order of the faces")
     train.add_argument(
-        "--init", type=Path, default=None, help="start from the run in this folder, or from this weights file"
+        "--init",
+        type=Path,
+        default=None,
+        metavar="RUN",
+        help="start from the networks of the run in this folder, or from this weights file; steps count from zero",
     )
-    train.add_argument("--maskvae", type=Path, default=None, metavar="FILE", help="ebst: the MaskVAE's weights")
-    train.add_argument("--resume", action="store_true", help="go on with the run in --out (all: always)")
     train.add_argument(
-        "--precision", choices=("no", "bf16", "fp16"), default=None, help="default: bf16 on a GPU that has it, else no"
+        "--maskvae", type=Path, default=None, metavar="FILE", help="the MaskVAE's weights, which ebst needs"
     )
-    train.add_argument(
-        "--accumulate", type=int, default=1, metavar="PARTS", help="do a batch in so many parts, for less memory"
+    train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
+    how = train.add_argument_group(
+        "execution",
+        "Speed and memory. What is learnt stays the same up to rounding, and a resumed run may change them.",
     )
-    train.add_argument("--recompute", action="store_true", help="compute activations twice, for less memory")
-    train.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard, in OUT/tensorboard")
+    how.add_argument(
+        "--precision",
+        choices=("no", "bf16", "fp16"),
+        default=None,
+        help="of the computation; no: float32, fp16: on GPUs only (default: bf16 on a GPU that has it, else no)",
+    )
+    how.add_argument(
+        "--accumulate",
+        type=int,
+        default=1,
+        metavar="PARTS",
+        help="do every batch in so many equal parts, for less memory; not with batch normalisation",
+    )
+    how.add_argument("--recompute", action="store_true", help="compute activations twice, for less memory")
+    how.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard, in OUT/tensorboard")
 
 
 def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
-    for stage in ("maskvae", "dmn", "parser", "attributes"):
-        measure = kind(stage, _evaluate, f"Measure weights of the stage {stage}.")
-        measure.set_defaults(stage=stage)
-        measure.add_argument("--weights", type=Path, required=True, help="a .safetensors file of that stage")
+    for network in ("maskvae", "dmn", "blender", "parser", "attributes"):
+        measure = kind(network, _evaluate, f"Measure weights of a {network}.")
+        measure.set_defaults(network=network)
+        measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")
         measure.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")
         measure.add_argument(
             "--publish",
@@ -145,6 +174,8 @@ def _add_evaluation(command) -> None:
             metavar="FILE",
             help="also write the weights in half precision, with a model card beside them",
         )
+        for other in ("dmn", "maskvae") if network == "blender" else ():
+            measure.add_argument(f"--{other}", type=Path, required=True, metavar="FILE", help="weights to blend with")
 
     ablation = kind(
         "ebst-ablation", _ebst_ablation, "Does EBST help? Train a DMN on with and without it; compare both on edits."
@@ -240,12 +271,12 @@ def _download(options) -> None:
 
 def _train(options) -> None:
     from maskgan_lib.data.packed import PackedFaces
-    from maskgan_lib.training.execution import Execution
+    from maskgan_lib.training.execution import Execution, hardware, processes, say
     from maskgan_lib.training.stage import TrainingError
     from maskgan_lib.training.stages import train_all, train_stage
 
     faces, preset = PackedFaces.open(options.data), PRESETS[options.preset]
-    print(faces)
+    say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
     if options.stage == "all":
         if options.steps or options.init or options.maskvae:
@@ -264,7 +295,7 @@ def _train(options) -> None:
             maskvae=options.maskvae,
             execution=execution,
         )
-    print("weights:", *sorted(map(str, options.out.rglob("*.safetensors"))))
+    say(f"weights: {' '.join(sorted(map(str, options.out.rglob('*.safetensors'))))}")
 
 
 def _evaluate(options) -> None:
@@ -276,7 +307,8 @@ def _evaluate(options) -> None:
     faces = PackedFaces.open(options.data)
     indices = faces.indices("test")
     network = load_weights(options.weights)
-    figures = MEASURES[options.stage](network, faces, indices)
+    others = {name: load_weights(getattr(options, name)) for name in ("dmn", "maskvae") if hasattr(options, name)}
+    figures = MEASURES[options.network](network, faces, indices, **others)
     print(*figures, sep="\n")
     if options.publish:
         publish(options.weights, options.publish, faces.source, figures)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from maskgan_lib.data.procedural import render_packed
-from maskgan_lib.evaluation.reconstruction import measure_dmn, measure_maskvae
+from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
+from maskgan_lib.networks import MaskVAE
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,31 @@ def test_dmn_figures(faces):
     assert quality.value == pytest.approx(by_hand, abs=0.05)
     assert quality.interval[0] < quality.value < quality.interval[1]
     assert locality.value > 20  # only noise moves outside the mouth
+
+
+class Halves(nn.Module):
+    """A blender that takes half of each render."""
+
+    def __init__(self):
+        super().__init__()
+        self.share = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, inter, outer):
+        return self.share * inter + (1 - self.share) * outer, self.share
+
+
+class Remembers(nn.Module):
+    """A DMN whose first render is the photo, a little brighter, and whose second is black."""
+
+    def forward(self, masks, image, style_mask):
+        return torch.cat([image + 0.01, torch.full_like(image, -1.0)])
+
+
+def test_blender_figures(faces):
+    indices = np.arange(len(faces))
+    vae = MaskVAE(faces.size, width=4, latent=4).eval()
+    blend, better = measure_blender(Halves(), faces, indices, Remembers(), vae)
+    images = torch.as_tensor(np.array(faces.images)).movedim(-1, 1).float() / 127.5 - 1
+    error = ((images + 0.01 - 1) / 2 - images).square().mean(dim=(1, 2, 3))  # half of the way to black
+    assert blend.value == pytest.approx((10 * torch.log10(4 / error)).mean().item(), abs=1e-3)
+    assert better.value == pytest.approx(10 * np.log10(4 / 0.01**2), abs=1e-3)

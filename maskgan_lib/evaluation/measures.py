@@ -1,12 +1,14 @@
 """What is measured on the weights of every stage: the figures of the model cards."""
 
 from maskgan_lib.evaluation.judges import measure_attributes, measure_parser
-from maskgan_lib.evaluation.reconstruction import measure_dmn, measure_maskvae
+from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
 
 MEASURES = {
     "maskvae": measure_maskvae,
     "dmn": measure_dmn,
+    "blender": measure_blender,
     "parser": measure_parser,
     "attributes": measure_attributes,
 }
-"""By stage: ``measure(network, faces, indices)``, which returns the figures."""
+"""By network: ``measure(network, faces, indices)``, which returns the figures; a blender also needs ``dmn`` and
+``maskvae``."""

@@ -19,7 +19,8 @@ from maskgan_lib.evaluation.metrics import (
     pixel_accuracy,
     psnr,
 )
-from maskgan_lib.networks import DenseMappingNetwork, MaskVAE, one_hot
+from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE, one_hot
+from maskgan_lib.training.ebst import simulate_edits
 
 
 @dataclass(frozen=True)
@@ -85,4 +86,26 @@ def measure_dmn(network: DenseMappingNetwork, faces: PackedFaces, indices: np.nd
     return [
         mean_over_faces("reconstruction PSNR", torch.cat(quality).numpy(), "dB"),
         mean_over_faces("change inside a swapped mouth over change far from it", torch.cat(ratio).numpy(), "times"),
+    ]
+
+
+@torch.no_grad()
+def measure_blender(
+    network: AlphaBlender, faces: PackedFaces, indices: np.ndarray, dmn: DenseMappingNetwork, maskvae: MaskVAE
+) -> list[Figure]:
+    """PSNR of the blends of two opposite edits of the faces ``indices``, and of the better one of the two renders.
+
+    The next face in the list gives each edit its direction. ``dmn`` paints, ``maskvae`` edits.
+    """
+    device = next(network.parameters()).device
+    blends, better = [], []
+    for image, masks in pairs(faces, indices):
+        image, mask = image.to(device), one_hot(torch.as_tensor(masks, device=device))
+        edits = torch.cat(simulate_edits(maskvae, mask, mask.roll(-1, dims=0)))
+        inter, outer = dmn(edits, image, mask).chunk(2)
+        blends.append(psnr(network(inter, outer)[0], image).cpu())
+        better.append(torch.maximum(psnr(inter, image), psnr(outer, image)).cpu())
+    return [
+        mean_over_faces("blend of two opposite edits, PSNR to the photo", torch.cat(blends).numpy(), "dB"),
+        mean_over_faces("the better one of the two renders", torch.cat(better).numpy(), "dB"),
     ]

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.utils import parse_flag_from_env
 from torch import nn
 
 from maskgan_lib.networks.blocks import Recomputing
@@ -36,8 +37,11 @@ def make_accelerator(precision: str | None = None) -> Accelerator:
     precision = precision or best_precision()
     if precision not in PRECISIONS:
         raise TrainingError(f"There is no precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
+    # accelerate takes fp16 on a CPU without a word, and computes in float32.
+    if precision == "fp16" and _on_cpu():
+        raise TrainingError("fp16 needs a GPU: leave --precision out, or choose bf16.")
     try:
-        return Accelerator(mixed_precision=precision)
+        return Accelerator(cpu=_on_cpu(), mixed_precision=precision)
     except ValueError as error:
         raise TrainingError(f"{precision} cannot be used here ({error}): leave --precision out, or restart.") from error
 
@@ -54,6 +58,21 @@ def hardware() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"a CPU ({torch.get_num_threads()} of its cores)"
+
+
+def _on_cpu() -> bool:
+    """Whether this process computes on the CPU. Unless told so, accelerate lets each of several work on its own."""
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+
+
+def processes() -> int:
+    """How many processes share this run."""
+    return PartialState(cpu=_on_cpu()).num_processes
+
+
+def say(text: object) -> None:
+    """Print once, however many processes share this run."""
+    PartialState(cpu=_on_cpu()).print(text)
 
 
 def set_recompute(network: nn.Module, recompute: bool) -> None:

@@ -26,7 +26,7 @@ from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import Preset
 from maskgan_lib.progress import progress_bar
-from maskgan_lib.training.execution import Execution, hardware, make_accelerator, open_board, set_recompute
+from maskgan_lib.training.execution import Execution, hardware, make_accelerator, open_board, say, set_recompute
 from maskgan_lib.training.stage import Stage, TrainingError
 
 CHECKPOINT, PREVIOUS, COMING = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.coming.pt"
@@ -73,6 +73,10 @@ def train(
     readable checkpoint, or starts if there is none; without, refuses a folder that holds one. Ctrl-C finishes the step,
     saves, and raises ``KeyboardInterrupt``. Raises ``TrainingError`` when a loss is not finite; the last checkpoint
     stays.
+
+    Several processes share every batch and learn what one would from the whole, up to rounding. Batch normalisation is
+    the exception on CPUs, where each process normalises by its own share: the weights stay the same in all processes,
+    the running statistics are those of the first one's share. On GPUs it looks at the whole batch (``SyncBatchNorm``).
     """
     return _Run(stage, faces, indices, Path(folder), settings, card or {}, execution or Execution()).go(resume)
 
@@ -347,7 +351,7 @@ def newest_checkpoint(folder: Path) -> dict | None:
         except CheckpointError as error:
             if path == paths[-1]:
                 raise
-            print(f"{error} Going on from {paths[-1].name}.")
+            say(f"{error} Going on from {paths[-1].name}.")
     return None
 
 

@@ -13,7 +13,7 @@ from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.ebst import EBSTStage
-from maskgan_lib.training.execution import Execution
+from maskgan_lib.training.execution import Execution, say
 from maskgan_lib.training.judges import AttributesStage, ParserStage
 from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
 from maskgan_lib.training.maskvae import MaskVAEStage
@@ -150,7 +150,7 @@ def _start_from_weights(stage: Stage, source: Path) -> None:
     _fill(fitting[0], loaded.state_dict(), str(source))
     others = [name for name, network in stage.networks.items() if network is not fitting[0]]
     if others:
-        print(f"{source.name} holds one network: {' and '.join(others)} start from random weights.")
+        say(f"{source.name} holds one network: {' and '.join(others)} start from random weights.")
 
 
 def _differing(theirs: dict, ours: dict) -> str:
