@@ -26,11 +26,12 @@ from maskgan_lib.data.batches import Batch, Batches
 from maskgan_lib.data.filling import available_cores, run_parallel
 from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
 from maskgan_lib.losses import adversarial_loss
-from maskgan_lib.networks import DenseMappingNetwork, one_hot
+from maskgan_lib.networks import DenseMappingNetwork, MaskVAE, one_hot
 from maskgan_lib.presets import PRESETS, Preset
 from maskgan_lib.progress import progress_bar
 from maskgan_lib.training.dmn import DMNStage
-from maskgan_lib.training.loop import Stage, best_precision, hardware
+from maskgan_lib.training.execution import best_precision, hardware, make_accelerator
+from maskgan_lib.training.stage import Stage, update
 from maskgan_lib.training.stages import STAGES, make_stage, run_settings
 
 
@@ -194,11 +195,11 @@ def bench_batches(effort: Effort, folder: Path) -> Iterator[Row]:
 
 
 def _device() -> torch.device:
-    return Accelerator(mixed_precision=best_precision()).device
+    return make_accelerator().device
 
 
 def _prepared(stage: Stage) -> Accelerator:
-    accelerator = Accelerator(mixed_precision=best_precision())
+    accelerator = make_accelerator()
     for name, network in stage.networks.items():
         stage.networks[name] = accelerator.prepare(network.train())
     for name, optimizer in stage.optimizers.items():
@@ -210,11 +211,13 @@ def bench_training(effort: Effort, folder: Path) -> Iterator[Row]:
     """Steps of each stage, without averages, checkpoints and samples, and what a step of the DMN consists of."""
     preset = effort.preset
     packed = _noise_folder(folder / "noise", 64, preset.image_size)
+    maskvae = MaskVAE(preset.image_size, width=preset.vae_width, latent=preset.vae_latent)
     for name in STAGES:
-        stage, batch_size = make_stage(name, preset, preset.image_size), run_settings(name, preset).batch_size
+        stage, batch_size = make_stage(name, preset, packed, maskvae), run_settings(name, preset).batch_size
         accelerator = _prepared(stage)
-        batches = Batches(packed, packed.indices("train"), batch_size, device=accelerator.device)
-        rate = _rate(lambda i, s=stage, b=batches, a=accelerator: s.step(b.at(i), a), effort.seconds)
+        indices = packed.indices("train")
+        batches = Batches(packed, indices, batch_size, device=accelerator.device, references=stage.references)
+        rate = _rate(lambda i, s=stage, b=batches, a=accelerator: s.step([b.at(i)], a), effort.seconds)
         yield Row("training", f"{name}, {preset.image_size} x {preset.image_size}, batch {batch_size}", rate, "steps/s")
         if isinstance(stage, DMNStage):
             yield from _parts_of_a_step(stage, accelerator, batches, effort.seconds)
@@ -222,6 +225,7 @@ def bench_training(effort: Effort, folder: Path) -> Iterator[Row]:
 
 def _parts_of_a_step(stage: DMNStage, accelerator: Accelerator, batches: Batches, seconds: float) -> Iterator[Row]:
     parts = dict.fromkeys(("batch", "picture", "discriminator", "generator"), 0.0)
+    dmn, discriminator = (stage.networks[name] for name in ("dmn", "discriminator"))
     clock = time.perf_counter()
 
     def lap(part: str) -> None:
@@ -236,11 +240,25 @@ def _parts_of_a_step(stage: DMNStage, accelerator: Accelerator, batches: Batches
         batch = batches.at(number)
         mask = one_hot(batch.mask)
         lap("batch")
-        made = stage.networks["dmn"](mask, batch.image, mask)
+        made = dmn(mask, batch.image, mask)
         lap("picture")
-        stage.update_discriminator(mask, batch.image, made.detach(), accelerator)
+        update(
+            stage.optimizers["discriminator"],
+            [discriminator],
+            [batch],
+            lambda b: stage.discriminator_loss(mask, b.image, made.detach()),
+            accelerator,
+        )
         lap("discriminator")
-        stage.update_generator(mask, batch.image, made, accelerator)
+        judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
+        update(
+            stage.optimizers["dmn"],
+            [dmn],
+            [batch],
+            lambda b: stage.generator_loss(mask, b.image, made, judge),
+            accelerator,
+        )
+        judge.requires_grad_(True)
         lap("generator")
 
     _rate(step, seconds)
