@@ -25,8 +25,20 @@ train shipped-finish dmn-finish dmn --data "$run/faces-128" --init "$run/dmn-128
 train shipped parser-128 parser --data "$run/faces-128"
 train shipped attributes-128 attributes --data "$run/faces-128"
 
-publish() { $lib evaluate "$1" --weights "$run/$2/$1.safetensors" --data "$run/unseen-128" --publish "data/pretrained/$1.safetensors"; }
-publish maskvae maskvae-128
-publish dmn dmn-finish
-publish parser parser-128
-publish attributes attributes-128
+publish() {
+  kind=$1 weights=$2 name=$3
+  shift 3
+  $lib evaluate "$kind" --weights "$run/$weights" --data "$run/unseen-128" --publish "data/pretrained/$name.safetensors" "$@"
+}
+publish maskvae maskvae-128/maskvae.safetensors maskvae
+publish dmn dmn-finish/dmn.safetensors dmn
+publish parser parser-128/parser.safetensors parser
+publish attributes attributes-128/attributes.safetensors attributes
+
+# EBST, and its control: the same DMN after as many more updates without it.
+maskvae=$run/maskvae-128/maskvae.safetensors arms=ablation/seed-0
+$lib evaluate ebst-ablation --preset shipped-finish --data "$run/faces-128" --out "$run/ablation" --seeds 1 \
+  --dmn "$run/dmn-finish" --maskvae "$maskvae" --judges data/pretrained
+publish dmn $arms/ebst/dmn.safetensors maskgan
+publish dmn $arms/longer/dmn.safetensors dmn-longer
+publish blender $arms/ebst/blender.safetensors blender --dmn "$run/$arms/ebst/dmn.safetensors" --maskvae "$maskvae"
