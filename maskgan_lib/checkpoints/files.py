@@ -1,9 +1,11 @@
 """Weights with their model card as safetensors, and the state of a training run.
 
 Every file is written under another name in the same folder and renamed when it is complete and on the disk, so that a
-reader finds the old one or the new one, never half of one.
+reader finds the old one or the new one, never half of one. Every file brings checksums: neither safetensors nor
+``torch.load`` notices a changed byte among the numbers.
 """
 
+import hashlib
 import json
 import os
 import pickle
@@ -21,6 +23,12 @@ from maskgan_lib.networks import NETWORKS
 
 FORMAT = 1
 """Version of the metadata in a weights file; raised when older code could not read it."""
+SEAL = b"sha256:"
+"""Stands at the end of a training state, before the hash of all that comes before it: PyTorch does not look there."""
+READ_ERRORS = (
+    *(OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, pickle.UnpicklingError),
+    SafetensorError,  # torch.load goes by the file's name
+)
 
 
 class CheckpointError(Exception):
@@ -67,6 +75,7 @@ def save_weights(
         "card": json.dumps(dict(card or {})),
     }
     tensors = {key: _stored(value, dtype) for key, value in network.state_dict().items()}
+    metadata["sha256"] = _digest(metadata, tensors)
     with atomic(path) as file:
         file.write(save(tensors, metadata))
 
@@ -79,11 +88,27 @@ def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return smaller if torch.isfinite(smaller).all() else tensor
 
 
+def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all that a weights file says: what it is, and every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(json.dumps([metadata[key] for key in ("network", "config", "card")]).encode())
+    for key in sorted(tensors):
+        value = tensors[key].contiguous()
+        digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
-    """The network in a file of ``save_weights``, rebuilt from its metadata, in float32 and in evaluation mode."""
+    """The network in a file of ``save_weights``, rebuilt from its metadata, in float32 and in evaluation mode.
+
+    Raises ``CheckpointError`` for a file that cannot be read, does not fit, or is not what was written.
+    """
     with _open_weights(path) as (metadata, file):
-        network = _empty_network(metadata, path)
         stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        # Files from before there were checksums have none.
+        if "sha256" in metadata and metadata["sha256"] != _digest(metadata, stored):
+            raise CheckpointError(f"{path} is damaged (its checksum is another): fetch or write it again.")
+        network = _empty_network(metadata, path)
         # Copied, so that nothing keeps the file mapped while a training run writes its successor.
         tensors = {
             key: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for key, t in stored.items()
@@ -105,7 +130,7 @@ def _open_weights(path: str | Path) -> Iterator[tuple[dict[str, str], safe_open]
             metadata = file.metadata() or {}
             if not {"format", "network", "config", "card"} <= metadata.keys():
                 raise CheckpointError(f"{path} was not written by this library: train again or fetch a file that was.")
-            if int(metadata["format"]) > FORMAT:
+            if metadata["format"] != str(FORMAT):
                 raise CheckpointError(
                     f"{path} has format {metadata['format']}: update the library, which reads {FORMAT}."
                 )
@@ -161,21 +186,64 @@ def load_into(network: nn.Module, state_dict: Mapping[str, Tensor], what: str) -
 def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     """Write the state of a training run: tensors, numbers, strings, and dicts, lists and tuples of them."""
     with atomic(path) as file:
-        torch.save(dict(state), file)
+        sealed = _Sealed(file)
+        torch.save(dict(state), sealed)
+        file.write(SEAL + sealed.digest.hexdigest().encode())
+
+
+class _Sealed:
+    """A file that is written from the front to the end, and the hash of what was."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
-    """The state in a file of ``save_state``, on the CPU. No code in the file is run."""
-    return read_pickled(path, "delete it and start again, or go on from an older one")
+    """The state in a file of ``save_state``, on the CPU. No code in the file is run.
+
+    Raises ``CheckpointError`` for a file that cannot be read, or of which any byte is not what was written.
+    """
+    advice = "delete it and start again, or go on from an older one"
+    if not _seal_holds(_existing(path)):
+        raise _unreadable(path, "its checksum is another", advice)
+    return read_pickled(path, advice)
+
+
+def _seal_holds(path: Path) -> bool:
+    """Whether a file hashes to what is written at its end; nothing can be said of one from before there were hashes."""
+    length = len(SEAL) + 64
+    with path.open("rb") as file:
+        left = max(0, file.seek(0, os.SEEK_END) - length)
+        file.seek(left)
+        seal = file.read()
+        if not seal.startswith(SEAL):
+            return True
+        digest = hashlib.sha256()
+        file.seek(0)
+        while chunk := file.read(min(left, 1 << 20)):
+            digest.update(chunk)
+            left -= len(chunk)
+    return seal == SEAL + digest.hexdigest().encode()
 
 
 def read_pickled(path: str | Path, advice: str) -> Any:
     """What ``torch.save`` wrote, zipped or in the old format, on the CPU; only tensors and plain containers."""
     try:
         return torch.load(_existing(path), map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
-        raise CheckpointError(f"{path} cannot be read as a PyTorch checkpoint ({reason}): {advice}.") from error
+    except READ_ERRORS as error:
+        raise _unreadable(path, error, advice) from error
+
+
+def _unreadable(path: str | Path, reason: object, advice: str) -> CheckpointError:
+    short = str(reason).partition("\n")[0].partition(". ")[0] or type(reason).__name__
+    return CheckpointError(f"{path} cannot be read as a PyTorch checkpoint ({short}): {advice}.")
 
 
 def _existing(path: str | Path) -> Path:

@@ -21,13 +21,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from maskgan_lib.checkpoints import CheckpointError, load_state, save_state, save_weights
+from maskgan_lib.checkpoints import CheckpointError, load_into, load_state, save_state, save_weights
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import Preset
 from maskgan_lib.progress import progress_bar
 from maskgan_lib.training.execution import Execution, hardware, make_accelerator, open_board, say, set_recompute
-from maskgan_lib.training.stage import Stage, TrainingError
+from maskgan_lib.training.stage import Stage, TrainingError, differing
 
 CHECKPOINT, PREVIOUS, COMING = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.coming.pt"
 
@@ -85,7 +85,7 @@ class _Run:
     def __init__(self, stage, faces, indices, folder, settings, card, execution):
         self.stage, self.folder, self.settings, self.card = stage, folder, settings, card
         self.execution = execution
-        self.agreed = {"stage": stage.name, **dataclasses.asdict(settings), **stage.config}
+        self.agreed = {"stage": stage.name, **dataclasses.asdict(settings), **stage.config, **stage.sizes()}
         self.agreed |= {"data": faces.source, "size": faces.size, "faces": len(indices), "made_by": faces.made_by}
         self.accelerator = make_accelerator(execution.precision)
         self._check_parts()
@@ -147,7 +147,7 @@ class _Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         if resume:
             self._load()
-        elif (self.folder / CHECKPOINT).exists() or (self.folder / PREVIOUS).exists():
+        elif any((self.folder / name).exists() for name in (CHECKPOINT, PREVIOUS, COMING)):
             raise TrainingError(f"{self.folder} holds an earlier run: resume it (--resume) or choose another folder.")
         self._open_log()
         bar = progress_bar(
@@ -214,9 +214,10 @@ class _Run:
     def _open_log(self) -> None:
         """Drop entries after the step that was resumed from: their steps are run again."""
         if self.main:
-            (self.folder / "samples").mkdir(exist_ok=True)
             lines = [json.dumps(entry) + "\n" for entry in self.history]
-            (self.folder / "log.jsonl").write_text("".join(lines))
+            with _writing(self.folder / "log.jsonl") as path:
+                (self.folder / "samples").mkdir(exist_ok=True)
+                path.write_text("".join(lines))
             if self.execution.tensorboard:
                 self.board = open_board(self.folder / "tensorboard", self.step)
 
@@ -230,7 +231,7 @@ class _Run:
         seconds = self.seconds_before + time.perf_counter() - self.stopwatch
         self.history.append({"step": self.step, "seconds": round(seconds, 3), **losses})
         if self.main:
-            with (self.folder / "log.jsonl").open("a") as log:
+            with _writing(self.folder / "log.jsonl") as path, path.open("a") as log:
                 log.write(json.dumps(self.history[-1]) + "\n")
             if self.board:
                 for name, value in losses.items():
@@ -272,7 +273,8 @@ class _Run:
             return
         with torch.no_grad():
             picture = self.stage.sample(self._inference(), self.batches.at(0))
-        Image.fromarray(picture).save(self.folder / "samples" / f"step-{self.step:06d}.png")
+        with _writing(self.folder / "samples" / f"step-{self.step:06d}.png") as path:
+            Image.fromarray(picture).save(path)
         if self.board:
             self.board.add_image("samples", picture, self.step, dataformats="HWC")
 
@@ -296,33 +298,33 @@ class _Run:
         self._check_weights()
         if self.main:
             # Complete before the others are touched: a full disk, or a damaged newest one, must not cost the last good.
-            newest, coming = self.folder / CHECKPOINT, self.folder / COMING
-            save_state(coming, self._state())
+            save_state(self.folder / COMING, self._state())
+            self._promote()
+        self.accelerator.wait_for_everyone()
+
+    def _promote(self) -> None:
+        """Make the coming checkpoint, which is complete, the newest one; a kill on the way is made good by a resume."""
+        newest, coming = self.folder / CHECKPOINT, self.folder / COMING
+        if coming.exists():
             if newest.exists():
                 newest.replace(self.folder / PREVIOUS)
             coming.replace(newest)
-        self.accelerator.wait_for_everyone()
 
     def _load(self) -> None:
+        if self.main:
+            self._promote()
+        self.accelerator.wait_for_everyone()
         state = newest_checkpoint(self.folder)
         if state is None:
             return
-        theirs = state["agreed"]
-        differing = [
-            f"{name} {theirs.get(name)} there, {value} here"
-            for name, value in self.agreed.items()
-            if theirs.get(name) != value
-        ]
-        if differing:
-            raise TrainingError(f"{self.folder} holds a run with other settings: {'; '.join(differing)}.")
-        unwrap = self.accelerator.unwrap_model
-        try:
-            for name, network in self.stage.networks.items():
-                unwrap(network).load_state_dict(state["networks"][name])
-            for name, average in self.averages.items():
-                average.load_state_dict(state["averages"][name])
-        except (RuntimeError, KeyError) as error:
-            raise TrainingError(f"{self.folder} holds a run with other networks: {error}") from error
+        others = differing(state["agreed"], self.agreed)
+        if others:
+            raise TrainingError(f"{self.folder} holds a run with other settings: {others}.")
+        for name, network in self.stage.networks.items():
+            network = self.accelerator.unwrap_model(network)
+            load_into(network, state["networks"][name], f"The {name} in {self.folder}")
+        for name, average in self.averages.items():
+            load_into(average, state["averages"][name], f"The averaged {name} in {self.folder}")
         for name, optimizer in self.stage.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         if self.accelerator.scaler and state["scaler"]:
@@ -358,6 +360,15 @@ def newest_checkpoint(folder: Path) -> dict | None:
 def load_log(folder: str | Path) -> list[dict]:
     """The log of a run, one dict per entry: step, seconds and the mean losses since the entry before."""
     return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except OSError as error:
+        reason = error.strerror or error
+        raise TrainingError(f"{path} could not be written ({reason}): free space, then go on with --resume.") from error
 
 
 @contextmanager

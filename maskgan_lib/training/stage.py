@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -48,6 +48,10 @@ class Stage(ABC):
         """Everything that a step computes with, what does not learn included."""
         return list(self.networks.values())
 
+    def sizes(self) -> dict[str, object]:
+        """Every network's arguments, named as in ``"dmn width"``: weights of other sizes do not fit."""
+        return {f"{name} {key}": value for name, net in self.networks.items() for key, value in net.config.items()}
+
     @abstractmethod
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
         """Update the networks once on a batch that comes in equal parts; returns detached scalar losses by name."""
@@ -81,6 +85,12 @@ def update(
         logged.append({name: term.detach() for name, term in terms.items()})
     optimizer.step()
     return {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+
+
+def differing(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:
+    """The settings, of those that both know, in which a run there is another than here; "" if there are none."""
+    others = (name for name, value in ours.items() if name in theirs and theirs[name] != value)
+    return "; ".join(f"{name} {theirs[name]} there, {ours[name]} here" for name in others)
 
 
 def tile(pictures: np.ndarray, columns: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from maskgan_lib.training.execution import Execution, say
 from maskgan_lib.training.judges import AttributesStage, ParserStage
 from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
 from maskgan_lib.training.maskvae import MaskVAEStage
-from maskgan_lib.training.stage import Stage, TrainingError
+from maskgan_lib.training.stage import Stage, TrainingError, differing
 
 STAGES: dict[str, type[Stage]] = {
     stage.name: stage for stage in (MaskVAEStage, DMNStage, EBSTStage, ParserStage, AttributesStage)
@@ -131,6 +131,9 @@ def _start_from(stage: Stage, source: Path) -> None:
     state = newest_checkpoint(source)
     if state is None:
         raise TrainingError(f"{source} holds no checkpoint to start from.")
+    others = differing(state["agreed"], stage.sizes())
+    if others:
+        raise TrainingError(f"The run in {source} is not of this preset: {others}.")
     for name, network in stage.networks.items():
         if name in stage.fresh and name not in state["networks"]:
             continue
@@ -145,18 +148,12 @@ def _start_from_weights(stage: Stage, source: Path) -> None:
     if not fitting:
         raise TrainingError(f"{source} holds a {type(loaded).__name__}, which {stage.name} does not train.")
     if fitting[0].config != loaded.config:
-        differing = _differing(loaded.config, fitting[0].config)
-        raise TrainingError(f"The network in {source} is not of this preset: {differing}.")
+        others = differing(loaded.config, fitting[0].config)
+        raise TrainingError(f"The network in {source} is not of this preset: {others}.")
     _fill(fitting[0], loaded.state_dict(), str(source))
     others = [name for name, network in stage.networks.items() if network is not fitting[0]]
     if others:
         say(f"{source.name} holds one network: {' and '.join(others)} start from random weights.")
-
-
-def _differing(theirs: dict, ours: dict) -> str:
-    return "; ".join(
-        f"{key} {theirs.get(key)} there, {value} here" for key, value in ours.items() if theirs[key] != value
-    )
 
 
 def _fill(network: nn.Module, weights: dict, what: str) -> None:

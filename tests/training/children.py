@@ -1,9 +1,14 @@
 """Processes of their own for tests: they start without importing torch anew, may be killed, and end with a code."""
 
 import contextlib
+import io
 import multiprocessing
+import os
+import resource
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -27,10 +32,105 @@ def exit_code(work: Callable, *arguments) -> int:
     return process.exitcode
 
 
-def command(arguments: list[str], said: Path) -> None:
-    """``python -m maskgan_lib`` with these arguments; what it says goes to the file ``said``."""
+def command(arguments: Sequence[object], largest_file: int | None = None) -> tuple[int, str]:
+    """Exit code of ``python -m maskgan_lib`` with these arguments, and what it says.
+
+    With ``largest_file`` the system writes no byte of a file beyond that number, as if the disk were full.
+    """
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = start(_command, [str(argument) for argument in arguments], largest_file, theirs)
+    theirs.close()
+    said = ours.recv()
+    process.join()
+    return process.exitcode, said
+
+
+def _command(arguments: list[str], largest_file: int | None, connection) -> None:
     from maskgan_lib.__main__ import main
 
-    with said.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        code = main(arguments)
+    with io.StringIO() as said:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            if largest_file is not None:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+            code = main(arguments)
+        connection.send(said.getvalue())
     sys.exit(code)
+
+
+# ---- runs that are killed
+
+
+@dataclass(frozen=True)
+class Death:
+    """When a run is killed, from within: at the ``count``-th ``event``, counted from the start of the process.
+
+    ``step``: so many steps are done. ``write``: so many bytes of checkpoints and weights are written.
+    ``rename``: before the so-many-th renaming of a file.
+    """
+
+    event: str
+    count: int
+
+
+def train_until(death: Death | None, name: str, packed: Path, folder: Path, settings: dict) -> None:
+    """``tiny_runs.train_tiny`` on one thread, killed at ``death``."""
+    import torch
+    from tiny_runs import train_tiny
+
+    from maskgan_lib.data.packed import PackedFaces
+
+    torch.set_num_threads(1)
+    if death:
+        _arm(death)
+    train_tiny(name, PackedFaces.open(packed), folder, **settings)
+
+
+def _arm(death: Death) -> None:
+    from maskgan_lib.training import loop
+
+    left = death.count
+
+    def happened(amount: int = 1) -> None:
+        nonlocal left
+        left -= amount
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if death.event == "step":
+        one_step = loop._Run._one_step
+        loop._Run._one_step = lambda run: (one_step(run), happened())
+    elif death.event == "rename":
+        replace = Path.replace
+        Path.replace = lambda path, target: (happened(), replace(path, target))[1]
+    else:
+        open_file = Path.open
+        Path.open = lambda path, mode="r", *rest, **more: (
+            _Watched(open_file(path, mode, *rest, **more), happened, lambda: left)
+            if mode == "wb"
+            else open_file(path, mode, *rest, **more)
+        )
+
+
+class _Watched:
+    """A file whose last bytes before death reach the disk, and no others."""
+
+    def __init__(self, file, happened, left):
+        self.file, self.happened, self.left = file, happened, left
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return self.file.__exit__(*error)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, data) -> int:
+        data = memoryview(data).cast("B")
+        if len(data) >= self.left():
+            self.file.write(data[: self.left()])
+            self.file.flush()
+        self.happened(len(data))
+        return self.file.write(data)

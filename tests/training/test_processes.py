@@ -70,9 +70,8 @@ def ebst_command(faces, tmp_path):
     def run(*options: str) -> tuple[int, str, Path]:
         folder = tmp_path / "-".join(["run", *options])
         arguments = ["train", "ebst", "--preset", "smoke", "--steps", "2", "--data", faces.folder, "--out", folder]
-        arguments += ["--maskvae", untrained_maskvae(tmp_path), *options]
-        code = children.exit_code(children.command, [str(argument) for argument in arguments], tmp_path / "said")
-        return code, (tmp_path / "said").read_text(), folder
+        code, said = children.command([*arguments, "--maskvae", untrained_maskvae(tmp_path), *options])
+        return code, said, folder
 
     return run
 

@@ -158,7 +158,7 @@ def test_a_folder_that_holds_a_run_is_refused(faces, uninterrupted):
         ),
         ({"preset": replace(TINY, perceptual_weight=1.0)}, ["perceptual_weight 10.0 there, 1.0 here"]),
         ({"indices": np.arange(3)}, ["faces 8 there, 3 here"]),
-        ({"preset": replace(TINY, dmn_width=8)}, ["other networks"]),
+        ({"preset": replace(TINY, dmn_width=8)}, ["dmn width 4 there, 8 here"]),
     ],
 )
 def test_other_settings_are_refused_by_name(changes, named, faces, uninterrupted):
