@@ -69,17 +69,18 @@ class VGG19Features(Recomputing):
     """relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 of torchvision's VGG-19, trained on ImageNet.
 
     Pictures go in as [-1, 1] without ImageNet's normalisation, and the layers weigh 1/32, 1/16, 1/8, 1/4, 1: both as in
-    the authors' code. Downloads 548 MB once (``torch.hub``); raises ``OSError`` without the internet.
+    the authors' code. Downloads 548 MB once (``torch.hub``); raises ``OSError`` without the internet. ``trained=False``
+    leaves the weights random, for counting memory.
     """
 
     name = "VGG-19"
     weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
-    def __init__(self):
+    def __init__(self, trained: bool = True):
         super().__init__()
         from torchvision.models import VGG19_Weights, vgg19
 
-        layers = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features
+        layers = vgg19(weights=VGG19_Weights.IMAGENET1K_V1 if trained else None).features
         ends = (2, 7, 12, 21, 30)
         self.slices = nn.ModuleList(layers[start:end] for start, end in zip((0, *ends[:-1]), ends, strict=True))
         for layer in self.modules():

@@ -2,10 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
+import torch
+from accelerate import Accelerator
+from torch.optim.swa_utils import AveragedModel
+from toy_faces import pack_toy_faces
 
-from maskgan_lib.bench import run_bench
+from maskgan_lib.bench import run_bench, ways
+from maskgan_lib.bench.memory import OPTIONS, count_kept, count_state, estimate, stage_without_numbers
+from maskgan_lib.data.batches import Batches
+from maskgan_lib.networks import MaskVAE, one_hot
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training import adversarial, ebst
+from maskgan_lib.training.ebst import EBSTStage
 
 PROMISED = (
     ("faces", r"64 x 64, one core", "faces/s"),
@@ -23,6 +34,22 @@ PROMISED = (
     ("training", r"judged in two passes over in one", "times"),
     ("edits", r"style kept", "ms"),
     ("edits", r"style encoded anew over kept", "times"),
+    ("training", r"ebst, a naive step over the library's", "times"),
+    ("training", r"dmn, a step in channels_last over contiguous", "times"),
+    *(
+        ("memory", rf"ebst keeps, 64 x 64, batch 4, {option}: measured", "MB")
+        for option in ("plain", "--accumulate 4", "--recompute", "both")
+    ),
+    *(
+        ("memory", rf"ebst, {name}, batch 8, {option}: {how}", "GB")
+        for name in ("colab, 256 x 256", "paper, 512 x 512")
+        for option, how in (
+            *(("plain", "estimated"), ("--accumulate 4", "estimated")),
+            *(("--recompute", "estimated"), ("both", "estimated")),
+        )
+    ),
+    ("memory", r"ebst, colab, 256 x 256, batch 8: state, counted", "GB"),
+    ("memory", r"ebst, paper, 512 x 512, batch 8: state, counted", "GB"),
     ("memory", r"peak of this process", "MB"),
 )
 
@@ -51,3 +78,77 @@ def test_table_and_json_say_the_same(bench):
     assert lines[1:] == [str(row) for row in rows]
     assert [entry["value"] for entry in stored["rows"]] == [row.value for row in rows]
     assert stored["torch"] in lines[0] and stored["preset"] == "smoke"
+
+
+# ---- what is timed and counted is the real thing
+
+SMOKE = replace(PRESETS["smoke"], feature_weight=10.0, perceptual_weight=10.0)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A function that makes EBST always with the same weights, and a batch for it."""
+    faces = pack_toy_faces(tmp_path_factory.mktemp("small") / "toy", 8, 64)
+
+    def make(batch_size: int = SMOKE.ebst_batch):
+        torch.manual_seed(0)
+        stage = EBSTStage(SMOKE, faces, MaskVAE(64, width=SMOKE.vae_width, latent=SMOKE.vae_latent))
+        return stage, Batches(faces, faces.indices("train"), batch_size, references=True).at(0)
+
+    return make
+
+
+def test_the_naive_step_learns_what_the_librarys_does(small, monkeypatch):
+    """In float64 and by plain gradient descent: Adam makes whole steps of rounding errors."""
+    for module in (adversarial, ebst, ways):
+        monkeypatch.setattr(module, "one_hot", lambda ids, *rest: one_hot(ids, *rest, dtype=torch.float64))
+    (ours, batch), (naive, _) = small(), small()
+    batch = replace(batch, image=batch.image.double())
+    for stage in (ours, naive):
+        for module in (*stage.modules(), stage.maskvae):
+            module.double()
+        stage.optimizers = {
+            name: torch.optim.SGD(optimizer.param_groups[0]["params"], lr=1e-2)
+            for name, optimizer in stage.optimizers.items()
+        }
+    losses = ours.step([batch], Accelerator()), ways.naive_step(naive, batch, Accelerator())
+    assert losses[0].keys() == losses[1].keys()
+    for name, loss in losses[0].items():
+        torch.testing.assert_close(losses[1][name], loss, rtol=1e-9, atol=1e-12)
+    for name, network in ours.networks.items():
+        for mine, theirs in zip(network.parameters(), naive.networks[name].parameters(), strict=True):
+            torch.testing.assert_close(theirs, mine, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_without_numbers_as_much_is_kept_as_with_them(recompute, small, tmp_path):
+    stage, batch = small()
+    here = count_kept(stage, batch, recompute)
+    there = count_kept(*stage_without_numbers(SMOKE, tmp_path), recompute)
+    for part in ("picture", "discriminator", "generator", "again"):
+        assert getattr(there, part) == pytest.approx(getattr(here, part), rel=0.01), part
+    assert (here.again > 0) == recompute
+
+
+def test_twice_the_faces_keep_twice_as_much(small):
+    two, four = (count_kept(*small(faces)).most(in_parts=False) for faces in (2, 4))
+    assert four == pytest.approx(2 * two, rel=0.02)
+
+
+def test_the_state_counted_is_what_a_run_holds(small):
+    stage, batch = small()
+    averages = [AveragedModel(stage.networks[name]) for name in stage.averaged]
+    stage.step([batch], Accelerator())
+    held = [tensor for module in (*stage.modules(), stage.maskvae) for tensor in module.state_dict().values()]
+    held += [parameter.grad for network in stage.networks.values() for parameter in network.parameters()]
+    held += [tensor for average in averages for tensor in average.module.state_dict().values()]
+    for optimizer in stage.optimizers.values():
+        held += [tensor for state in optimizer.state.values() for name, tensor in state.items() if name != "step"]
+    assert count_state(stage, stage.maskvae) == sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def test_every_option_needs_less_and_both_least(tmp_path):
+    needs = {name: need.activations for name, need in estimate(PRESETS["colab"], tmp_path).items()}
+    assert needs.keys() == OPTIONS.keys()
+    assert needs["both"] < min(needs["--accumulate 4"], needs["--recompute"])
+    assert max(needs["--accumulate 4"], needs["--recompute"]) < needs["plain"]

@@ -1,0 +1,99 @@
+"""The library's way of making a step over another way of making the same step, as ratios of their times."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from maskgan_lib.bench.measuring import Row, in_turn
+from maskgan_lib.data.batches import Batch
+from maskgan_lib.losses import adversarial_loss
+from maskgan_lib.networks import one_hot
+from maskgan_lib.training.dmn import DMNStage
+from maskgan_lib.training.ebst import EBSTStage
+from maskgan_lib.training.stage import update
+
+
+def one_pass_or_two(stage: DMNStage, accelerator: Accelerator, batch: Batch, seconds: float) -> Row:
+    """The discriminator's update sees real and made pictures in one batch; the other way is one after the other."""
+    mask, judge = one_hot(batch.mask), stage.networks["discriminator"]
+    made = torch.rand_like(batch.image) * 2 - 1
+
+    def judge_twice() -> None:
+        losses = adversarial_loss(judge(mask, batch.image), True) + adversarial_loss(judge(mask, made), False)
+        accelerator.backward(losses / 2)
+
+    def judge_once() -> None:
+        scores = judge(torch.cat([mask, mask]), torch.cat([batch.image, made]))
+        on_real, on_made = ([[scale[-1].chunk(2)[half]] for scale in scores] for half in (0, 1))
+        accelerator.backward((adversarial_loss(on_real, True) + adversarial_loss(on_made, False)) / 2)
+
+    twice, once = in_turn([judge_twice, judge_once], seconds)
+    return Row("training", "dmn, real and made judged in two passes over in one", twice / once, "times")
+
+
+def channels_last_or_not(stage: DMNStage, accelerator: Accelerator, batch: Batch, seconds: float) -> Row:
+    """A step with the channels of a pixel side by side in memory, over one with the planes one after the other."""
+    times = []
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        for module in stage.modules():
+            module.to(memory_format=memory_format)
+        times += in_turn([lambda: stage.step([batch], accelerator)], seconds)
+    return Row("training", "dmn, a step in channels_last over contiguous", times[0] / times[1], "times")
+
+
+def naive_or_not(stage: EBSTStage, accelerator: Accelerator, batch: Batch, seconds: float) -> Row:
+    """``naive_step`` over the library's step."""
+    ways = [lambda: naive_step(stage, batch, accelerator), lambda: stage.step([batch], accelerator)]
+    naive, ours = in_turn(ways, seconds)
+    return Row("training", "ebst, a naive step over the library's", naive / ours, "times")
+
+
+def naive_step(stage: EBSTStage, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
+    """A step of EBST as Algorithm 1 reads, line by line: it learns what ``stage.step`` does, and takes longer.
+
+    Every picture is the DMN's own call, the style encoded anew, and is made again for the discriminator's update; every
+    mask is the MaskVAE's own call.
+    """
+    first = _update_both(stage, "dmn", ["dmn"], stage.reconstruct, batch, accelerator)
+    blend = lambda part: _blend(stage, part)  # noqa: E731
+    second = _update_both(stage, "dmn and blender", ["dmn", "blender"], blend, batch, accelerator)
+    return first | {f"blend {name}": loss for name, loss in second.items()}
+
+
+def _update_both(
+    stage: EBSTStage,
+    generator: str,
+    learning: Sequence[str],
+    picture: Callable[[Batch], Tensor],
+    batch: Batch,
+    accelerator: Accelerator,
+) -> dict[str, Tensor]:
+    discriminator = stage.networks["discriminator"]
+
+    def for_the_discriminator(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.no_grad():
+            made = picture(part)
+        return stage.discriminator_loss(one_hot(part.mask), part.image, made)
+
+    def for_the_generator(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        return stage.generator_loss(one_hot(part.mask), part.image, picture(part), judge)
+
+    optimizer = stage.optimizers["discriminator"]
+    losses = update(optimizer, [discriminator], [batch], for_the_discriminator, accelerator)
+    judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
+    networks = [stage.networks[name] for name in learning]
+    losses |= update(stage.optimizers[generator], networks, [batch], for_the_generator, accelerator)
+    judge.requires_grad_(True)
+    return losses
+
+
+def _blend(stage: EBSTStage, batch: Batch) -> Tensor:
+    mask, reference = one_hot(batch.mask), one_hot(batch.reference)
+    vae, dmn = stage.maskvae.to(mask.device), stage.networks["dmn"]
+    with torch.no_grad():
+        z, z_reference = vae.encode(mask)[0], vae.encode(reference)[0]
+        step = (z_reference - z) / stage.preset.lambda_inter
+        inter, outer = (one_hot(vae.decode(moved).argmax(dim=1)) for moved in (z + step, z - step))
+    return stage.networks["blender"](dmn(inter, batch.image, mask), dmn(outer, batch.image, mask))[0]
