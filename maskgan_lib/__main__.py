@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(command)
     _add_training(command)
     _add_evaluation(command)
-    bench = command("bench", _bench, "Measure the speed of faces, data, batches, training and edits on this machine.")
+    bench = command("bench", _bench, "Measure faces, data, training and edits on this machine, and memory.")
     bench.add_argument("--quick", action="store_true", help="a short run, for a first impression")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     return parser

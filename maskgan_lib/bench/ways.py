@@ -1,5 +1,6 @@
 """The library's way of making a step over another way of making the same step, as ratios of their times."""
 
+import statistics
 from collections.abc import Callable, Sequence
 
 import torch
@@ -35,12 +36,15 @@ def one_pass_or_two(stage: DMNStage, accelerator: Accelerator, batch: Batch, sec
 
 def channels_last_or_not(stage: DMNStage, accelerator: Accelerator, batch: Batch, seconds: float) -> Row:
     """A step with the channels of a pixel side by side in memory, over one with the planes one after the other."""
-    times = []
-    for memory_format in (torch.channels_last, torch.contiguous_format):
-        for module in stage.modules():
-            module.to(memory_format=memory_format)
-        times += in_turn([lambda: stage.step([batch], accelerator)], seconds)
-    return Row("training", "dmn, a step in channels_last over contiguous", times[0] / times[1], "times")
+    rounds = 3
+    times: dict[torch.memory_format, list[float]] = {torch.channels_last: [], torch.contiguous_format: []}
+    for _ in range(rounds):
+        for memory_format, taken in times.items():
+            for module in stage.modules():
+                module.to(memory_format=memory_format)
+            taken += in_turn([lambda: stage.step([batch], accelerator)], seconds / rounds)
+    last, contiguous = (statistics.median(taken) for taken in times.values())
+    return Row("training", "dmn, a step in channels_last over contiguous", last / contiguous, "times")
 
 
 def naive_or_not(stage: EBSTStage, accelerator: Accelerator, batch: Batch, seconds: float) -> Row:
