@@ -35,24 +35,24 @@ from maskgan_lib.training.stage import TrainingError
 
 # ---- kills
 
-EVERY_STEP = replace(TINY, ebst_batch=2, disc_width=4, log_every=1, checkpoint_every=4, sample_every=12)
-LONG = 48
+EVERY_STEP = replace(TINY, dmn_batch=1, disc_width=4, log_every=1, checkpoint_every=3, sample_every=14)
+LONG = 42
 """Steps: more than ten lives of at most two checkpoints each are likely to reach."""
 
 
 @pytest.fixture(scope="module")
 def whole(faces, tmp_path_factory) -> Path:
-    """A run of EBST that nothing happens to."""
+    """A run of the DMN that nothing happens to."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    train_tiny("ebst", faces, folder, EVERY_STEP, steps=LONG, seed=3)
+    train_tiny("dmn", faces, folder, EVERY_STEP, steps=LONG, seed=3)
     return folder
 
 
 def plan(draw: random.Random, bytes_of_a_save: int) -> list[Death | int]:
     """Ten deaths: from outside some time after so many steps; after steps; amid a save; at a renaming that ends one."""
     deaths = [
-        *(draw.randint(0, 3) for _ in range(3)),
-        *(Death("step", draw.randint(1, 6)) for _ in range(2)),
+        *(draw.randint(0, 2) for _ in range(3)),
+        *(Death("step", draw.randint(1, 5)) for _ in range(2)),
         *(Death("write", draw.randint(1, int(1.5 * bytes_of_a_save))) for _ in range(3)),
         *(Death("rename", draw.randint(1, 6)) for _ in range(2)),
     ]
@@ -70,9 +70,9 @@ def logged(folder: Path) -> int:
 def one_life(death: Death | int, draw: random.Random, faces, folder: Path, settings: dict) -> int:
     """Exit code of a run that goes on in ``folder`` until ``death``."""
     if isinstance(death, Death):
-        return children.exit_code(children.train_until, death, "ebst", faces.folder, folder, settings)
+        return children.exit_code(children.train_until, death, "dmn", faces.folder, folder, settings)
     before = time.time()
-    process = children.start(children.train_until, None, "ebst", faces.folder, folder, settings)
+    process = children.start(children.train_until, None, "dmn", faces.folder, folder, settings)
     log = folder / "log.jsonl"
     while process.is_alive() and not (log.exists() and log.stat().st_mtime >= before):
         time.sleep(0.005)
@@ -95,7 +95,7 @@ def test_killed_ten_times_it_ends_as_if_nothing_had_happened(faces, whole, tmp_p
         saved = (newest_checkpoint(folder) or {"step": 0})["step"]
         assert kept <= saved and logged(folder) - saved <= EVERY_STEP.checkpoint_every, story
         kept = saved
-    train_tiny("ebst", faces, folder, **settings)
+    train_tiny("dmn", faces, folder, **settings)
     assert_same_run(folder, whole)
     assert names(folder) == names(whole), f"seed {seed}: something was left behind"
 
@@ -243,7 +243,7 @@ def test_no_changed_byte_of_a_weights_file_goes_unnoticed(tmp_path):
     save_weights(path, network, {"steps": 3})
     data, truth = path.read_bytes(), network.state_dict()
     header = 8 + int.from_bytes(data[:8], "little")
-    for position in [*range(header), *range(header, len(data), 7)]:
+    for position in [*range(header), *range(header, len(data), 29)]:
         path.write_bytes(flipped(data, position, 1 << position % 8))
         try:
             loaded = load_weights(path)
