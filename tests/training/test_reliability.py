@@ -104,15 +104,18 @@ def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("renaming", range(1, 4))
-def test_killed_at_the_end_of_the_last_save_it_only_has_to_be_resumed(renaming, faces, tmp_path):
-    """Between the renamings, when a checkpoint is complete and is not called so yet."""
-    settings = {"preset": replace(EVERY_STEP, checkpoint_every=99), "steps": 2, "resume": True}
-    folder, truth = tmp_path / "run", tmp_path / "whole"
+@pytest.mark.parametrize(("renaming", "left"), [(1, 2), (2, 1), (3, 1), (4, 0), (5, 0)])
+def test_a_checkpoint_counts_from_the_moment_it_is_complete(renaming, left, faces, tmp_path, monkeypatch):
+    """Two steps, each with a checkpoint. Of the renamings 1, 2 and 3, 4, 5 the first each completes it."""
+    settings = {"preset": replace(EVERY_STEP, checkpoint_every=1), "steps": 2, "resume": True}
+    folder, truth, steps = tmp_path / "run", tmp_path / "whole", []
     train_tiny("dmn", faces, truth, **settings)
     code = children.exit_code(children.train_until, Death("rename", renaming), "dmn", faces.folder, folder, settings)
     assert code == -9
+    for number in (1, 2):
+        after_step(monkeypatch, "dmn", number, lambda stage, losses: steps.append(1))
     train_tiny("dmn", faces, folder, **settings)
+    assert len(steps) == left
     assert_same_run(folder, truth)
     assert names(folder) == names(truth)
 
