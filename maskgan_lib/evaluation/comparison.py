@@ -52,7 +52,8 @@ class Row:
     verdict: str = ""
 
     def __str__(self) -> str:
-        return f"{self.mean:.4g} [{self.low:.3g}, {self.high:.3g}]"
+        mean, low, high = (round(value, 9) for value in (self.mean, self.low, self.high))  # rounding errors are zeros
+        return f"{mean:.4g} [{low:.3g}, {high:.3g}]"
 
 
 @dataclass(frozen=True)
