@@ -10,9 +10,7 @@ from maskgan_lib.data.batches import Batch
 from maskgan_lib.losses import PerceptualLoss, adversarial_loss, feature_matching_loss, perceptual_features
 from maskgan_lib.networks import DenseMappingNetwork, MultiScaleDiscriminator, one_hot
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import Stage, update
-
-BETAS = (0.5, 0.999)
+from maskgan_lib.training.stage import BETAS, Stage, update
 
 
 class AdversarialStage(Stage):
@@ -72,6 +70,11 @@ class AdversarialStage(Stage):
         losses |= update(self.optimizers[generator], networks, batches, for_the_generator, accelerator)
         judge.requires_grad_(True)
         return losses
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """Every face from its own mask, in its own style."""
+        mask = one_hot(batch.mask)
+        return self.networks["dmn"](mask, batch.image, mask)
 
     def discriminator_loss(self, mask: Tensor, real: Tensor, made: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(real + fake) / 2`` of Eq. 7, real and made picture judged in one batch."""

@@ -28,11 +28,6 @@ class DMNStage(AdversarialStage):
         """One update of each network."""
         return self.update_both("dmn", ["dmn"], self.reconstruct, batches, accelerator)
 
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """Every face from its own mask, in its own style."""
-        mask = one_hot(batch.mask)
-        return self.networks["dmn"](mask, batch.image, mask)
-
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""
         dmn, image, mask = networks["dmn"], batch.image[:8], one_hot(batch.mask[:8])

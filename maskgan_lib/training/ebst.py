@@ -17,8 +17,8 @@ from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import AlphaBlender, MaskVAE, one_hot
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.adversarial import BETAS, AdversarialStage
-from maskgan_lib.training.stage import TrainingError, tile
+from maskgan_lib.training.adversarial import AdversarialStage
+from maskgan_lib.training.stage import BETAS, TrainingError, tile
 
 
 @torch.no_grad()
@@ -75,11 +75,6 @@ class EBSTStage(AdversarialStage):
         first = self.update_both("dmn", ["dmn"], self.reconstruct, batches, accelerator)
         second = self.update_both("dmn and blender", ["dmn", "blender"], self.blend, batches, accelerator)
         return first | {f"blend {name}": loss for name, loss in second.items()}
-
-    def reconstruct(self, batch: Batch) -> Tensor:
-        """Stage I: every face from its own mask, in its own style."""
-        mask = one_hot(batch.mask)
-        return self.networks["dmn"](mask, batch.image, mask)
 
     def blend(self, batch: Batch) -> Tensor:
         """Stage II: the blend of the two renders of every face, its style encoded once, both rendered in one batch."""

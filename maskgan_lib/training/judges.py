@@ -14,9 +14,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import reconstruction_loss
 from maskgan_lib.networks import AttributeNet, FaceParser
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import Stage, TrainingError, tile, update
-
-BETAS = (0.5, 0.999)
+from maskgan_lib.training.stage import BETAS, Stage, TrainingError, tile, update
 
 
 def imperfect(batch: Batch) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch
 
+BETAS = (0.5, 0.999)
+"""Of Adam, as in the authors' code."""
+
 Losses = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
 """What is minimised on a part of a batch, and the terms to log, by name: scalars that are means over its faces."""
 
