@@ -103,7 +103,7 @@ from accelerate import debug_launcher
 from maskgan_lib.data import batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training import dmn, ebst, maskvae, stages
+from maskgan_lib.training import adversarial, dmn, ebst, maskvae, stages
 from maskgan_lib.training.execution import Execution
 
 # In float64, since Adam makes whole steps of rounding errors: a bias before a normalisation has no other gradient.
@@ -112,7 +112,7 @@ torch.set_default_dtype(torch.float64)
 to_float_image, load_weights = batches.to_float_image, stages.load_weights
 batches.to_float_image = lambda *arguments: to_float_image(*arguments).double()
 stages.load_weights = lambda path: load_weights(path).double()
-for module in (dmn, ebst, maskvae):
+for module in (adversarial, dmn, ebst, maskvae):
     module.one_hot = partial(module.one_hot, dtype=torch.float64)
 TINY = replace(PRESETS["smoke"], image_size=32, log_every=2, checkpoint_every=50, sample_every=50)
 
