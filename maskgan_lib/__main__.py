@@ -1,6 +1,7 @@
 """python -m maskgan_lib: the course, the faces, the data set, training, evaluation and speed from the command line."""
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -114,11 +115,11 @@ def _add_training(command) -> None:
         " A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume, and"
         " ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...;"
         " several processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch"
-        " normalisation, which are maskvae, parser and attributes, then see a process's share of it at a time).",
+        " normalisation, which are maskvae and the judges, then see a process's share of it at a time).",
     )
     train.add_argument(
         "stage",
-        choices=("maskvae", "dmn", "ebst", "parser", "attributes", "all"),
+        choices=("maskvae", "dmn", "ebst", "parser", "attributes", "identity", "pose", "all"),
         help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
     )
     train.add_argument("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
@@ -137,6 +138,12 @@ def _add_training(command) -> None:
     )
     train.add_argument(
         "--maskvae", type=Path, default=None, metavar="FILE", help="the MaskVAE's weights, which ebst needs"
+    )
+    train.add_argument(
+        "--style-mask",
+        choices=("sft", "concat", "none"),
+        default=None,
+        help="how the DMN's style encoder sees the mask (default: the preset's, sft); concat and none are for comparison",
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
     how = train.add_argument_group(
@@ -163,7 +170,7 @@ def _add_training(command) -> None:
 def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
-    for network in ("maskvae", "dmn", "blender", "parser", "attributes"):
+    for network in ("maskvae", "dmn", "blender", "parser", "attributes", "identity", "pose"):
         measure = kind(network, _evaluate, f"Measure weights of a {network}.")
         measure.set_defaults(network=network)
         measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")
@@ -276,6 +283,8 @@ def _train(options) -> None:
     from maskgan_lib.training.stages import train_all, train_stage
 
     faces, preset = PackedFaces.open(options.data), PRESETS[options.preset]
+    if options.style_mask:
+        preset = dataclasses.replace(preset, style_mask=options.style_mask)
     say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
     if options.stage == "all":

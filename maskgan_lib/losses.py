@@ -4,6 +4,7 @@ Discriminator outputs are lists over scales of lists of feature maps, the last o
 ``MultiScaleDiscriminator`` returns them. Every function returns a scalar tensor.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -13,13 +14,17 @@ from torch import Tensor, nn
 
 from maskgan_lib.classes import IGNORE_ID
 from maskgan_lib.networks.blocks import Recomputing
+from maskgan_lib.networks.pose import BIN_DEGREES, BINS, expected_angles
 
 Outputs = Sequence[Sequence[Tensor]]
 
 
-def reconstruction_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Eq. 5: mean cross-entropy of a pixel; logits ``[B, 19, H, W]``, labels ``[B, H, W]``, ``IGNORE_ID`` left out."""
-    return F.cross_entropy(logits, labels.long(), ignore_index=IGNORE_ID)
+def reconstruction_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Eq. 5: mean cross-entropy of a pixel; logits ``[B, 19, H, W]``, labels ``[B, H, W]``, ``IGNORE_ID`` left out.
+
+    ``weights [19]`` says how much a pixel of each class counts in the mean; all alike unless given.
+    """
+    return F.cross_entropy(logits, labels.long(), weights, ignore_index=IGNORE_ID)
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -49,6 +54,32 @@ def feature_matching_loss(real: Outputs, fake: Outputs) -> Tensor:
         for true, made in zip(scale_real[:-1], scale_fake[:-1], strict=True)
     )
     return total * 4 / ((len(real[0]) - 1) * len(real))
+
+
+def angular_margin_loss(cosines: Tensor, persons: Tensor, margin: float = 0.5, scale: float = 64.0) -> Tensor:
+    """ArcFace (Deng et al., CVPR 2019, Eq. 3): softmax of ``scale * cosines`` with ``margin`` more on the right angle.
+
+    ``cosines [B, P]`` are those between embeddings and the persons' centres, ``persons [B]`` the right columns, the
+    margin in radians. Where the angle and the margin exceed 180 degrees the cosine goes on falling in a straight line,
+    as in the authors' code.
+    """
+    right = persons.long()[:, None]
+    cosine = cosines.gather(1, right)
+    # The slope of a square root at zero is infinite.
+    sine = (1 - cosine.square()).clamp(min=1e-7).sqrt()
+    wider = cosine * math.cos(margin) - sine * math.sin(margin)
+    wider = torch.where(cosine > math.cos(math.pi - margin), wider, cosine - margin * math.sin(margin))
+    return F.cross_entropy(scale * cosines.scatter(1, right, wider), right[:, 0])
+
+
+def binned_angle_loss(logits: Tensor, degrees: Tensor, regression: float) -> Tensor:
+    """HopeNet (Ruiz et al., 2018): cross-entropy of the bins plus ``regression`` times the expectation's squared error.
+
+    ``logits [B, 3, 66]`` of the bins that the true ``degrees [B, 3]`` fall into; means over faces and angles.
+    """
+    label = (degrees / BIN_DEGREES + BINS / 2).floor().long().clamp(0, BINS - 1)
+    error = F.mse_loss(expected_angles(logits), degrees)
+    return F.cross_entropy(logits.flatten(0, 1), label.flatten()) + regression * error
 
 
 class PerceptualLoss(nn.Module):

@@ -26,6 +26,9 @@ class Preset:
     dmn_width: int = 64  # 64
     dmn_blocks: int = 4  # 4 residual blocks with AdaIN
     style_width: int = 16  # 16, so the style code has 64 numbers
+    # How the style encoder sees the mask. "sft": the paper's; "concat": the ablation of its supplement; "none": its
+    # baseline Pix2PixHD-m.
+    style_mask: str = "sft"
     disc_width: int = 64  # 64
     dmn_batch: int = 8  # 8
     dmn_steps: int = 600_000  # 100 + 100 epochs in the authors' code
@@ -49,11 +52,28 @@ class Preset:
     parser_batch: int = 8  # 8
     parser_steps: int = 1_000_000  # up to 1,000,000 in the authors' code
     parser_lr: float = 2e-4  # 2e-4, betas (0.5, 0.999)
+    # A pixel counts its class' share of all pixels to the power of minus this: 0 as in the authors' code; with 0.5 the
+    # parser finds necklaces and earrings too.
+    parser_balance: float = 0.0
 
     attribute_width: int = 64  # 64: ResNet-18
     attribute_batch: int = 32  # not stated
     attribute_steps: int = 100_000  # not stated
     attribute_lr: float = 1e-3  # not stated
+
+    identity_width: int = 64  # ResNet-18; the paper's ArcFace is larger
+    identity_embedding: int = 512  # 512 in ArcFace
+    identity_margin: float = 0.5  # 0.5 radians in ArcFace
+    identity_scale: float = 64.0  # 64 in ArcFace
+    identity_batch: int = 64  # 512 in ArcFace
+    identity_steps: int = 100_000  # not stated
+    identity_lr: float = 1e-3  # ours, for Adam
+
+    pose_width: int = 64  # ResNet-18; HopeNet is a ResNet-50
+    pose_regression: float = 0.1  # ours: weight of the squared error in degrees beside the bins
+    pose_batch: int = 32  # not stated
+    pose_steps: int = 50_000  # not stated
+    pose_lr: float = 1e-3  # ours
 
     decay_from: float = (
         0.5  # constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs)
@@ -79,6 +99,8 @@ COLAB = replace(
     ebst_steps=10_000,
     parser_steps=20_000,
     attribute_steps=10_000,
+    identity_steps=20_000,
+    pose_steps=5_000,
 )
 
 LAPTOP = replace(
@@ -105,6 +127,13 @@ LAPTOP = replace(
     parser_lr=2e-3,
     attribute_width=16,
     attribute_steps=1000,
+    identity_width=16,
+    identity_embedding=128,
+    identity_margin=0.3,
+    identity_scale=30.0,
+    identity_steps=2000,
+    pose_width=16,
+    pose_steps=1000,
     ema_decay=0.99,
     checkpoint_every=250,
     sample_every=250,
@@ -124,6 +153,8 @@ SHIPPED = replace(
     parser_batch=4,
     parser_steps=2400,
     attribute_steps=3000,
+    identity_steps=6000,
+    pose_steps=3000,
     ema_decay=0.998,
     checkpoint_every=500,
     sample_every=500,
@@ -132,8 +163,11 @@ SHIPPED = replace(
 
 # The DMN's first phase: at half the size a step costs a quarter.
 SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=7000, perceptual_weight=10.0)
-# Its last phase: less of the discriminator, whose texture is grain at this size.
-SHIPPED_FINISH = replace(SHIPPED, name="shipped-finish", dmn_steps=1000, perceptual_weight=100.0)
+# Last phases. The DMN's: less of the discriminator, whose texture is grain at this size. The parser's: more of the small
+# parts.
+SHIPPED_FINISH = replace(
+    SHIPPED, name="shipped-finish", dmn_steps=1000, perceptual_weight=100.0, parser_steps=4000, parser_balance=0.5
+)
 
 SMOKE = replace(
     LAPTOP,
@@ -155,6 +189,13 @@ SMOKE = replace(
     attribute_width=4,
     attribute_batch=8,
     attribute_steps=16,
+    identity_width=4,
+    identity_embedding=8,
+    identity_batch=8,
+    identity_steps=16,
+    pose_width=4,
+    pose_batch=8,
+    pose_steps=16,
     ema_decay=0.9,
     checkpoint_every=10,
     sample_every=10,

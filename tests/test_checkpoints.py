@@ -31,6 +31,9 @@ SMALL = {
     "MultiScaleDiscriminator": {"width": 2, "layers": 2, "scales": 3},
     "FaceParser": {"num_classes": 5, "width": 2},
     "AttributeNet": {"attributes": ["Smiling", "Young"], "width": 2},
+    "IdentityNet": {"image_size": 32, "embedding": 3, "width": 2},
+    "PersonCentres": {"persons": 4, "embedding": 3},
+    "PoseNet": {"width": 2},
 }
 
 

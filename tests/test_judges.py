@@ -54,7 +54,7 @@ def faces(tmp_path_factory):
 
 def test_imperfect_photos_keep_their_masks(faces):
     batch = Batches(faces, np.arange(8), 8, seed=1).at(0)
-    image, mask = imperfect(batch)
+    image, mask, _ = imperfect(batch)
     mirrored_image, mirrored_mask = flip(batch.image, batch.mask)
     mirrored = [torch.equal(ours, theirs) for ours, theirs in zip(mask, mirrored_mask, strict=True)]
     assert 0 < sum(mirrored) < 8
@@ -89,7 +89,7 @@ SMOKE = replace(PRESETS["smoke"], ema_decay=0.8, log_every=50, checkpoint_every=
 
 def test_losses_are_cross_entropies(faces):
     batch = Batches(faces, np.arange(8), 4, seed=1).at(0)
-    image, mask = imperfect(batch)
+    image, mask, _ = imperfect(batch)
 
     stage = make_stage("parser", SMOKE, faces)
     shares = stage.networks["parser"](image).softmax(dim=1).gather(1, mask[:, None].long())

@@ -13,6 +13,7 @@ from torchvision.models import vgg
 from maskgan_lib import losses
 from maskgan_lib.classes import IGNORE_ID
 from maskgan_lib.networks import MultiScaleDiscriminator, one_hot
+from maskgan_lib.networks.pose import expected_angles
 from maskgan_lib.presets import PAPER
 
 
@@ -43,6 +44,20 @@ def test_reconstruction_is_cross_entropy_per_known_pixel():
         terms.append(math.log(sum(math.exp(s) for s in scores)) - scores[labels[b, y, x]].item())
     assert losses.reconstruction_loss(logits, labels).item() == pytest.approx(sum(terms) / len(terms), rel=1e-5)
     assert losses.reconstruction_loss(logits, labels.byte()) == losses.reconstruction_loss(logits, labels)
+
+
+def test_reconstruction_can_weigh_classes():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(1, 19, 3, 4), torch.randint(0, 3, (1, 3, 4))
+    weights = torch.zeros(19)
+    weights[:3] = torch.tensor([1.0, 2.0, 5.0])
+    surprise = -logits.log_softmax(dim=1).gather(1, labels[:, None])[:, 0]
+    of_pixel = weights[labels]
+    expected = (of_pixel * surprise).sum() / of_pixel.sum()
+    torch.testing.assert_close(losses.reconstruction_loss(logits, labels, weights), expected)
+    torch.testing.assert_close(
+        losses.reconstruction_loss(logits, labels, torch.ones(19)), losses.reconstruction_loss(logits, labels)
+    )
 
 
 def test_kl_is_that_of_two_normal_distributions():
@@ -184,3 +199,40 @@ def test_pyramid_filters_see_no_flat_colour():
     maps = losses.RandomPyramidFeatures()(torch.full((1, 3, 32, 32), 0.7))
     for filtered in maps[1::2]:
         assert filtered.abs().max() < 1e-5
+
+
+# ---- judges
+
+
+def test_the_angular_margin_turns_the_right_angle_only():
+    cosines = torch.tensor([[0.9, 0.1, -0.5], [0.2, -0.3, 0.8]], dtype=torch.float64)
+    persons, margin, scale = torch.tensor([0, 1]), 0.4, 7.0
+    terms = []
+    for row, right in zip(cosines.tolist(), persons.tolist(), strict=True):
+        angles = [math.acos(c) for c in row]
+        angles[right] += margin
+        scores = [scale * math.cos(angle) for angle in angles]
+        terms.append(math.log(sum(map(math.exp, scores))) - scores[right])
+    assert losses.angular_margin_loss(cosines, persons, margin, scale).item() == pytest.approx(sum(terms) / 2)
+    plain = torch.nn.functional.cross_entropy(scale * cosines, persons)
+    torch.testing.assert_close(losses.angular_margin_loss(cosines, persons, 0.0, scale), plain)
+
+
+def test_the_angular_margin_loss_falls_everywhere_as_the_right_cosine_grows():
+    right = torch.linspace(-1, 1, 401, dtype=torch.float64).requires_grad_()
+    values = torch.stack([losses.angular_margin_loss(torch.stack([c, c * 0])[None], torch.tensor([0])) for c in right])
+    assert (values.diff() < 1e-6).all() and values[0] > values[200] > values[-1]
+    (slopes,) = torch.autograd.grad(values.sum(), right)
+    assert slopes.isfinite().all()
+
+
+def test_angles_fall_into_bins_of_three_degrees():
+    degrees = torch.tensor([[-98.9, 0.1, 2.9], [-0.1, 98.9, -3.1]])
+    bins = torch.tensor([[0, 33, 33], [32, 65, 31]])
+    logits = torch.nn.functional.one_hot(bins, 66) * 60.0
+    middles = torch.tensor([[-97.5, 1.5, 1.5], [-1.5, 97.5, -4.5]])
+    torch.testing.assert_close(expected_angles(logits), middles)
+    assert losses.binned_angle_loss(logits, degrees, 0.0) == pytest.approx(0, abs=1e-6)
+    squared = (middles - degrees).square().mean().item()
+    assert losses.binned_angle_loss(logits, degrees, 0.5).item() == pytest.approx(squared / 2, rel=1e-5)
+    assert losses.binned_angle_loss(logits.roll(1, dims=2), degrees, 0.0) > 50

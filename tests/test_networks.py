@@ -96,6 +96,12 @@ def test_one_hot_refuses_what_is_no_batch_of_label_maps(mask):
         ),  # ResNet-18 with ImageNet's 1,000 answers
         # Pix2PixHD-m: less a label encoder of 252,768 and two SFT layers of four 64x64 1x1 convolutions each.
         ("DenseMappingNetwork", {"mask_branch": False}, 89_702_595 - 252_768 - 2 * 4 * (64 * 64 + 64)),
+        # Its 7x7 convolution to 16 channels sees 19 planes more.
+        (
+            "DenseMappingNetwork",
+            {"mask_branch": False, "concatenate": True},
+            89_702_595 - 252_768 - 2 * 4 * (64 * 64 + 64) + 19 * 16 * 49,
+        ),
     ],
 )
 def test_the_defaults_are_the_papers_networks(name, arguments, parameters):
@@ -106,9 +112,16 @@ def test_the_defaults_are_the_papers_networks(name, arguments, parameters):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_can_be_rebuilt_from_its_config(name):
-    sizes = {"AlphaBlender": {}, "AttributeNet": {"attributes": ("Male", "Young")}}.get(name, {"num_classes": 7})
+    own = {
+        "AlphaBlender": {"width": 8},
+        "AttributeNet": {"attributes": ("Male", "Young"), "width": 8},
+        "IdentityNet": {"image_size": 64, "width": 8},
+        "PersonCentres": {"persons": 4, "embedding": 5},
+        "PoseNet": {"width": 8},
+    }
+    sizes = own.get(name, {"num_classes": 7, "width": 8})
     with torch.device("meta"):
-        network = NETWORKS[name](**sizes, width=8)
+        network = NETWORKS[name](**sizes)
         again = NETWORKS[name](**network.config)
     assert again.config == network.config
     assert [p.shape for p in again.parameters()] == [p.shape for p in network.parameters()]
@@ -179,9 +192,10 @@ def test_sft_scales_and_shifts_every_pixel_by_what_its_condition_says():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 48), (64, 64), (80, 48), (128, 128)])
-@pytest.mark.parametrize("mask_branch", [True, False])
-def test_the_dmn_renders_any_size_from_32(size, mask_branch):
-    dmn = DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2, mask_branch=mask_branch)
+@pytest.mark.parametrize("mask_branch, concatenate", [(True, False), (False, False), (False, True)])
+def test_the_dmn_renders_any_size_from_32(size, mask_branch, concatenate):
+    ways = {"mask_branch": mask_branch, "concatenate": concatenate}
+    dmn = DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2, **ways)
     mask, image = masks(2, *size), images(2, *size)
     style = dmn.encode_style(image, mask)
     assert style.shape == (2, 8)
@@ -249,6 +263,16 @@ def test_without_the_mask_branch_the_style_is_read_off_the_image_alone():
     image = images(1, 32)
     assert torch.equal(dmn.encode_style(image, masks(1, 32)), dmn.encode_style(image))
     assert dmn(masks(1, 32), image).shape == (1, 3, 32, 32)
+
+
+def test_a_concatenated_mask_is_part_of_the_style():
+    dmn = livelier(DenseMappingNetwork(**SMALL_DMN, mask_branch=False, concatenate=True))
+    image, mask = images(1, 32), masks(1, 32)
+    assert (dmn.encode_style(image, mask) - dmn.encode_style(image, mask.flip(2))).abs().max() > 1e-4
+    with pytest.raises(ValueError, match="but there is no mask"):
+        dmn.encode_style(image)
+    with pytest.raises(ValueError, match="choose one"):
+        DenseMappingNetwork(**SMALL_DMN, concatenate=True)
 
 
 def test_the_style_encoder_does_not_normalise_the_style_away():

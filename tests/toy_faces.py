@@ -12,12 +12,12 @@ BOXES = {"l_eye": (0.62, 0.42), "r_eye": (0.38, 0.42), "nose": (0.5, 0.55), "mou
 
 
 def pack_toy_faces(folder: Path, count: int, size: int = 32, splits: tuple[str, ...] = ("train",)) -> PackedFaces:
-    """``count`` faces of ``size`` pixels; the splits take turns."""
+    """``count`` faces of ``size`` pixels, two of each person; the splits take turns."""
     with PackedWriter(folder, size, count, "toy faces", ("Smiling",), {"count": count}) as writer:
         for i in range(count):
             image, mask = _draw(np.random.default_rng(i), size)
             record = FaceRecord(
-                f"toy-{i}", splits[i % len(splits)], i, {"Smiling": 1 if i % 2 else -1}, (0.0, 1.0, 2.0)
+                f"toy-{i}", splits[i % len(splits)], i // 2, {"Smiling": 1 if i % 2 else -1}, (0.0, 1.0, 2.0)
             )
             writer.write(i, image, mask, record)
         return writer.finish()

@@ -10,12 +10,24 @@ from maskgan_lib.networks.dmn import (
     SFTLayer,
     SpatialAwareStyleEncoder,
 )
+from maskgan_lib.networks.identity import IdentityNet, PersonCentres
 from maskgan_lib.networks.maskvae import MaskVAE
 from maskgan_lib.networks.parser import FaceParser
+from maskgan_lib.networks.pose import PoseNet
 
 NETWORKS = {
     network.__name__: network
-    for network in (DenseMappingNetwork, MaskVAE, AlphaBlender, MultiScaleDiscriminator, FaceParser, AttributeNet)
+    for network in (
+        DenseMappingNetwork,
+        MaskVAE,
+        AlphaBlender,
+        MultiScaleDiscriminator,
+        FaceParser,
+        AttributeNet,
+        IdentityNet,
+        PersonCentres,
+        PoseNet,
+    )
 }
 """The networks that a checkpoint can name; each keeps its constructor's arguments in ``.config``."""
 
@@ -26,9 +38,12 @@ __all__ = [
     "AttributeNet",
     "DenseMappingNetwork",
     "FaceParser",
+    "IdentityNet",
     "ImageGenerationBackbone",
     "MaskVAE",
     "MultiScaleDiscriminator",
+    "PersonCentres",
+    "PoseNet",
     "SFTLayer",
     "SpatialAwareStyleEncoder",
     "one_hot",

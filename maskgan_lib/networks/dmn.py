@@ -37,12 +37,23 @@ class SpatialAwareStyleEncoder(nn.Module):
     The mask branch says, at 1/4 and at 1/32 of the size, where each class lies; SFT lets that scale and shift the
     image's features before they are pooled over the picture. There is no normalisation anywhere, which would remove
     the style.
-    ``mask_branch=False`` leaves the mask and SFT out.
+    ``mask_branch=False`` leaves the mask and SFT out; ``concatenate=True`` then brings the mask back as planes beside
+    the image's colours.
     """
 
-    def __init__(self, num_classes: int = NUM_CLASSES, width: int = 16, mask_branch: bool = True):
+    def __init__(
+        self,
+        num_classes: int = NUM_CLASSES,
+        width: int = 16,
+        mask_branch: bool = True,
+        concatenate: bool = False,
+    ):
         super().__init__()
-        self.image_first = nn.Sequential(*self._stem(3, width), nn.ReLU(inplace=True))
+        if mask_branch and concatenate:
+            raise ValueError("The mask goes through its own branch or is concatenated: choose one.")
+        planes = 3 + num_classes if concatenate else 3
+        self.image_first = nn.Sequential(*self._stem(planes, width), nn.ReLU(inplace=True))
+        self.concatenate = concatenate
         self.image_second = nn.Sequential(*self._tail(4 * width), nn.ReLU(inplace=True))
         self.mask_branch = mask_branch
         if mask_branch:
@@ -68,14 +79,15 @@ class SpatialAwareStyleEncoder(nn.Module):
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """``image [B, 3, H, W]`` in [-1, 1] and one-hot ``mask [B, classes, H, W]`` of at least 32 pixels a side."""
         check_size(image, 1, SMALLEST_STYLE_IMAGE, "The style encoder")
-        features = self.image_first(image)
-        if not self.mask_branch:
-            return self.image_second(features).mean((2, 3))
+        if not self.mask_branch and not self.concatenate:
+            return self.image_second(self.image_first(image)).mean((2, 3))
         if mask is None or mask.shape[-2:] != image.shape[-2:]:
             found = "no mask" if mask is None else f"a mask of {mask.shape[-2]} x {mask.shape[-1]}"
             raise ValueError(f"The style image is {image.shape[-2]} x {image.shape[-1]}, but there is {found}.")
+        if self.concatenate:
+            return self.image_second(self.image_first(torch.cat((image, mask), dim=1))).mean((2, 3))
         condition = self.mask_first(mask)
-        features = self.image_second(self.sft1(features, condition))
+        features = self.image_second(self.sft1(self.image_first(image), condition))
         return self.sft2(features, self.mask_second(condition)).mean((2, 3))
 
 
@@ -103,6 +115,8 @@ class DenseMappingNetwork(nn.Module):
         blocks: residual blocks, at the lowest resolution.
         style_width: channels of the style encoder at full resolution.
         mask_branch: ``False`` gives Pix2PixHD-m, the paper's own baseline: the style is read off the image alone.
+        concatenate: without the mask branch, the mask's planes are channels of the style image: the paper's ablation
+            of SFT.
 
     Sizes: height and width from ``max(32, 2 * 2**downsamplings)`` up, multiples of ``2**downsamplings``; others are a
     ``ValueError``.
@@ -116,6 +130,7 @@ class DenseMappingNetwork(nn.Module):
         blocks: int = 4,
         style_width: int = 16,
         mask_branch: bool = True,
+        concatenate: bool = False,
     ):
         super().__init__()
         self.config = {
@@ -125,9 +140,10 @@ class DenseMappingNetwork(nn.Module):
             "blocks": blocks,
             "style_width": style_width,
             "mask_branch": mask_branch,
+            "concatenate": concatenate,
         }
         self.backbone = ImageGenerationBackbone(num_classes, width, downsamplings, blocks)
-        self.style_encoder = SpatialAwareStyleEncoder(num_classes, style_width, mask_branch)
+        self.style_encoder = SpatialAwareStyleEncoder(num_classes, style_width, mask_branch, concatenate)
         self.style_to_adain = nn.Conv2d(4 * style_width, self.backbone.adain_parameters, 1)
         # The authors' N(0, 0.02) everywhere would let no style through at first: twelve narrow layers without a
         # normalisation shrink every image to the same code, and the gradients fall below Adam's epsilon.

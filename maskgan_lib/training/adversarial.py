@@ -12,12 +12,23 @@ from maskgan_lib.networks import DenseMappingNetwork, MultiScaleDiscriminator, o
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.stage import BETAS, Stage, update
 
+STYLE_MASKS = ("sft", "concat", "none")
+"""The ways in which a style encoder can see the mask of its picture."""
+
 
 class AdversarialStage(Stage):
     """A Dense Mapping Network and its discriminator, both learning at the rate ``lr``, and the losses between them."""
 
     def __init__(self, preset: Preset, lr: float):
-        dmn = DenseMappingNetwork(width=preset.dmn_width, blocks=preset.dmn_blocks, style_width=preset.style_width)
+        if preset.style_mask not in STYLE_MASKS:
+            raise ValueError(f"style_mask must be one of {', '.join(STYLE_MASKS)}, not {preset.style_mask!r}.")
+        dmn = DenseMappingNetwork(
+            width=preset.dmn_width,
+            blocks=preset.dmn_blocks,
+            style_width=preset.style_width,
+            mask_branch=preset.style_mask == "sft",
+            concatenate=preset.style_mask == "concat",
+        )
         discriminator = MultiScaleDiscriminator(width=preset.disc_width)
         self.networks = {"dmn": dmn, "discriminator": discriminator}
         self.optimizers = {

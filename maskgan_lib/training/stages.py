@@ -14,13 +14,14 @@ from maskgan_lib.presets import Preset
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.ebst import EBSTStage
 from maskgan_lib.training.execution import Execution, say
-from maskgan_lib.training.judges import AttributesStage, ParserStage
+from maskgan_lib.training.judges import AttributesStage, IdentityStage, ParserStage, PoseStage
 from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
 from maskgan_lib.training.maskvae import MaskVAEStage
 from maskgan_lib.training.stage import Stage, TrainingError, differing
 
 STAGES: dict[str, type[Stage]] = {
-    stage.name: stage for stage in (MaskVAEStage, DMNStage, EBSTStage, ParserStage, AttributesStage)
+    stage.name: stage
+    for stage in (MaskVAEStage, DMNStage, EBSTStage, ParserStage, AttributesStage, IdentityStage, PoseStage)
 }
 MASKGAN = ("maskvae", "dmn", "ebst")
 """The stages of MaskGAN in the order in which they are trained."""

@@ -137,3 +137,13 @@ def test_dmn_memorises_two_faces(tmp_path):
             for network in (start, load_weights(tmp_path / "run" / "dmn.safetensors"))
         )
     assert after > 20 > before + 5
+
+
+def test_a_preset_says_how_the_style_encoder_sees_the_mask(faces):
+    def encoder(style_mask):
+        return make_stage("dmn", replace(TINY, style_mask=style_mask), faces).networks["dmn"].config
+
+    assert [encoder(way)["mask_branch"] for way in ("sft", "concat", "none")] == [True, False, False]
+    assert [encoder(way)["concatenate"] for way in ("sft", "concat", "none")] == [False, True, False]
+    with pytest.raises(ValueError, match="style_mask must be one of sft, concat, none, not 'mask'"):
+        encoder("mask")

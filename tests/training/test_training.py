@@ -33,10 +33,20 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "ebst": ADVERSARIAL | {f"blend {loss}" for loss in ADVERSARIAL},
         "parser": {"loss"},
         "attributes": {"loss", "wrong"},
+        "identity": {"loss", "wrong"},
+        "pose": {"loss", "degrees"},
     }[name]
     assert set(log[0]) == {"step", "seconds"} | expected
     assert sorted(path.name for path in (folder / "samples").iterdir()) == ["step-000005.png", "step-000007.png"]
-    rows, columns = {"maskvae": (2, 8), "dmn": (4, 4), "ebst": (9, 4), "parser": (3, 8), "attributes": (1, 8)}[name]
+    rows, columns = {
+        "maskvae": (2, 8),
+        "dmn": (4, 4),
+        "ebst": (9, 4),
+        "parser": (3, 8),
+        "attributes": (1, 8),
+        "identity": (2, 8),
+        "pose": (1, 8),
+    }[name]
     assert Image.open(folder / "samples" / "step-000007.png").size == (columns * 32, rows * 32)
     networks = {
         "maskvae": {"maskvae": "MaskVAE"},
@@ -44,6 +54,8 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "ebst": {"dmn": "DenseMappingNetwork", "blender": "AlphaBlender"},
         "parser": {"parser": "FaceParser"},
         "attributes": {"attributes": "AttributeNet"},
+        "identity": {"identity": "IdentityNet"},
+        "pose": {"pose": "PoseNet"},
     }[name]
     assert {path.stem: type(load_weights(path)).__name__ for path in folder.glob("*.safetensors")} == networks
     for network in networks:
