@@ -103,8 +103,32 @@ def _add_data(command) -> None:
     prepare.add_argument("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
     prepare.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
 
+    parse = command(
+        "parse",
+        _parse,
+        "Cut the face out of a photo as CelebA-HQ does, and make its label map.",
+        " The parser that ships knows procedural faces only: look at the label map before you use it.",
+    )
+    parse.add_argument("photo", type=Path, help="a picture file")
+    parse.add_argument("--out", type=Path, required=True, help="folder for image.png and labels.png")
+    parse.add_argument("--size", type=int, default=512, help="pixels a side of the crop")
+    parse.add_argument(
+        "--points",
+        nargs=4,
+        type=_point,
+        default=None,
+        metavar="X,Y",
+        help="two eyes, then two corners of the mouth, in pixels of the photo (default: the parser looks for them)",
+    )
+    parse.add_argument("--parser", type=Path, default=None, metavar="FILE", help="weights (default: those that ship)")
+
     download = command("download", _download, "Fetch CelebAMask-HQ (3 GB, for non-commercial research).")
     download.add_argument("folder", type=Path, help="folder to keep it in")
+
+
+def _point(text: str) -> tuple[float, float]:
+    x, y = map(float, text.split(","))  # a ValueError makes argparse name the argument
+    return x, y
 
 
 def _add_training(command) -> None:
@@ -143,7 +167,7 @@ def _add_training(command) -> None:
         "--style-mask",
         choices=("sft", "concat", "none"),
         default=None,
-        help="how the DMN's style encoder sees the mask (default: the preset's, sft); concat and none are for comparison",
+        help="how the DMN's style encoder sees the mask (default: the preset's, sft); others are for comparison",
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
     how = train.add_argument_group(
@@ -183,6 +207,38 @@ def _add_evaluation(command) -> None:
         )
         for other in ("dmn", "maskvae") if network == "blender" else ():
             measure.add_argument(f"--{other}", type=Path, required=True, metavar="FILE", help="weights to blend with")
+
+    tables = kind(
+        "tables", _tables, "The paper's tables, a row for each network and one for photos, its orderings beside ours."
+    )
+    tables.add_argument(
+        "--data", type=Path, default=None, help="packed folder, its test split is used (default: faces drawn in OUT)"
+    )
+    tables.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/evaluation"),
+        help="folder of the lists of pairs, of what is graded already, and of tables.md and tables.csv",
+    )
+    tables.add_argument(
+        "--networks", nargs="+", metavar="NAME=FILE", help="weights of DMNs to compare (default: those that ship)"
+    )
+    tables.add_argument(
+        "--judges", type=Path, default=None, metavar="FOLDER", help="weights of the judges (default: those that ship)"
+    )
+    tables.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="ROLE=FILE",
+        help="another parser, attributes, identity or pose net: weights of this library, or published ones as"
+        " ROLE=NAME:FILE, NAME being one of maskgan-parser, attributes, arcface, facenet, hopenet",
+    )
+    tables.add_argument(
+        "--pairs", type=int, default=None, help="pairs of each task at most (default: 400, 1000 and 1000)"
+    )
+    tables.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
+    tables.add_argument("--write-back", action="store_true", help="for publishing: put the tables into README.md")
 
     ablation = kind(
         "ebst-ablation", _ebst_ablation, "Does EBST help? Train a DMN on with and without it; compare both on edits."
@@ -270,6 +326,13 @@ def _prepare(options) -> None:
         print(f"{len(faces.left_out)} faces were left out: {options.out / 'left_out.json'} says why.")
 
 
+def _parse(options) -> None:
+    from maskgan_lib.evaluation.own_photos import parse_photo
+
+    prepared = parse_photo(options.photo, options.out, options.size, options.points, options.parser)
+    print(f"{options.out / 'image.png'} and labels.png: {options.size} x {options.size} pixels, {prepared.how}")
+
+
 def _download(options) -> None:
     from maskgan_lib.data import download
 
@@ -321,6 +384,20 @@ def _evaluate(options) -> None:
     print(*figures, sep="\n")
     if options.publish:
         publish(options.weights, options.publish, faces.source, figures)
+
+
+def _tables(options) -> None:
+    from maskgan_lib.course import ROOT
+    from maskgan_lib.evaluation.results import evaluate_tables
+    from maskgan_lib.evaluation.tables import readme_section, write_readme
+
+    results = evaluate_tables(
+        options.out, options.data, options.networks or (), options.judges, options.judge, options.pairs, options.seed
+    )
+    print(results.markdown())
+    print(f"tables: {options.out / 'tables.md'} {options.out / 'tables.csv'}")
+    if options.write_back:
+        write_readme(ROOT / "README.md", readme_section(results))
 
 
 def _ebst_ablation(options) -> None:

@@ -51,6 +51,7 @@ CHAPTERS = (
     Chapter(
         "04", "Editing behaviour simulated training", "training on simulated edits, and a test of it", "Algorithm 1"
     ),
+    Chapter("05", "Evaluation", "judges and their errors, the paper's two tasks, a survey", "Section 4, Tables 2 to 4"),
 )
 
 
@@ -164,12 +165,16 @@ class Course:
             celebamask.prepare(self._data, folder, size, limit=count, keep_going=True, exclude_known_bad=True)
         return PackedFaces.open(folder)
 
-    def procedural_faces(self, size: int, count: int) -> PackedFaces:
-        """The embedded faces, whatever the course's own are: the shipped weights know no others."""
-        folder = self.build / "data" / f"procedural-v{faces.VERSION}-seed{self.seed}-{count}-{size}"
+    def procedural_faces(self, size: int, count: int, identities: int | None = None) -> PackedFaces:
+        """The embedded faces, whatever the course's own are: the shipped weights know no others.
+
+        ``identities`` asks for so many people in several pictures each; without it every face is another person.
+        """
+        people = f"-of{identities}" if identities else ""
+        folder = self.build / "data" / f"procedural-v{faces.VERSION}-seed{self.seed}-{count}{people}-{size}"
         if not folder.exists():
             self._say_preparing(folder, size)
-            procedural.render_packed(folder, count, size, self.seed)
+            procedural.render_packed(folder, count, size, self.seed, identities)
         return PackedFaces.open(folder)
 
     def _say_preparing(self, folder: Path, size: int) -> None:

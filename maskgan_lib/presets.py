@@ -163,8 +163,8 @@ SHIPPED = replace(
 
 # The DMN's first phase: at half the size a step costs a quarter.
 SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=7000, perceptual_weight=10.0)
-# Last phases. The DMN's: less of the discriminator, whose texture is grain at this size. The parser's: more of the small
-# parts.
+# Last phases. The DMN's: less of the discriminator, whose texture is grain at this size. The parser's: more of the
+# small parts.
 SHIPPED_FINISH = replace(
     SHIPPED, name="shipped-finish", dmn_steps=1000, perceptual_weight=100.0, parser_steps=4000, parser_balance=0.5
 )

@@ -1,13 +1,17 @@
 #!/bin/sh
 # The exact commands that made the weights in this folder. Run from the project's root; everything else goes to build/.
 # Interrupted, it goes on where it stopped. The DMN learns at half the size first, where a step costs a quarter, and
-# ends with more weight on the perceptual loss.
+# ends with more weight on the perceptual loss; the parser ends with more weight on rare classes.
 set -eu
 python=${PYTHON:-.venv/bin/python}
 run=build/shipped
 lib="$python -m maskgan_lib"
 
-faces() { [ -d "$run/$1" ] || $lib faces "$run/$1" --count "$2" --size "$3" --seed "$4"; }
+faces() {
+  out=$1 count=$2 size=$3 seed=$4
+  shift 4
+  [ -d "$run/$out" ] || $lib faces "$run/$out" --count "$count" --size "$size" --seed "$seed" "$@"
+}
 train() {
   preset=$1 out=$2
   shift 2
@@ -17,23 +21,33 @@ train() {
 faces faces-64 6000 64 1
 faces faces-128 6000 128 1
 faces unseen-128 2000 128 2
+faces people-112 16000 112 3 --identities 2000
+faces unseen-people-112 4000 112 4 --identities 500
 
 train shipped maskvae-128 maskvae --data "$run/faces-128"
 train shipped-half dmn-64 dmn --data "$run/faces-64"
 train shipped dmn-128 dmn --data "$run/faces-128" --init "$run/dmn-64"
 train shipped-finish dmn-finish dmn --data "$run/faces-128" --init "$run/dmn-128"
 train shipped parser-128 parser --data "$run/faces-128"
+train shipped-finish parser-finish parser --data "$run/faces-128" --init "$run/parser-128"
 train shipped attributes-128 attributes --data "$run/faces-128"
+train shipped identity-112 identity --data "$run/people-112"
+train shipped pose-112 pose --data "$run/people-112"
 
+unseen=unseen-128
 publish() {
   kind=$1 weights=$2 name=$3
   shift 3
-  $lib evaluate "$kind" --weights "$run/$weights" --data "$run/unseen-128" --publish "data/pretrained/$name.safetensors" "$@"
+  $lib evaluate "$kind" --weights "$run/$weights" --data "$run/$unseen" --publish "data/pretrained/$name.safetensors" "$@"
 }
 publish maskvae maskvae-128/maskvae.safetensors maskvae
 publish dmn dmn-finish/dmn.safetensors dmn
-publish parser parser-128/parser.safetensors parser
+publish parser parser-finish/parser.safetensors parser
 publish attributes attributes-128/attributes.safetensors attributes
+unseen=unseen-people-112
+publish identity identity-112/identity.safetensors identity
+publish pose pose-112/pose.safetensors pose
+unseen=unseen-128
 
 # EBST, and its control: the same DMN after as many more updates without it.
 maskvae=$run/maskvae-128/maskvae.safetensors arms=ablation/seed-0

@@ -69,7 +69,11 @@ def read_attributes(text: str, name: str = ATTRIBUTE_FILE) -> Table:
 
 
 def read_poses(text: str, name: str = POSE_FILE) -> Table:
-    """Yaw, pitch and roll (spelt "Raw" there) of each face, in degrees: a count, a header, then ``0.jpg`` and three."""
+    """Yaw, pitch and roll (spelt "Raw" there) of each face, in degrees: a count, a header, then ``0.jpg`` and three.
+
+    The signs are the file's. Its poses are HopeNet's, and by that network's published code positive means the viewer's
+    left, up and clockwise: all three the opposite of what procedural faces say.
+    """
 
     def parse(words: list[str]) -> tuple[int, tuple[float, float, float]]:
         yaw, pitch, roll = map(float, words[1:])

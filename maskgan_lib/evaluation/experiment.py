@@ -105,7 +105,7 @@ def ebst_ablation(
     test = faces.indices("test")[:count]
     if len(test) < 2:
         raise DataError(f"{faces.folder} has {len(test)} faces to test on: parts are taken from another, so give two.")
-    chosen = _named(networks)
+    chosen = named_weights(networks)
     maskvae = maskvae or _trained("maskvae", preset, faces, out)
     graders = load_judges(preset, faces, out, judges)
     if chosen:
@@ -128,8 +128,8 @@ def load_judges(preset: Preset, faces: PackedFaces, out: Path, folder: str | Pat
         return Judges.shipped(device, folder)
     shipped = [SHIPPED / f"{name}.safetensors" for name in ("parser", "attributes")]
     if all(path.exists() and read_card(path).get("data") == faces.source for path in shipped):
-        return Judges.load(*shipped, device)
-    return Judges.load(*(_trained(name, preset, faces, out) for name in ("parser", "attributes")), device)
+        return Judges.shipped(device)
+    return Judges.load(*(_trained(name, preset, faces, out) for name in ("parser", "attributes")), device=device)
 
 
 def _trained(stage: str, preset: Preset, faces: PackedFaces, out: Path) -> Path:
@@ -168,8 +168,10 @@ def _loaded(path: str | Path, kind: type[torch.nn.Module]) -> torch.nn.Module:
     return network
 
 
-def _named(networks: Sequence[str]) -> dict[str, str]:
+def named_weights(networks: Sequence[str], fewest: int = 2) -> dict[str, str]:
+    """Files by name from ``NAME=FILE`` each; ``TrainingError`` unless there are none, or ``fewest`` different names."""
     named = dict(entry.rpartition("=")[::2] for entry in networks)
-    if networks and (len(named) < 2 or not all(named) or not all(named.values())):
-        raise TrainingError('Name two networks or more, each as "NAME=FILE" and each name once.')
+    if networks and (len(named) < max(fewest, len(networks)) or not all(named) or not all(named.values())):
+        number = "two networks or more" if fewest > 1 else "each network"
+        raise TrainingError(f'Name {number} as "NAME=FILE", each name once.')
     return named

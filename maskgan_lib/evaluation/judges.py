@@ -1,7 +1,9 @@
 """The judges: nets that grade pictures, at a size of their own, and how often they are wrong themselves."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -15,10 +17,12 @@ from maskgan_lib.classes import NUM_CLASSES
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation.metrics import confusion_matrix, mean_iou, pixel_accuracy
 from maskgan_lib.evaluation.reconstruction import Figure, mean_over_faces, pairs
-from maskgan_lib.networks import AttributeNet, FaceParser
+from maskgan_lib.evaluation.verification import HAIR_COLOURS, hair_colours, verify_people
+from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PoseNet
+from maskgan_lib.training.ebst import fingerprint
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "pretrained"
-GRADED = ("Smiling", "Male", "Heavy_Makeup", "No_Beard", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+GRADED = ("Smiling", "Male", "Heavy_Makeup", "No_Beard", *HAIR_COLOURS)
 """Attributes that have a figure of their own: those of the paper's tasks, and the hair that a style brings."""
 
 
@@ -49,23 +53,72 @@ class Judge:
             images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
         return (question or self.network)(images)
 
+    @property
+    def origin(self) -> str:
+        """A short phrase of where its weights come from."""
+        source = self.card.get("data", "a source that its card does not name")
+        return f"trained here on {source}" if "preset" in self.card else source
+
 
 @dataclass(frozen=True)
 class Judges:
-    """The nets that grade renders. Pictures are ``[B, 3, H, W]`` in [-1, 1], of any size and on any device."""
+    """The nets that grade renders. Pictures are ``[B, 3, H, W]`` in [-1, 1], of any size and on any device.
+
+    Who is in a picture and how the head is turned can only be asked where ``identity_net`` and ``pose_net`` are there.
+    """
 
     parser: Judge
     attribute_net: Judge
+    identity_net: Judge | None = None
+    pose_net: Judge | None = None
 
     @classmethod
-    def load(cls, parser: str | Path, attributes: str | Path, device: str | torch.device = "cpu") -> Self:
-        """From two weights files; ``CheckpointError`` if one is missing or holds another network."""
-        return cls(Judge.load(parser, FaceParser, device), Judge.load(attributes, AttributeNet, device))
+    def load(
+        cls,
+        parser: str | Path,
+        attributes: str | Path,
+        identity: str | Path | None = None,
+        pose: str | Path | None = None,
+        device: str | torch.device = "cpu",
+    ) -> Self:
+        """From weights files; ``CheckpointError`` if one is missing or holds another network."""
+        return cls(
+            Judge.load(parser, FaceParser, device),
+            Judge.load(attributes, AttributeNet, device),
+            None if identity is None else Judge.load(identity, IdentityNet, device),
+            None if pose is None else Judge.load(pose, PoseNet, device),
+        )
 
     @classmethod
     def shipped(cls, device: str | torch.device = "cpu", folder: str | Path = SHIPPED) -> Self:
-        """``parser.safetensors`` and ``attributes.safetensors`` in ``folder``; by default those that ship."""
-        return cls.load(Path(folder) / "parser.safetensors", Path(folder) / "attributes.safetensors", device)
+        """Those in ``folder``, by default the ones that ship: ``parser``, ``attributes``, and if there ``identity`` and
+        ``pose``, each ``.safetensors``.
+        """
+        paths = {name: Path(folder) / f"{name}.safetensors" for name in ("parser", "attributes", "identity", "pose")}
+        asked = {name: path for name, path in paths.items() if path.exists() or name in ("parser", "attributes")}
+        return cls.load(**asked, device=device)
+
+    @property
+    def by_role(self) -> dict[str, Judge]:
+        """The judges that are there, by what they judge."""
+        judges = {
+            "parser": self.parser,
+            "attributes": self.attribute_net,
+            "identity": self.identity_net,
+            "pose": self.pose_net,
+        }
+        return {role: judge for role, judge in judges.items() if judge is not None}
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each judge's weights come from, in a short phrase."""
+        return {role: judge.origin for role, judge in self.by_role.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that tell these judges from others."""
+        marks = [f"{role} {fingerprint(judge.network)}" for role, judge in self.by_role.items()]
+        return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:12]
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -73,9 +126,11 @@ class Judges:
         return tuple(self.attribute_net.network.config["attributes"])
 
     def parse(self, images: Tensor) -> Tensor:
-        """Label maps uint8 ``[B, H, W]`` that the parser sees, brought to the pictures' size by nearest neighbour."""
-        labels = self.parser.ask(images).argmax(dim=1, keepdim=True).byte()
-        return F.interpolate(labels, images.shape[-2:], mode="nearest-exact")[:, 0]
+        """Label maps uint8 ``[B, H, W]`` that the parser sees; its logits are brought to the pictures' size."""
+        logits = self.parser.ask(images)
+        if logits.shape[-2:] != images.shape[-2:]:
+            logits = F.interpolate(logits, images.shape[-2:], mode="bilinear", antialias=True)
+        return logits.argmax(dim=1).byte()
 
     def attributes(self, images: Tensor) -> Tensor:
         """Logits ``[B, A]``: positive where a face has the attribute."""
@@ -84,6 +139,21 @@ class Judges:
     def features(self, images: Tensor) -> Tensor:
         """The attribute net's pooled features ``[B, 8 * width]``, for distances between sets of pictures."""
         return self.attribute_net.ask(images, self.attribute_net.network.features)
+
+    def identity(self, images: Tensor) -> Tensor:
+        """Embeddings of length 1, ``[B, E]``: pictures of one person have a large cosine."""
+        return F.normalize(_there(self.identity_net, "identity").ask(images))
+
+    def pose(self, images: Tensor) -> Tensor:
+        """Yaw, pitch and roll in degrees, ``[B, 3]``, with the signs of the faces that the net learnt from."""
+        judge = _there(self.pose_net, "pose")
+        return judge.ask(images, judge.network.degrees)
+
+
+def _there(judge: Judge | None, role: str) -> Judge:
+    if judge is None:
+        raise CheckpointError(f"There is no {role} net among these judges: give its weights.")
+    return judge
 
 
 # ---- the rulers' errors
@@ -124,4 +194,34 @@ def measure_attributes(network: AttributeNet, faces: PackedFaces, indices: np.nd
         *graded,
         mean_over_faces(f"mean accuracy of all {len(known)} attributes", right.mean(axis=1), ""),
         Figure("the same of always giving the commoner answer", float(commoner), "", len(indices)),
+    ]
+
+
+@torch.no_grad()
+def measure_identity(network: IdentityNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
+    """How well pictures of one person are told from those of two, over all and among people of one hair colour.
+
+    ``DataError`` for faces whose persons are not known or are shown once only.
+    """
+    device = next(network.parameters()).device
+    persons = faces.identity[indices]
+    if (persons < 0).any() or len(np.unique(persons)) == len(persons):
+        raise DataError(f"{faces.folder} does not show persons several times by name: identity cannot be measured.")
+    embeddings = torch.cat([F.normalize(network(images.to(device))).cpu() for images, _ in pairs(faces, indices)])
+    return verify_people(embeddings, persons, hair_colours(faces)[indices])
+
+
+@torch.no_grad()
+def measure_pose(network: PoseNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
+    """Mean absolute error of yaw, pitch and roll in degrees, and what always looking straight ahead would get."""
+    device = next(network.parameters()).device
+    truth = faces.pose[indices]
+    if not np.isfinite(truth).all():
+        raise DataError(f"{faces.folder} does not know the pose of every face: its error cannot be measured.")
+    said = torch.cat([network.degrees(images.to(device)).cpu() for images, _ in pairs(faces, indices)]).numpy()
+    error = abs(said - truth).astype(float)
+    angles = zip(("yaw", "pitch", "roll"), error.T, strict=True)
+    return [
+        *(mean_over_faces(f"mean error of {angle}", values, "degrees") for angle, values in angles),
+        mean_over_faces("the same of always saying straight ahead, all angles", abs(truth).mean(axis=1), "degrees"),
     ]

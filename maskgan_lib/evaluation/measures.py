@@ -1,6 +1,6 @@
 """What is measured on the weights of every stage: the figures of the model cards."""
 
-from maskgan_lib.evaluation.judges import measure_attributes, measure_parser
+from maskgan_lib.evaluation.judges import measure_attributes, measure_identity, measure_parser, measure_pose
 from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
 
 MEASURES = {
@@ -9,6 +9,8 @@ MEASURES = {
     "blender": measure_blender,
     "parser": measure_parser,
     "attributes": measure_attributes,
+    "identity": measure_identity,
+    "pose": measure_pose,
 }
 """By network: ``measure(network, faces, indices)``, which returns the figures; a blender also needs ``dmn`` and
 ``maskvae``."""

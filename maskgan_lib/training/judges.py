@@ -21,8 +21,8 @@ from maskgan_lib.training.stage import BETAS, Stage, TrainingError, tile, update
 def imperfect(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Photos and masks of ``batch``, some mirrored, each with a blur, a contrast, a colour cast and grain of its own.
 
-    The third is bool ``[B]``: which are mirrored. A judge that has seen clean photos only takes a render's grain or softness for something else than it is. What is
-    drawn depends on seed and step alone.
+    The third is bool ``[B]``: which are mirrored. A judge that has seen clean photos only takes a render's grain or
+    softness for something else than it is. What is drawn depends on seed and step alone.
     """
     size = batch.image.shape[-1]
     noise = batch.noise(3, size + 1, size)

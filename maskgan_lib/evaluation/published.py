@@ -1,0 +1,424 @@
+"""Published weights as judges, for users who have them: where they are from, how they are checked, what they take.
+
+Nothing needs them: the judges that ship were trained here. None of the packages that they come from is a dependency.
+Each network is wrapped so that it takes our pictures and answers as our own judge of that role does.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from maskgan_lib.checkpoints import CheckpointError, load_authors, load_into
+from maskgan_lib.checkpoints.files import read_pickled
+from maskgan_lib.classes import ATTRIBUTE_NAMES, NUM_CLASSES
+from maskgan_lib.data import download
+from maskgan_lib.evaluation.judges import Judge
+from maskgan_lib.networks import FaceParser
+from maskgan_lib.networks.hopenet import HopeNet
+from maskgan_lib.networks.iresnet import SIDE, IResNet
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of RGB values in [0, 1]."""
+
+ARCFACE_EYES = ((38.2946, 51.6963), (73.5318, 51.5014))
+"""Where ArcFace's alignment puts the eyes, (x, y) in pixels of 112 x 112, the viewer's left one first."""
+
+CELEBA_HQ_EYES = ((193.5, 245.0), (319.0, 245.0))
+"""Where they lie in the pictures of CelebA-HQ, in pixels of 512 x 512: means of faces that look straight ahead."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square of ``side`` pixels cut out of a picture of ``size`` pixels a side, from row ``top``, column ``left``."""
+
+    size: int
+    top: int
+    left: int
+    side: int
+
+    def cut(self, images: Tensor) -> Tensor:
+        """``[B, C, size, size]`` to ``[B, C, side, side]``."""
+        if images.shape[-2:] != (self.size, self.size):
+            raise ValueError(f"These weights take {self.size} x {self.size} pixels, not {tuple(images.shape[-2:])}.")
+        return images[..., self.top : self.top + self.side, self.left : self.left + self.side]
+
+
+def arcface_window(side: int = SIDE) -> Window:
+    """The part of a CelebA-HQ crop that ArcFace's alignment to ``side`` pixels keeps.
+
+    A size and a shift in whole pixels, so that pictures are resampled once; the eyes then lie within half a pixel of
+    ArcFace's template. The template's own tilt, 0.3 degrees, is left out.
+    """
+    (left_x, left_y), (right_x, right_y) = ARCFACE_EYES
+    (from_left, from_y), (from_right, _) = CELEBA_HQ_EYES
+    size = round(512 * (right_x - left_x) / (from_right - from_left) * side / SIDE)
+    # Pixel centres lie at halves where coordinates are scaled.
+    middle_x = ((from_left + from_right) / 2 + 0.5) * size / 512 - ((left_x + right_x) / 2 + 0.5) * side / SIDE
+    middle_y = (from_y + 0.5) * size / 512 - ((left_y + right_y) / 2 + 0.5) * side / SIDE
+    return Window(size, round(middle_y), round(middle_x), side)
+
+
+# ---- networks that answer as our own do
+
+
+class PublishedIdentity(nn.Module):
+    """CelebA-HQ crops ``[B, 3, size, size]`` in [-1, 1] to embeddings ``[B, E]`` of ``network``, for its window."""
+
+    def __init__(self, network: nn.Module, window: Window, contrast: float = 1.0):
+        super().__init__()
+        self.network, self.window, self.contrast = network, window, contrast
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(self.window.cut(images) * self.contrast)
+
+
+class ImageNetNormalised(nn.Module):
+    """What networks have in common that take pictures normalised by ImageNet's mean and deviation."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """From [-1, 1]."""
+        return ((images + 1) / 2 - self.mean) / self.std
+
+
+class PublishedPose(ImageNetNormalised):
+    """HopeNet for pictures ``[B, 3, H, W]`` in [-1, 1], with the signs of our faces."""
+
+    def __init__(self, network: HopeNet):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.degrees(images)
+
+    def degrees(self, images: Tensor) -> Tensor:
+        """Yaw, pitch and roll in degrees, ``[B, 3]``: positive to the viewer's right, down and counter-clockwise.
+
+        HopeNet's own three signs are the opposite ones.
+        """
+        return -self.network.degrees(self.normalised(images))
+
+
+class PublishedAttributes(ImageNetNormalised):
+    """One ResNet-18 per attribute: pictures ``[B, 3, H, W]`` in [-1, 1] to logits ``[B, A]``.
+
+    ``networks`` are torchvision's by the attributes' names, with one answer (its logit) or two (no, yes).
+    """
+
+    def __init__(self, networks: dict[str, nn.Module]):
+        super().__init__()
+        self.config = {"attributes": list(networks)}
+        self.answers = nn.ModuleDict({name: network.fc for name, network in networks.items()})
+        self.networks = nn.ModuleDict(networks)
+        for network in networks.values():
+            network.fc = nn.Identity()
+
+    def features(self, images: Tensor) -> Tensor:
+        """The pooled features of all networks side by side, ``[B, A * 512]``."""
+        images = self.normalised(images)
+        return torch.cat([network(images) for network in self.networks.values()], dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        parts = self.features(images).chunk(len(self.networks), dim=1)
+        said = [answer(part) for answer, part in zip(self.answers.values(), parts, strict=True)]
+        return torch.cat([two[:, 1:] - two[:, :1] if two.shape[1] == 2 else two for two in said], dim=1)
+
+
+# ---- files to networks
+
+
+def _load_parser(path: Path) -> tuple[nn.Module, str]:
+    network = load_authors(path)
+    if not isinstance(network, FaceParser) or network.config["num_classes"] != NUM_CLASSES:
+        raise CheckpointError(f"{path} holds no parser of {NUM_CLASSES} classes: give the authors' parsenet/model.pth.")
+    return network, "the authors' U-Net"
+
+
+def _load_arcface(path: Path) -> tuple[nn.Module, str]:
+    state = _read_state(path)
+    layers = _block_counts(state, path, "an ArcFace IResNet, e.g. backbone.pth")
+    with torch.device("meta"):
+        network = IResNet(layers, len(state["conv1.weight"]), len(state["fc.bias"]) if "fc.bias" in state else 512)
+    _fill(network, state, path)
+    return PublishedIdentity(network, arcface_window()), f"ArcFace IR-{network.depth}"
+
+
+def _load_facenet(path: Path) -> tuple[nn.Module, str]:
+    try:
+        from facenet_pytorch import InceptionResnetV1
+    except ImportError:
+        raise CheckpointError(
+            "FaceNet needs its package: `pip install --no-deps facenet-pytorch` (without --no-deps it would replace "
+            "PyTorch by an old one)."
+        ) from None
+    network = InceptionResnetV1(pretrained=None)
+    # The classifier of the persons it learnt from has no part in the embedding.
+    _fill(network, _read_state(path, ignored=("logits.",)), path)
+    return PublishedIdentity(network, arcface_window(160), contrast=127.5 / 128), "FaceNet"
+
+
+def _load_hopenet(path: Path) -> tuple[nn.Module, str]:
+    state = _read_state(path, ignored=("fc_finetune.",))
+    with torch.device("meta"):
+        network = HopeNet(_block_counts(state, path, "HopeNet"))
+    _fill(network, state, path)
+    return PublishedPose(network), "HopeNet"
+
+
+def _load_attributes(folder: Path) -> tuple[nn.Module, str]:
+    from torchvision.models import resnet18
+
+    networks = {}
+    for path in _attribute_files(folder):
+        state = _read_state(path)
+        with torch.device("meta"):
+            network = resnet18(num_classes=2 if len(state.get("fc.bias", ())) == 2 else 1)
+        _fill(network, state, path)
+        networks[path.stem] = network
+    return PublishedAttributes(networks), "a ResNet-18 per attribute"
+
+
+def _attribute_files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.pth")) if folder.is_dir() else []
+    if not files:
+        raise CheckpointError(f"{folder} is no folder of files <attribute>.pth: give one ResNet-18 for each attribute.")
+    unknown = [path.name for path in files if path.stem not in ATTRIBUTE_NAMES]
+    if unknown:
+        raise CheckpointError(
+            f"{folder} holds {', '.join(unknown)}: name each file after an attribute of CelebA, e.g. Smiling.pth."
+        )
+    return files
+
+
+def _read_state(path: Path, ignored: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """A plain state dict in float32, without ``module.`` before all names and without what begins with ``ignored``."""
+    state = read_pickled(path, "get it again")
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} is no plain dict of weights: give a state dict that torch.save wrote.")
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    kept = {key: value for key, value in state.items() if not key.startswith(ignored)}
+    return {key: value.float() if value.is_floating_point() else value for key, value in kept.items()}
+
+
+def _block_counts(state: dict[str, Tensor], path: Path, what: str) -> list[int]:
+    """How many blocks ``layer1`` to ``layer4`` have."""
+    names = {match.groups() for key in state if (match := re.match(r"layer([1-4])\.(\d+)\.", key))}
+    counts = [sum(layer == str(i) for layer, _ in names) for i in (1, 2, 3, 4)]
+    if min(counts) == 0 or "conv1.weight" not in state:
+        raise CheckpointError(f"{path} holds no {what} ({', '.join(list(state)[:3])} ...): give another file.")
+    return counts
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Strictly; only the counters of batch normalisation may be missing, which old files do not have."""
+    for key in network.state_dict():
+        if key.endswith("num_batches_tracked"):
+            state.setdefault(key, torch.tensor(0))
+    load_into(network, state, str(path))
+
+
+# ---- the registry
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that somebody published.
+
+    ``url`` is None where no program can download them; ``how_to_get`` says what to do then. ``sha256`` is the hash
+    that users of the weights agree on (its first 8 digits may be in the file's name), None where none is known. To
+    ``size`` pixels a side pictures are resized, crops like those of CelebA-HQ. ``load`` is None for weights that
+    torchmetrics reads.
+    """
+
+    role: str
+    url: str | None
+    how_to_get: str
+    sha256: str | None
+    licence: str
+    restriction: str
+    size: int
+    takes: str
+    gives: str
+    load: Callable[[Path], tuple[nn.Module, str]] | None
+
+
+PUBLISHED = {
+    "maskgan-parser": Published(
+        role="parser",
+        url=None,
+        how_to_get="download it in a browser from https://drive.google.com/file/d/1Me181DqwnE-yptAh04cZ1wsHViYrZuhc, "
+        "the link in face_parsing/README.md of github.com/switchablenorms/CelebAMask-HQ",
+        sha256=None,
+        licence="non-commercial research and education only, as the CelebAMask-HQ that it learnt from",
+        restriction="non-commercial",
+        size=512,
+        takes="CelebA-HQ crops of 512 x 512, RGB in [-1, 1]",
+        gives="logits of the 19 classes in the official order, which is ours",
+        load=_load_parser,
+    ),
+    "arcface": Published(
+        role="identity",
+        url=None,
+        how_to_get="download a backbone.pth of an r50 or r100 in a browser from the model zoo in "
+        "recognition/arcface_torch/README.md of github.com/deepinsight/insightface",
+        sha256=None,
+        licence="code MIT, weights for non-commercial research only",
+        restriction="non-commercial",
+        size=arcface_window().size,
+        takes="faces aligned by five points to 112 x 112, RGB in [-1, 1]; here a fixed window of the CelebA-HQ crop "
+        "with the eyes at the same places, not an alignment of each face",
+        gives="embeddings of 512 numbers of any length, compared by their cosine",
+        load=_load_arcface,
+    ),
+    "facenet": Published(
+        role="identity",
+        url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
+        how_to_get="it is downloaded; its network needs `pip install --no-deps facenet-pytorch`",
+        sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+        licence="MIT; the pictures of VGGFace2, which it learnt from, have terms of their own",
+        restriction="MIT",
+        size=arcface_window(160).size,
+        takes="the square of a face detector at 160 x 160, RGB as (value - 127.5) / 128; here ArcFace's window of the "
+        "CelebA-HQ crop, an approximation",
+        gives="embeddings of 512 numbers of length 1",
+        load=_load_facenet,
+    ),
+    "hopenet": Published(
+        role="pose",
+        url=None,
+        how_to_get="download a .pkl in a browser, best the one that is robust to image quality, "
+        "https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR, from the README of "
+        "github.com/natanielruiz/deep-head-pose",
+        sha256=None,
+        licence="code Apache-2.0, no licence stated for the weights; 300W-LP, which it learnt from, is for research",
+        restriction="licence of the weights not stated",
+        size=224,
+        takes="faces with a loose margin at 224 x 224, RGB normalised by ImageNet's mean and deviation; here the whole "
+        "CelebA-HQ crop, which has about that margin",
+        gives="66 bins of 3 degrees for yaw, pitch and roll, positive to the viewer's left, up and clockwise; all "
+        "three are turned round to the signs of our faces",
+        load=_load_hopenet,
+    ),
+    "attributes": Published(
+        role="attributes",
+        url=None,
+        how_to_get="nobody published those of the paper: train torchvision's resnet18 for each attribute, with one "
+        "answer or two (no, yes), and put their state dicts into one folder as <attribute>.pth",
+        sha256=None,
+        licence="that of whoever trained them",
+        restriction="a user's own",
+        size=224,
+        takes="whole crops at 224 x 224, RGB normalised by ImageNet's mean and deviation",
+        gives="one logit for each attribute, positive where the face has it",
+        load=_load_attributes,
+    ),
+    "inception": Published(
+        role="inception",
+        url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+        "weights-inception-2015-12-05-6726825d.pth",
+        how_to_get="it is downloaded",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        licence="Apache-2.0",
+        restriction="Apache-2.0",
+        size=299,
+        takes="RGB uint8 of any size; torchmetrics resizes to 299 x 299 itself",
+        gives="the features that FID, KID and IS are defined on; give the file to them",
+        load=None,
+    ),
+}
+
+
+def fetch(
+    name: str, folder: str | Path | None = None, file: str | Path | None = None, sha256: str | None = None
+) -> Path:
+    """The path of the weights ``name`` of ``PUBLISHED``, checked.
+
+    Args:
+        folder: where downloads go and are looked for; by default torch.hub's, where torchmetrics looks, too.
+        file: a copy that is there already, for "attributes" a folder; nothing is downloaded.
+        sha256: a hash to check instead of the registry's, whole or its first digits.
+
+    Prints the licence before a download, and the file's own hash where none is known to check it against.
+
+    Raises:
+        CheckpointError: no such weights or file, not to be downloaded by a program, or not the file that is expected.
+        DataError: the download failed; says what to do.
+    """
+    entry = _entry(name)
+    if file is not None:
+        path = Path(file)
+        if not path.exists():
+            raise CheckpointError(f"There is no {path}: check the path of the {name} weights.")
+        return _checked(path, name, sha256)
+    if entry.url is None:
+        raise CheckpointError(f"No program can download the {name} weights: {entry.how_to_get}. Then name the file.")
+    path = Path(folder or Path(torch.hub.get_dir()) / "checkpoints") / entry.url.rpartition("/")[2]
+    there = path.exists()
+    if not there:
+        print(f"{name}: {entry.licence}.")
+    download.fetch(entry.url, path)
+    try:
+        return _checked(path, name, sha256)
+    except CheckpointError:
+        if not there:
+            path.unlink()
+        raise
+
+
+def load_published(
+    name: str, file: str | Path | None = None, sha256: str | None = None, device: str | torch.device = "cpu"
+) -> Judge:
+    """The weights ``name`` of ``PUBLISHED`` as a judge of their role; ``fetch`` gets and checks them.
+
+    Its card says where they come from (``data``), on which terms (``licence``) and which file it was (``sha256``).
+    ``CheckpointError`` if they do not fit, with all keys that are missing or too many.
+    """
+    entry = _entry(name)
+    if entry.load is None:
+        raise CheckpointError(f"The {name} weights are no judge: give the path that fetch returns to the distances.")
+    path = fetch(name, file=file, sha256=sha256)
+    network, title = entry.load(path)
+    card = {
+        "image_size": entry.size,
+        "data": f"published: {title}, {entry.restriction}",
+        "licence": entry.licence,
+        "sha256": _digest(path),
+    }
+    return Judge(network.to(device).eval().requires_grad_(False), entry.size, card)
+
+
+def _entry(name: str) -> Published:
+    if name not in PUBLISHED:
+        raise CheckpointError(f"There are no published weights {name!r}: choose one of {', '.join(PUBLISHED)}.")
+    return PUBLISHED[name]
+
+
+def _checked(path: Path, name: str, sha256: str | None) -> Path:
+    expected, found = sha256 or PUBLISHED[name].sha256, _digest(path)
+    if expected is None:
+        print(f"No checksum is known for the {name} weights. {path} has sha256 {found}: compare it with another copy.")
+    elif not found.startswith(expected.lower()):
+        raise CheckpointError(
+            f"{path} is not the file of the {name} weights (its sha256 is {found}, not {expected}): delete it and get "
+            "it again."
+        )
+    return path
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and hashes of the weights in a folder."""
+    if path.is_dir():
+        lines = [f"{file.name} {_digest(file)}" for file in sorted(path.glob("*.pth"))]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,142 @@
+"""The survey as a widget: pictures, keys and progress for one rater in a notebook."""
+
+import base64
+import io
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image, ImageDraw, ImageFont
+
+from maskgan_lib.evaluation.survey.session import CRITERIA, LETTERS, Question, SurveyItem, SurveySession
+
+HERE = Path(__file__).parent
+STILL, CAPTION = 176, 24
+"""Height in pixels of the pictures in the still of a survey, and of the line below them."""
+
+
+class Survey(anywidget.AnyWidget):
+    """Asks a rater to choose among unlabelled, shuffled results; goes on where this rater stopped.
+
+    Keys 1, 2, ... or A, B, ... choose, Backspace or the left arrow takes the last answer back. An answer counts, and
+    the next question appears, only when the answer is on the disk. Arguments and errors as in ``SurveySession``.
+
+    The view sends ``{"type": "answer", "choice": i}`` or ``{"type": "back"}`` with its own ``view`` name, a number
+    ``n`` of the message and the ``turn`` it saw. What belongs to another turn (a second click, another view) changes
+    nothing. ``done`` holds view, n and an error or "" of the message that was dealt with last.
+    """
+
+    _esm = (HERE / "view.js").read_text(encoding="utf-8")
+    _css = (HERE / "style.css").read_text(encoding="utf-8")
+
+    question = traitlets.Dict().tag(sync=True)
+    pictures = traitlets.Bytes().tag(sync=True)
+    done = traitlets.Tuple(traitlets.Unicode(), traitlets.Int(), traitlets.Unicode(), default_value=("", 0, "")).tag(
+        sync=True
+    )
+
+    def __init__(self, items: Sequence[SurveyItem], answers: str | Path, rater: str, seed: int = 0):
+        self.session = SurveySession(items, answers, rater, seed)
+        self._turn = 0
+        self._lock = threading.Lock()  # JupyterLab delivers messages on another thread while a cell runs
+        self._about = f"Survey({len(items)} items, {len(CRITERIA)} questions each)"
+        shown, pictures = self._shown()
+        super().__init__(question=shown, pictures=pictures)
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _widget: Any, content: dict, _buffers: Any) -> None:
+        match content:
+            case {"type": "hello"}:  # "are you there?"
+                self.send({"type": "hello"})
+            case {"type": "shown", "turn": turn}:
+                with self._lock:
+                    if turn == self._turn:
+                        self.session.restart_clock()
+            case {"type": "answer" | "back", "view": str(view), "n": int(n), "turn": turn}:
+                with self._lock:
+                    error = self._decide(content) if turn == self._turn else ""
+                    shown, pictures = self._shown()
+                    with self.hold_sync():  # one message: the answer is on the disk, and this comes next
+                        self.question, self.pictures, self.done = shown, pictures, (view, n, error)
+
+    def _decide(self, content: dict) -> str:
+        """What went wrong, or ""."""
+        try:
+            if content["type"] == "back":
+                self.session.back()
+            else:
+                self.session.answer(content["choice"])
+        except Exception as error:  # else only the front end's log would have it
+            return str(error) or type(error).__name__
+        self._turn += 1
+        return ""
+
+    def _shown(self) -> tuple[dict, bytes]:
+        """What the view may know of the current question, and its pictures as PNG files one behind another.
+
+        Nothing in it tells which method made what.
+        """
+        session, question = self.session, self.session.question
+        common = {
+            "turn": self._turn,
+            "total": session.total,
+            "answered": session.answered,
+            "rater": session.rater,
+            "file": str(session.path),
+            "finished": question is None,
+        }
+        if question is None:
+            return common, b""
+        given = [picture for _, picture in _given(question)]
+        files = [_png(picture) for picture in (*given, *question.pictures)]
+        about = {
+            "number": question.number,
+            "task": question.item.task,
+            "criterion": question.criterion.name,
+            "prompt": question.criterion.question,
+            "step": CRITERIA.index(question.criterion) + 1,
+            "steps": len(CRITERIA),
+            "given": [title for title, _ in _given(question)],
+            "letters": LETTERS[: len(question.shown)],
+            "sizes": [len(file) for file in files],
+        }
+        return common | about, b"".join(files)
+
+    def __repr__(self) -> str:
+        return self._about
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        """The live view, and a still of this rater's first question for readers without a kernel."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        still = base64.b64encode(_png(_still(self.session.questions[0]))).decode()
+        return {**data, "image/png": still}, metadata
+
+
+def _given(question: Question) -> list[tuple[str, np.ndarray]]:
+    item = question.item
+    return [("Target", item.target)] + ([] if item.source is None else [("Source", item.source)])
+
+
+def _png(picture: np.ndarray) -> bytes:
+    """Lossless: traces of JPEG would look less real, and hide differences."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", compress_level=3)
+    return file.getvalue()
+
+
+def _still(question: Question) -> np.ndarray:
+    """The pictures of a question in a row with their captions, uint8 ``[H, W, 3]``."""
+    titled = [*_given(question), *zip(LETTERS, question.pictures)]
+    tiles = [(title, Image.fromarray(picture)) for title, picture in titled]
+    tiles = [(title, tile.resize((round(tile.width * STILL / tile.height), STILL))) for title, tile in tiles]
+    sheet = Image.new("RGB", (sum(tile.width + 8 for _, tile in tiles) - 8, STILL + CAPTION), "white")
+    pen, font, left = ImageDraw.Draw(sheet), ImageFont.load_default(size=14), 0
+    for title, tile in tiles:
+        sheet.paste(tile, (left, 0))
+        pen.text((left + tile.width / 2, STILL + CAPTION / 2), title, "black", font, anchor="mm")
+        left += tile.width + 8
+    return np.asarray(sheet)

@@ -1,0 +1,198 @@
+"""Do two pictures show the same person? Scores of pairs, the ROC curve, and the accuracy at a threshold.
+
+The identity net gives every picture a unit vector; the score of a pair is the cosine between two of them, and a pair
+counts as the same person from a threshold on.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc, binary_roc
+
+from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.evaluation.reconstruction import Figure
+
+HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """Scores of pairs of pictures of one person, ``same [S]``, and of two persons, ``different [D]``: cosines.
+
+    ``ValueError`` if there is no pair of one kind, or a score that is not finite.
+    """
+
+    same: np.ndarray
+    different: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not len(self.same) or not len(self.different):
+            raise ValueError(
+                f"Verification needs pairs of both kinds: {len(self.same)} show one person, {len(self.different)} two."
+            )
+        if not np.isfinite(np.concatenate([self.same, self.different])).all():
+            raise ValueError("Not all scores are finite numbers: look at the embeddings.")
+
+    def __len__(self) -> int:
+        return len(self.same) + len(self.different)
+
+    def roc(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Share of the different pairs and of the same pairs that are taken for one person, and the thresholds.
+
+        The first point is (0, 0): nobody is taken for the same. All are float64 ``[T]``, thresholds descending.
+        """
+        wrong, right, thresholds = (curve.numpy() for curve in binary_roc(*self._scores()))
+        return wrong, right, np.concatenate([[np.inf], 2 * thresholds[1:] - 1])
+
+    @property
+    def auc(self) -> float:
+        """Area under the ROC curve: how often a same pair scores higher than a different one (ties count half)."""
+        return float(binary_auroc(*self._scores()))
+
+    def auc_interval(self, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+        """Bootstrap interval of ``auc``; same and different pairs are resampled, each kind for itself.
+
+        Pairs that share a person are alike, so with few persons the true interval is wider.
+        """
+        wins = (self.same[:, None] > self.different) + 0.5 * (self.same[:, None] == self.different)
+        rng = np.random.default_rng(seed)
+        drawn = [rng.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float32) / n for n in wins.shape]
+        draws = ((drawn[0] @ wins.astype(np.float32)) * drawn[1]).sum(axis=1)
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    def accuracy(self, threshold: float) -> float:
+        """Share of right answers if scores from ``threshold`` on mean "the same", both kinds weighing one half."""
+        return float(((self.same >= threshold).mean() + (self.different < threshold).mean()) / 2)
+
+    @property
+    def best_accuracy(self) -> float:
+        """The same at the threshold that suits these very pairs best: too good a value, the more so for few pairs."""
+        return self.accuracy(choose_threshold(self.same, self.different))
+
+    @property
+    def halves_accuracy(self) -> float:
+        """The same with the threshold of the other half of the pairs, mean of both ways; NaN for less than 2 of a kind.
+
+        The halves are every second pair, so pairs should come in random order.
+        """
+        if min(len(self.same), len(self.different)) < 2:
+            return float("nan")
+        halves = [Verification(self.same[k::2], self.different[k::2]) for k in (0, 1)]
+        return float(np.mean([a.accuracy(choose_threshold(b.same, b.different)) for a, b in (halves, halves[::-1])]))
+
+    def figures(self, title: str, threshold: float | None = None) -> list[Figure]:
+        """AUC with its interval, and the accuracies; n is the number of pairs.
+
+        ``threshold`` was chosen on other pairs; without one, each half of the pairs gets the threshold of the other.
+        """
+        fixed = self.halves_accuracy if threshold is None else self.accuracy(threshold)
+        where = "the threshold of the other half of the pairs" if threshold is None else "a fixed threshold"
+        return [
+            Figure(f"{title}, AUC", self.auc, "", len(self), self.auc_interval()),
+            Figure(f"{title}, accuracy at the best threshold", self.best_accuracy, "", len(self)),
+            Figure(f"{title}, accuracy at {where}", fixed, "", len(self)),
+        ]
+
+    def _scores(self) -> tuple[Tensor, Tensor]:
+        """Scores in [0, 1] (torchmetrics would take others for logits, and round them) and what they should be."""
+        scores = (1 + np.concatenate([self.same, self.different]).astype(np.float64)) / 2
+        labels = np.arange(len(self)) < len(self.same)
+        return torch.from_numpy(scores.clip(0, 1)), torch.from_numpy(labels).long()
+
+
+def choose_threshold(same: np.ndarray, different: np.ndarray) -> float:
+    """The threshold with the highest ``Verification.accuracy`` on these scores, half-way to the next lower score.
+
+    Of several equally good ones, the lowest. Measured on the pairs that it was chosen on, it looks better than it is.
+    """
+    scores = np.unique(np.concatenate([same, different]).astype(np.float64))
+    missed, refused = (np.searchsorted(np.sort(kind), scores) / len(kind) for kind in (same, different))
+    best = int((refused - missed).argmax())
+    lower = scores[max(best - 1, 0)]
+    middle = (lower + scores[best]) / 2  # equal to lower if no number lies between
+    return float(middle if middle > lower else scores[best])
+
+
+def verify_edits(
+    made_embeddings: np.ndarray, photo_embeddings: np.ndarray, identity: np.ndarray | None = None
+) -> Verification:
+    """Is a person still the same after an edit (Section 5 of the paper)? Results and photos, unit vectors ``[P, E]``.
+
+    Same pairs are a result and the photo it was made from, different ones a result and the photo of the next pair in
+    the list; as many of both, unless ``identity``, int ``[P]`` with -1 for unknown, says that the next photo shows the
+    same person: then this pair is left out. ``DataError`` if no two persons are there.
+    """
+    made, photos = (np.asarray(x, np.float64) for x in (made_embeddings, photo_embeddings))
+    if made.shape != photos.shape or made.ndim != 2:
+        raise ValueError(f"One embedding a picture is needed, not {list(made.shape)} and {list(photos.shape)}.")
+    other = np.roll(np.arange(len(made)), -1)
+    counts = other != np.arange(len(made))
+    if identity is not None:
+        counts &= (identity != identity[other]) | (identity < 0)
+    if not counts.any():
+        raise DataError("Verification compares persons: take at least two pairs, with targets of two persons.")
+    return Verification((made * photos).sum(axis=1), (made * photos[other]).sum(axis=1)[counts])
+
+
+def hair_colours(faces: PackedFaces) -> np.ndarray:
+    """str ``[N]``: the attribute that names the hair colour; "" where none or several do."""
+    named = [[name for name in HAIR_COLOURS if record.attributes.get(name, -1) > 0] for record in faces.records]
+    return np.array([names[0] if len(names) == 1 else "" for names in named], str)
+
+
+def verify_people(
+    embeddings: np.ndarray, identity: np.ndarray, hair: np.ndarray | None = None, pairs: int = 2000, seed: int = 0
+) -> list[Figure]:
+    """How well the identity net itself tells persons apart: ``Verification.figures`` over pairs of photos.
+
+    Args:
+        embeddings: unit vectors ``[N, E]`` of photos.
+        identity: int ``[N]``, the person; -1, unknown, is left out.
+        hair: str ``[N]``, the hair colour, "" for unknown. Then the same is also measured on pairs that both have the
+            same one, so that the colour of the hair gives nothing away.
+        pairs: at most so many pairs of one person and so many of two are drawn.
+
+    Raises ``DataError`` if no person is on two photos, or there is only one person; among photos of the same hair
+    colour the figures are NaN then, with n = 0.
+    """
+    embeddings, identity = np.asarray(embeddings, np.float64), np.asarray(identity)
+    known = identity >= 0
+    allowed = np.triu(known[:, None] & known, k=1)
+    verification = _verify_pairs(embeddings, identity, allowed, pairs, seed)
+    if verification is None:
+        raise DataError(
+            f"{len(np.unique(identity[known]))} persons on {known.sum()} photos: verification needs two persons, and "
+            "one who is on two photos. Take faces of which the persons are known."
+        )
+    figures = verification.figures("identity verification")
+    if hair is not None:
+        title = "identity verification, same hair colour"
+        hair = np.asarray(hair)
+        alike = allowed & (hair[:, None] == hair) & (hair != "")
+        verification = _verify_pairs(embeddings, identity, alike, pairs, seed)
+        if verification is None:
+            figures += [Figure(f"{title}, AUC", float("nan"), "", 0)]
+        else:
+            figures += verification.figures(title)
+    return figures
+
+
+def _verify_pairs(
+    embeddings: np.ndarray, identity: np.ndarray, allowed: np.ndarray, pairs: int, seed: int
+) -> Verification | None:
+    """Of the pairs in ``allowed`` (bool ``[N, N]``), ``pairs`` of one person and of two; None if a kind is missing."""
+    rng = np.random.default_rng(seed)
+    one = identity[:, None] == identity
+    scores = []
+    for kind in (allowed & one, allowed & ~one):
+        found = np.flatnonzero(kind)
+        if not len(found):
+            return None
+        drawn = rng.permutation(rng.choice(found, min(pairs, len(found)), replace=False))
+        rows, columns = np.divmod(drawn, len(identity))
+        scores.append((embeddings[rows] * embeddings[columns]).sum(axis=1))
+    return Verification(*scores)

@@ -1,0 +1,207 @@
+"""The nets that say who is in a picture and how the head is turned: that they learn, are asked and measured right."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+from toy_faces import pack_toy_faces
+
+from maskgan_lib.checkpoints import CheckpointError, load_weights, save_weights
+from maskgan_lib.classes import CLASS_ID
+from maskgan_lib.data.batches import Batches, to_float_image
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.evaluation.judges import Judge, Judges, measure_identity, measure_pose
+from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PersonCentres, PoseNet
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.judges import class_weights, imperfect
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import make_stage, train_stage
+
+SMOKE = replace(PRESETS["smoke"], ema_decay=0.8, log_every=50, checkpoint_every=999, sample_every=999)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    return pack_toy_faces(tmp_path_factory.mktemp("people") / "toy", 8)
+
+
+def pack(folder, records, size=32):
+    """Faces of noise with these records."""
+    names = tuple(records[0].attributes)
+    with PackedWriter(folder, size, len(records), "noise", names) as writer:
+        for i, record in enumerate(records):
+            image = np.random.default_rng(i).integers(0, 256, (size, size, 3), np.uint8)
+            writer.write(i, image, np.zeros((size, size), np.uint8), record)
+        return writer.finish()
+
+
+# ---- the networks
+
+
+def test_the_identity_net_sees_where_things_lie():
+    torch.manual_seed(0)
+    network = IdentityNet(64, embedding=5, width=2).eval()
+    image = torch.randn(3, 3, 64, 64)
+    assert network(image).shape == (3, 5)
+    assert (network(image) - network(image.flip(2))).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="takes 64 x 64 pixels, not"):
+        network(torch.randn(1, 3, 32, 64))
+
+
+def test_centres_give_cosines():
+    torch.manual_seed(0)
+    centres, embeddings = PersonCentres(4, 3), torch.randn(2, 3)
+    by_hand = [[torch.cosine_similarity(e, c, dim=0).item() for c in centres.directions] for e in embeddings]
+    torch.testing.assert_close(centres(embeddings), torch.tensor(by_hand))
+    torch.testing.assert_close(centres(embeddings * 7), centres(embeddings))
+
+
+# ---- the stages
+
+
+def test_identity_memorises_four_people(faces, tmp_path):
+    preset = replace(SMOKE, identity_width=8, identity_lr=1e-2)
+    train_stage("identity", preset, faces, tmp_path / "run", steps=60)
+    network = load_weights(tmp_path / "run" / "identity.safetensors")
+    with torch.no_grad():
+        unit = nn.functional.normalize(network(to_float_image(faces.images)))
+    cosines = unit @ unit.T - 2 * torch.eye(8)
+    assert torch.equal(cosines.argmax(dim=1) // 2, torch.arange(8) // 2)
+
+
+def test_identity_wants_people_that_recur(tmp_path):
+    once = pack(tmp_path / "once", [FaceRecord(str(i), "train", i) for i in range(3)])
+    unknown = pack(tmp_path / "unknown", [FaceRecord(str(i), "train") for i in range(3)])
+    for strangers in (once, unknown):
+        with pytest.raises(TrainingError, match="does not show persons several times by name"):
+            make_stage("identity", SMOKE, strangers)
+        with pytest.raises(DataError, match="does not show persons several times by name"):
+            measure_identity(IdentityNet(32, width=2), strangers, np.arange(3))
+
+
+def test_pose_learns_which_way_bright_sides_look(tmp_path):
+    def record(i):
+        return FaceRecord(str(i), "train", pose=(20.0 if i % 2 else -20.0, 4.0, -10.0 if i % 2 else 10.0))
+
+    with PackedWriter(tmp_path / "sides", 32, 8, "sides") as writer:
+        for i in range(8):
+            image = np.full((32, 32, 3), 60, np.uint8)
+            image[:, 16 * (i % 2) :][:, :16] = 200 - 5 * i
+            writer.write(i, image, np.zeros((32, 32), np.uint8), record(i))
+        faces = writer.finish()
+    preset = replace(SMOKE, pose_width=8, pose_lr=1e-2)
+    train_stage("pose", preset, faces, tmp_path / "run", steps=80)
+    network = load_weights(tmp_path / "run" / "pose.safetensors")
+    with torch.no_grad():
+        error = network.degrees(to_float_image(faces.images)) - torch.from_numpy(faces.pose)
+    assert error.abs().max() < 3
+    figures = measure_pose(network, faces, np.arange(8))
+    assert [figure.value for figure in figures[:3]] == pytest.approx(error.abs().mean(dim=0).tolist(), rel=1e-4)
+    assert figures[3].value == pytest.approx((20 + 4 + 10) / 3)
+
+
+def test_a_mirrored_face_is_taught_the_mirrored_pose(faces, monkeypatch):
+    stage = make_stage("pose", SMOKE, faces)
+    batch = Batches(faces, np.arange(8), 8, seed=1).at(0)
+    mirrored = imperfect(batch)[2]
+    taught = []
+    monkeypatch.setattr(
+        "maskgan_lib.training.judges.binned_angle_loss",
+        lambda logits, pose, regression: taught.append(pose) or logits.sum() * 0,
+    )
+    stage.step([batch], Accelerator())
+    truth = torch.from_numpy(faces.pose)[batch.index]
+    assert 0 < mirrored.sum() < 8
+    assert torch.equal(taught[0][~mirrored], truth[~mirrored])
+    assert torch.equal(taught[0][mirrored], truth[mirrored] * torch.tensor([-1.0, 1, -1]))
+
+
+def test_pose_wants_faces_of_known_pose(tmp_path):
+    records = [FaceRecord("0", "train", pose=(1, 2, 3)), FaceRecord("1", "train")]
+    faces = pack(tmp_path / "some", records)
+    with pytest.raises(TrainingError, match="does not know the pose of every face"):
+        make_stage("pose", SMOKE, faces)
+    with pytest.raises(DataError, match="does not know the pose of every face"):
+        measure_pose(PoseNet(2), faces, np.arange(2))
+
+
+def test_rare_classes_weigh_by_a_power_of_their_share(faces):
+    counts = np.bincount(np.asarray(faces.masks).reshape(-1), minlength=19)
+    weights = class_weights(faces, 0.5)
+    commonest = counts.argmax()
+    for name in ("skin", "mouth"):
+        expected = (counts[CLASS_ID[name]] / counts[commonest]) ** -0.5
+        assert weights[CLASS_ID[name]] == pytest.approx(expected)
+    assert weights[commonest] == 1 and weights[CLASS_ID["hat"]] == 1
+    assert torch.equal(class_weights(faces, 0.0), torch.ones(19))
+    half = faces.masks[::2]
+    assert class_weights(faces, 1.0, most=4)[CLASS_ID["mouth"]] == pytest.approx(
+        np.bincount(half.reshape(-1)).max() / (half == CLASS_ID["mouth"]).sum()
+    )
+
+
+# ---- asking them
+
+
+def test_judges_answer_with_what_is_there(tmp_path):
+    torch.manual_seed(0)
+    networks = {
+        "parser": FaceParser(width=2),
+        "attributes": AttributeNet(["Male"], width=2),
+        "identity": IdentityNet(32, 4, width=2),
+        "pose": PoseNet(width=2),
+    }
+    for name in ("parser", "attributes"):
+        card = {"image_size": 32, "data": "toys", "preset": {}}
+        save_weights(tmp_path / f"{name}.safetensors", networks[name], card)
+    few = Judges.shipped(folder=tmp_path)
+    assert set(few.by_role) == {"parser", "attributes"}
+    for ask in (few.identity, few.pose):
+        with pytest.raises(CheckpointError, match=r"There is no \w+ net among these judges"):
+            ask(torch.rand(1, 3, 32, 32))
+    for name in ("identity", "pose"):
+        save_weights(tmp_path / f"{name}.safetensors", networks[name], {"image_size": 32, "data": "published: them"})
+    judges = Judges.shipped(folder=tmp_path)
+    images = torch.rand(3, 3, 32, 32) * 2 - 1
+    made = judges.identity(images)
+    assert made.shape == (3, 4)
+    torch.testing.assert_close(made.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(judges.pose(images), networks["pose"].eval().degrees(images).detach())
+    assert judges.pose(torch.rand(2, 3, 80, 80)).shape == (2, 3)
+    assert judges.origins == {
+        "parser": "trained here on toys",
+        "attributes": "trained here on toys",
+        "identity": "published: them",
+        "pose": "published: them",
+    }
+    assert judges.fingerprint == Judges.shipped(folder=tmp_path).fingerprint != few.fingerprint
+
+
+class ReadsCorner(nn.Module):
+    """An embedding that is the colour of the first pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, image):
+        return self.scale * image[:, :, 0, 0]
+
+
+def test_identity_figures_of_a_net_that_knows_everybody(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (20, 3))
+    with PackedWriter(tmp_path / "corner", 16, 40, "corners", ("Black_Hair",)) as writer:
+        for i in range(40):
+            image = np.zeros((16, 16, 3), np.uint8)
+            image[0, 0] = colours[i // 2]
+            record = FaceRecord(str(i), "test", i // 2, {"Black_Hair": 1 if i // 2 % 2 else -1})
+            writer.write(i, image, np.zeros((16, 16), np.uint8), record)
+        faces = writer.finish()
+    figures = measure_identity(ReadsCorner(), faces, np.arange(40))
+    areas = [figure for figure in figures if "AUC" in figure.name]
+    assert len(areas) >= 2 and all(figure.value == 1 for figure in areas)
+    assert any("same hair" in figure.name for figure in areas)
+    assert Judge(ReadsCorner(), 16, {}).origin == "a source that its card does not name"
