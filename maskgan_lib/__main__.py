@@ -388,8 +388,7 @@ def _evaluate(options) -> None:
 
 def _tables(options) -> None:
     from maskgan_lib.course import ROOT
-    from maskgan_lib.evaluation.results import evaluate_tables
-    from maskgan_lib.evaluation.tables import readme_section, write_readme
+    from maskgan_lib.evaluation.results import evaluate_tables, write_readme
 
     results = evaluate_tables(
         options.out, options.data, options.networks or (), options.judges, options.judge, options.pairs, options.seed
@@ -397,7 +396,7 @@ def _tables(options) -> None:
     print(results.markdown())
     print(f"tables: {options.out / 'tables.md'} {options.out / 'tables.csv'}")
     if options.write_back:
-        write_readme(ROOT / "README.md", readme_section(results))
+        write_readme(ROOT / "README.md", results)
 
 
 def _ebst_ablation(options) -> None:

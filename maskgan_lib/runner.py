@@ -30,6 +30,7 @@ from maskgan_lib.course import (
     write_json,
 )
 from maskgan_lib.progress import PLAIN_VARIABLE
+from maskgan_lib.readme import write_between
 
 NOTEBOOKS = ROOT / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -284,11 +285,9 @@ def chapter_table(times: dict[str, dict]) -> str:
 
 def update_readme() -> None:
     """Put the table of chapters, with the times in ``notebooks/times.json``, between its two marks in README.md."""
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition("<!-- chapters -->\n")
-    _, _, after = rest.partition("<!-- end of chapters -->")
-    table = chapter_table(read_times(NOTEBOOKS))
-    readme.write_text(f"{before}<!-- chapters -->\n{table}\n<!-- end of chapters -->{after}", encoding="utf-8")
+    write_between(
+        ROOT / "README.md", "<!-- chapters -->", "<!-- end of chapters -->", chapter_table(read_times(NOTEBOOKS))
+    )
 
 
 def _keep_time(path: Path, seconds: float, folders: list[Path]) -> None:

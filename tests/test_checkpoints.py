@@ -163,6 +163,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         assert re.fullmatch(r".*w could not be written \(.*No space left.*\): free space, .*", str(caught.value))
 
 
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(CheckpointError, match=r"w could not be written \(.*file.*\): .*name another folder"):
+        save_weights(tmp_path / "file" / "w", small("FaceParser"))
+
+
 def test_a_kill_in_mid_write_leaves_the_old_file_readable(tmp_path):
     path = tmp_path / "w"
     save_weights(path, small("FaceParser"))

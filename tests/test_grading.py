@@ -1,67 +1,19 @@
 """Grading methods pair by pair, and keeping it: hand-made judges and methods, kills, damage."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from stub_judges import Counting, Judges, method, paint
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.evaluation import grading
 from maskgan_lib.evaluation.grading import grade_method, grade_photos, grade_set
-from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TASKS, TRANSFER, Method
+from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TASKS, TRANSFER
 from maskgan_lib.evaluation.metrics import around
 from maskgan_lib.evaluation.protocols import MEASURES, attribute_pairs, reconstruction_pairs, requests, style_pairs
-
-GREYS = torch.linspace(-0.9, 0.9, 19)
-
-
-@dataclass
-class Judges:
-    """Reads the class of a pixel off its grey, takes the bright for smiling, and knows people by a thumbnail."""
-
-    fingerprint: str = "judges"
-    identity_net: object | None = "thumbnails"
-    attribute_names: tuple[str, ...] = ("Young", "Smiling")
-    origins: dict = field(default_factory=lambda: {"parser": "made by hand"})
-
-    def parse(self, images):
-        return (images.mean(dim=1)[:, None] - GREYS[:, None, None]).abs().argmin(dim=1).byte()
-
-    def attributes(self, images):
-        brightness = images.mean(dim=(1, 2, 3))
-        return torch.stack([-brightness, brightness], dim=1)
-
-    def features(self, images):
-        return F.adaptive_avg_pool2d(images, 1).flatten(1)
-
-    def identity(self, images):
-        return F.normalize(F.adaptive_avg_pool2d(images, 4).flatten(1))
-
-
-def paint(request):
-    """Every class of the edited mask in its grey."""
-    return GREYS[request.edited.long()][:, None].expand(-1, 3, -1, -1).contiguous()
-
-
-class Counting:
-    """A painter that counts the pictures it makes, and fails at call ``dies_at``."""
-
-    def __init__(self, dies_at: int | None = None):
-        self.calls, self.pictures, self.dies_at = 0, 0, dies_at
-
-    def __call__(self, request):
-        self.calls += 1
-        if self.calls == self.dies_at:
-            raise KeyboardInterrupt
-        self.pictures += len(request.target)
-        return paint(request)
-
-
-def method(make=paint, fingerprint="painter", tasks=TASKS) -> Method:
-    return Method("painter", make, fingerprint, tasks)
 
 
 @pytest.fixture(scope="module")

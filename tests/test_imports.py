@@ -19,7 +19,7 @@ FLOORS = (
     {"networks", "data"},
     {"losses"},
     {"checkpoints"},
-    {"training"},
+    {"training", "readme"},
     {"evaluation"},
     {"editor"},
     {"course", "plots", "bench"},

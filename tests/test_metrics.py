@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.image import PeakSignalNoiseRatio
 
 from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
@@ -15,6 +18,7 @@ from maskgan_lib.evaluation.metrics import (
     mean_iou,
     pixel_accuracy,
     psnr,
+    ssim,
 )
 
 
@@ -86,6 +90,28 @@ def test_psnr_is_torchmetrics_picture_by_picture():
         assert ours[k].item() == pytest.approx(one(made[k], real[k]).item(), rel=1e-5)
         error = ((made[k] - real[k]).double() ** 2).mean().item()
         assert ours[k].item() == pytest.approx(10 * np.log10(4 / error), rel=1e-5)
+
+
+@given(st.integers(0, 1000), st.integers(11, 40), st.integers(11, 40), st.sampled_from([0.0, 0.02, 0.3, 2.0]))
+@settings(max_examples=25, deadline=None)
+def test_ssim_is_torchmetrics_picture_by_picture(seed, height, width, noise):
+    generator = torch.Generator().manual_seed(seed)
+    real = torch.rand(4, 3, height, width, generator=generator) * 2 - 1
+    real[1] = torch.nn.functional.avg_pool2d(real[1], 5, stride=1, padding=2)
+    real[2, 1], real[3] = 0.3, -1.0  # one channel flat; all black
+    made = (real + noise * torch.randn(real.shape, generator=generator)).clamp(-1, 1)
+    made[2, 1], made[3, :2] = 0.1, real[3, :2]
+    truth = structural_similarity_index_measure(
+        *((image.double() + 1) / 2 for image in (made, real)), data_range=1.0, reduction="none"
+    )
+    torch.testing.assert_close(ssim(made, real), truth, rtol=0, atol=1e-6)
+    assert ssim(real, real).tolist() == pytest.approx([1] * 4, abs=1e-12)
+
+
+def test_ssim_of_flat_pictures_in_closed_form():
+    """Without any variance only the means count: (2 a b + c) / (a^2 + b^2 + c) with c = 0.0001."""
+    made, real = torch.full((1, 3, 16, 16), 0.6), torch.full((1, 3, 16, 16), -0.2)
+    assert ssim(made, real).item() == pytest.approx((2 * 0.8 * 0.4 + 1e-4) / (0.64 + 0.16 + 1e-4), abs=1e-6)
 
 
 def edited_square(size: int = 40) -> torch.Tensor:

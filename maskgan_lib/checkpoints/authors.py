@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskgan_lib.checkpoints.files import CheckpointError, atomic, check_keys, load_into, read_pickled
+from maskgan_lib.checkpoints.files import CheckpointError, atomic, check_keys, load_into, read_state_dict
 from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, FaceParser, MaskVAE, MultiScaleDiscriminator
 
 ADVICE = "download it again"
@@ -88,13 +88,8 @@ def export_authors(network: nn.Module, path: str | Path) -> None:
 
 
 def _read(path: str | Path) -> dict[str, Tensor]:
-    state = read_pickled(path, ADVICE)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} is no plain dict of weights: give one of the authors' .pth files.")
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    kept = {key: value for key, value in state.items() if not ADAIN_BUFFER.fullmatch(key)}
-    return {key: value.float() if value.is_floating_point() else value for key, value in kept.items()}
+    state = read_state_dict(path, ADVICE, "give one of the authors' .pth files")
+    return {key: value for key, value in state.items() if not ADAIN_BUFFER.fullmatch(key)}
 
 
 def _their_keys(network: nn.Module, kind: _Kind) -> Names:

@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,7 +52,8 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
         raise CheckpointError(f"{path} could not be written ({reason}): free space, or name another folder.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason why nothing could be written stays the error
+            partial.unlink()
 
 
 def save_weights(
@@ -239,6 +240,20 @@ def read_pickled(path: str | Path, advice: str) -> Any:
         return torch.load(_existing(path), map_location="cpu", weights_only=True)
     except READ_ERRORS as error:
         raise _unreadable(path, error, advice) from error
+
+
+def read_state_dict(path: str | Path, advice: str, instead: str) -> dict[str, Tensor]:
+    """A plain state dict that ``torch.save`` wrote, in float32, without a ``module.`` before all names.
+
+    ``CheckpointError`` with what to do: ``advice`` for a file that cannot be read, ``instead`` for one that holds
+    something else.
+    """
+    state = read_pickled(path, advice)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} is no plain dict of weights: {instead}.")
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
 def _unreadable(path: str | Path, reason: object, advice: str) -> CheckpointError:

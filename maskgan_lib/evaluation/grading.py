@@ -19,7 +19,7 @@ from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.comparison import PHOTOS
 from maskgan_lib.evaluation.methods import Method, Request
-from maskgan_lib.evaluation.protocols import COPIED, MEASURES, PairList, TaskJudges, faces_mark, grade, requests
+from maskgan_lib.evaluation.protocols import MEASURES, PairList, TaskJudges, faces_mark, grade, grade_looks, requests
 from maskgan_lib.progress import progress_bar
 
 PART = 64
@@ -28,9 +28,8 @@ PART = 64
 VERSION = 1
 """Raised when a measure is computed in another way: what was graded before is then not taken for today's."""
 
-OF_THE_LOOKS = ("attribute accuracy", *COPIED)
 OF_THE_MASK = ("segmentation accuracy", "segmentation accuracy around the edit")
-"""Measures that say something of a photo: whether it looks as it is annotated, and whether its parts are seen."""
+"""Measures that say something of a photo on its own mask: whether its parts are seen."""
 
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
@@ -109,11 +108,9 @@ def grade_photos(
     def answer(request: Request) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         # Around an edit the parser is asked where the mask changes, whichever way: here back to the target's own.
         own = replace(request, edited=request.target_mask, target_mask=request.edited)
-        source = replace(request, target=request.source, target_mask=request.source_mask, edited=request.source_mask)
-        of_target, of_source = grade(own, request.target, judges), grade(source, request.source, judges)
-        values = {name: torch.full_like(value, torch.nan) for name, value in of_target.items()}
-        values |= {name: value for name, value in of_target.items() if name in OF_THE_MASK}
-        values |= {name: value for name, value in of_source.items() if name in OF_THE_LOOKS}
+        of_target = grade(own, request.target, judges)
+        values = {name: value if name in OF_THE_MASK else value * torch.nan for name, value in of_target.items()}
+        values |= grade_looks(request, request.source, judges)
         return values, request.source, request.target
 
     return _graded(PHOTOS, PHOTOS, answer, pairs, faces, judges, cache, device, batch)

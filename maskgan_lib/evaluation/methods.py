@@ -1,12 +1,16 @@
 """What is compared: a method makes a picture from a target face, a source face and the mask that it should have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.networks import DenseMappingNetwork, one_hot
 from maskgan_lib.training.ebst import fingerprint
+from maskgan_lib.training.stage import TrainingError
 
 TRANSFER, STYLE_COPY, RECONSTRUCTION = "attribute transfer", "style copy", "reconstruction"
 TASKS = (TRANSFER, STYLE_COPY, RECONSTRUCTION)
@@ -61,6 +65,17 @@ def mask_method(name: str, network: DenseMappingNetwork) -> Method:
         return network.render(one_hot(request.edited), network.encode_style(image, one_hot(mask)))
 
     return Method(name, make, fingerprint(network))
+
+
+def methods_of(networks: Mapping[str, str | Path], device: str | torch.device = "cpu") -> list[Method]:
+    """A method for each of the weights by name; ``TrainingError`` for a file that holds no Dense Mapping Network."""
+    methods = []
+    for name, path in networks.items():
+        network = load_weights(path, device)
+        if not isinstance(network, DenseMappingNetwork):
+            raise TrainingError(f"{path} holds a {type(network).__name__}, where a DenseMappingNetwork is needed.")
+        methods.append(mask_method(name, network))
+    return methods
 
 
 COPY_OF_THE_TARGET = Method("copy of the target", lambda request: request.target, "copy of the target")

@@ -1,4 +1,4 @@
-"""Measures of masks and pictures. Those that torchmetrics has are torchmetrics' own."""
+"""Measures of masks and pictures: torchmetrics' own, or tested against them."""
 
 import numpy as np
 import torch
@@ -36,6 +36,29 @@ def mean_iou(confusion: Tensor) -> float:
 def psnr(made: Tensor, real: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB by picture: ``[B, 3, H, W]`` in [-1, 1] to ``[B]``."""
     return peak_signal_noise_ratio(made, real, data_range=2.0, reduction="none", dim=(1, 2, 3))
+
+
+def ssim(made: Tensor, real: Tensor) -> Tensor:
+    """Structural similarity by picture: ``[B, 3, H, W]`` in [-1, 1], more than 5 pixels a side, to float64 ``[B]``.
+
+    The mean over pixels and channels, with torchmetrics' window (a Gaussian of 11 x 11, sigma 1.5) and constants.
+    """
+    # It compares brightness, which it takes to be positive: [0, 1]. And it subtracts squares that are nearly equal, so
+    # that in float32 a picture would not quite be its own equal; convolutions in float64 are slow, these products not.
+    x, y = ((image.double() + 1) / 2 for image in (made, real))
+    rows, columns = (_blurring(side).to(x.device) for side in x.shape[-2:])
+    mean_x, mean_y, xx, yy, xy = rows.T @ torch.stack([x, y, x * x, y * y, x * y]) @ columns
+    product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
+    brightness = (2 * product + 0.01**2) / (squares + 0.01**2)
+    structure = (2 * (xy - product) + 0.03**2) / (xx + yy - squares + 0.03**2)
+    return (brightness * structure).mean(dim=(1, 2, 3))
+
+
+def _blurring(side: int) -> Tensor:
+    """What a row of ``side`` numbers is multiplied with for SSIM's window, the row mirrored at its ends: float64."""
+    window = torch.exp(-(torch.arange(-5, 6, dtype=torch.float64) ** 2) / (2 * 1.5**2))
+    mirrored = torch.nn.functional.pad(torch.eye(side, dtype=torch.float64), (5, 5), mode="reflect")
+    return mirrored.unfold(1, 11, 1) @ (window / window.sum())
 
 
 def around(region: Tensor, margin: float) -> Tensor:

@@ -15,7 +15,6 @@ from typing import Protocol, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import CLASS_ID, GROUPS, IGNORE_ID
@@ -26,7 +25,7 @@ from maskgan_lib.evaluation.ablation import BAND, MARGIN
 from maskgan_lib.evaluation.appearance import colour_distance
 from maskgan_lib.evaluation.comparison import Measure
 from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Request
-from maskgan_lib.evaluation.metrics import around, psnr
+from maskgan_lib.evaluation.metrics import around, psnr, ssim
 
 TOLERANCE = 5.0
 """Degrees by which yaw, pitch and roll of a pair may each differ. Our choice: the paper does not tell its own."""
@@ -324,17 +323,27 @@ def grade(request: Request, made: Tensor, judges: TaskJudges) -> dict[str, Tenso
     * reconstruction: PSNR (at most ``HIGHEST_PSNR``) and SSIM to the photo, the parser's agreement, the identity.
     """
     values = _GRADES[request.task](request, made, judges)
-    names = [measure.name for measure in MEASURES[request.task]]
-    return {name: value.to(made.device).double() for name, value in zip(names, values, strict=True)}
+    return _named(request, made, values)
+
+
+@torch.no_grad()
+def grade_looks(request: Request, made: Tensor, judges: TaskJudges) -> dict[str, Tensor]:
+    """Those of ``grade``'s values that the attribute net gives: empty in reconstruction."""
+    return _named(request, made, _looks(request, made, judges))
+
+
+def _named(request: Request, made: Tensor, values: list[Tensor]) -> dict[str, Tensor]:
+    """The first of the task's measures by name, as many as there are ``values``."""
+    measures = MEASURES[request.task][: len(values)]
+    return {m.name: value.to(made.device).double() for m, value in zip(measures, values, strict=True)}
 
 
 def _grade_transfer(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
     edit = request.edited != request.target_mask
     far = ~around(edit, MARGIN)
     drift = (made - request.target).abs().mean(dim=1) * 127.5
-    wanted = {request.attribute: torch.ones(len(made), dtype=torch.bool)}
     return [
-        *_right(made, (request.attribute,), wanted, judges),
+        *_looks(request, made, judges),
         *_agreement(made, request.edited, judges, around(edit, BAND)),
         _same_person(made, request.target, judges),
         (drift * far).sum(dim=(1, 2)) / far.sum(dim=(1, 2)),
@@ -343,25 +352,29 @@ def _grade_transfer(request: Request, made: Tensor, judges: TaskJudges) -> list[
 
 def _grade_style(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
     return [
-        *_right(made, COPIED, request.known, judges),
+        *_looks(request, made, judges),
         *_agreement(made, request.edited, judges),
         colour_distance(made, request.edited, request.source, request.source_mask),
     ]
 
 
 def _grade_reconstruction(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
-    # SSIM compares brightness too, which it takes to be positive: pictures go in as [0, 1]. And it subtracts squares
-    # that are nearly equal, so that in float32 a picture would not quite be its own equal.
-    zero_to_one = [(image.double() + 1) / 2 for image in (made, request.target)]
     return [
         psnr(made, request.target).clamp(max=HIGHEST_PSNR),
-        structural_similarity_index_measure(*zero_to_one, data_range=1.0, reduction="none"),
+        ssim(made, request.target),
         *_agreement(made, request.edited, judges),
         _same_person(made, request.target, judges),
     ]
 
 
 _GRADES = {TRANSFER: _grade_transfer, STYLE_COPY: _grade_style, RECONSTRUCTION: _grade_reconstruction}
+
+
+def _looks(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
+    """What stands first among the measures of a task: whether the attribute net sees what was asked for."""
+    if request.task == TRANSFER:
+        return _right(made, (request.attribute,), {request.attribute: torch.ones(len(made), dtype=torch.bool)}, judges)
+    return _right(made, COPIED, request.known, judges) if request.task == STYLE_COPY else []
 
 
 def _right(made: Tensor, names: Sequence[str], truth: Mapping[str, Tensor], judges: TaskJudges) -> list[Tensor]:

@@ -6,19 +6,19 @@ Each network is wrapped so that it takes our pictures and answers as our own jud
 
 import hashlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import CheckpointError, load_authors, load_into
-from maskgan_lib.checkpoints.files import read_pickled
+from maskgan_lib.checkpoints.files import read_state_dict
 from maskgan_lib.classes import ATTRIBUTE_NAMES, NUM_CLASSES
 from maskgan_lib.data import download
-from maskgan_lib.evaluation.judges import Judge
-from maskgan_lib.networks import FaceParser
+from maskgan_lib.evaluation.judges import Judge, Judges
+from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PoseNet
 from maskgan_lib.networks.hopenet import HopeNet
 from maskgan_lib.networks.iresnet import SIDE, IResNet
 
@@ -162,12 +162,12 @@ def _load_facenet(path: Path) -> tuple[nn.Module, str]:
         ) from None
     network = InceptionResnetV1(pretrained=None)
     # The classifier of the persons it learnt from has no part in the embedding.
-    _fill(network, _read_state(path, ignored=("logits.",)), path)
+    _fill(network, _read_state(path, "logits."), path)
     return PublishedIdentity(network, arcface_window(160), contrast=127.5 / 128), "FaceNet"
 
 
 def _load_hopenet(path: Path) -> tuple[nn.Module, str]:
-    state = _read_state(path, ignored=("fc_finetune.",))
+    state = _read_state(path, "fc_finetune.")
     with torch.device("meta"):
         network = HopeNet(_block_counts(state, path, "HopeNet"))
     _fill(network, state, path)
@@ -199,15 +199,12 @@ def _attribute_files(folder: Path) -> list[Path]:
     return files
 
 
-def _read_state(path: Path, ignored: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """A plain state dict in float32, without ``module.`` before all names and without what begins with ``ignored``."""
-    state = read_pickled(path, "get it again")
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} is no plain dict of weights: give a state dict that torch.save wrote.")
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    kept = {key: value for key, value in state.items() if not key.startswith(ignored)}
-    return {key: value.float() if value.is_floating_point() else value for key, value in kept.items()}
+def _read_state(path: Path, *ignored: str) -> dict[str, Tensor]:
+    """A plain state dict without what begins with one of ``ignored``."""
+    state = read_state_dict(path, "get it again", "give a state dict that torch.save wrote")
+    if not state:
+        raise CheckpointError(f"{path} holds no weights at all: get it again.")
+    return {key: value for key, value in state.items() if not key.startswith(ignored)}
 
 
 def _block_counts(state: dict[str, Tensor], path: Path, what: str) -> list[int]:
@@ -395,6 +392,38 @@ def load_published(
         "sha256": _digest(path),
     }
     return Judge(network.to(device).eval().requires_grad_(False), entry.size, card)
+
+
+FIELDS = {
+    "parser": ("parser", FaceParser),
+    "attributes": ("attribute_net", AttributeNet),
+    "identity": ("identity_net", IdentityNet),
+    "pose": ("pose_net", PoseNet),
+}
+"""The judges by role: their field of ``Judges``, and the network of this library."""
+
+
+def judges_of(folder: str | Path, others: Sequence[str] = (), device: str | torch.device = "cpu") -> Judges:
+    """The judges in ``folder``, some replaced by ``others``: ``ROLE=FILE`` each, or ``ROLE=NAME:FILE``.
+
+    ``NAME`` is one of ``PUBLISHED``. ``CheckpointError`` for a role, name or file that there is not, or a
+    file that holds something else.
+    """
+    judges = Judges.shipped(device, folder)
+    for entry in others:
+        role, _, chosen = entry.partition("=")
+        if role not in FIELDS or not chosen:
+            raise CheckpointError(f"{entry} names no judge: write ROLE=FILE, the role one of {', '.join(FIELDS)}.")
+        field, kind = FIELDS[role]
+        name, _, file = chosen.partition(":")
+        if name in PUBLISHED and file:
+            if PUBLISHED[name].role != role:
+                raise CheckpointError(f"{name} is no judge of {role}, but of {PUBLISHED[name].role}: {entry}.")
+            judge = load_published(name, Path(file), device=device)
+        else:
+            judge = Judge.load(chosen, kind, device)
+        judges = replace(judges, **{field: judge})
+    return judges
 
 
 def _entry(name: str) -> Published:

@@ -159,21 +159,17 @@ def verify_people(
     Raises ``DataError`` if no person is on two photos, or there is only one person; among photos of the same hair
     colour the figures are NaN then, with n = 0.
     """
-    embeddings, identity = np.asarray(embeddings, np.float64), np.asarray(identity)
-    known = identity >= 0
-    allowed = np.triu(known[:, None] & known, k=1)
-    verification = _verify_pairs(embeddings, identity, allowed, pairs, seed)
+    verification = people_of(embeddings, identity, None, pairs, seed)
     if verification is None:
+        known = np.asarray(identity)[np.asarray(identity) >= 0]
         raise DataError(
-            f"{len(np.unique(identity[known]))} persons on {known.sum()} photos: verification needs two persons, and "
+            f"{len(np.unique(known))} persons on {len(known)} photos: verification needs two persons, and "
             "one who is on two photos. Take faces of which the persons are known."
         )
     figures = verification.figures("identity verification")
     if hair is not None:
         title = "identity verification, same hair colour"
-        hair = np.asarray(hair)
-        alike = allowed & (hair[:, None] == hair) & (hair != "")
-        verification = _verify_pairs(embeddings, identity, alike, pairs, seed)
+        verification = people_of(embeddings, identity, hair, pairs, seed)
         if verification is None:
             figures += [Figure(f"{title}, AUC", float("nan"), "", 0)]
         else:
@@ -181,13 +177,19 @@ def verify_people(
     return figures
 
 
-def _verify_pairs(
-    embeddings: np.ndarray, identity: np.ndarray, allowed: np.ndarray, pairs: int, seed: int
+def people_of(
+    embeddings: np.ndarray, identity: np.ndarray, hair: np.ndarray | None = None, pairs: int = 2000, seed: int = 0
 ) -> Verification | None:
-    """Of the pairs in ``allowed`` (bool ``[N, N]``), ``pairs`` of one person and of two; None if a kind is missing."""
-    rng = np.random.default_rng(seed)
-    one = identity[:, None] == identity
-    scores = []
+    """Pairs of photos of one person and of two, at most ``pairs`` of each, with the arguments of ``verify_people``.
+
+    With ``hair`` both photos of a pair have the same colour. None where there is no pair of a kind.
+    """
+    embeddings, identity = np.asarray(embeddings, np.float64), np.asarray(identity)
+    allowed = np.triu((identity[:, None] >= 0) & (identity >= 0), k=1)
+    if hair is not None:
+        hair = np.asarray(hair)
+        allowed &= (hair[:, None] == hair) & (hair != "")
+    one, rng, scores = identity[:, None] == identity, np.random.default_rng(seed), []
     for kind in (allowed & one, allowed & ~one):
         found = np.flatnonzero(kind)
         if not len(found):

@@ -295,13 +295,17 @@ def test_seconds_count_from_when_the_pictures_are_on_the_screen(survey, path):
     assert read_answers(path)[0].seconds < 500
 
 
-@pytest.mark.parametrize("width", [360, 700, 1200])
-def test_it_fits_any_width_and_shows_small_pictures_large(survey, width):
+@pytest.mark.parametrize(("width", "rows"), [(360, 2), (780, 1), (1200, 1)])
+def test_it_fits_any_width_and_shows_small_pictures_large(survey, width, rows):
     survey.page.set_viewport_size({"width": width, "height": 900})
     edges = survey.page.eval_on_selector_all(
         ".survey-root, .survey-root *", "nodes => nodes.map(node => node.getBoundingClientRect().right)"
     )
     assert max(edges) <= width
+    tops = survey.page.eval_on_selector_all(
+        ".survey-result", "nodes => nodes.map(node => node.getBoundingClientRect().top)"
+    )
+    assert len(set(tops)) == rows
     sizes = survey.page.eval_on_selector_all(".survey-result img", "nodes => nodes.map(node => node.clientWidth)")
     assert min(sizes) >= 110 and max(sizes) - min(sizes) <= 1
 
