@@ -86,8 +86,9 @@ class SpatialAwareStyleEncoder(nn.Module):
             raise ValueError(f"The style image is {image.shape[-2]} x {image.shape[-1]}, but there is {found}.")
         if self.concatenate:
             return self.image_second(self.image_first(torch.cat((image, mask), dim=1))).mean((2, 3))
+        features = self.image_first(image)
         condition = self.mask_first(mask)
-        features = self.image_second(self.sft1(self.image_first(image), condition))
+        features = self.image_second(self.sft1(features, condition))
         return self.sft2(features, self.mask_second(condition)).mean((2, 3))
 
 
