@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(command)
     _add_training(command)
     _add_evaluation(command)
+    _add_render(command)
     bench = command("bench", _bench, "Measure faces, data, training and edits on this machine, and memory.")
     bench.add_argument("--quick", action="store_true", help="a short run, for a first impression")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
@@ -269,6 +270,21 @@ def _add_evaluation(command) -> None:
     ablation.add_argument("--faces", type=int, default=40, help="how many faces of the test split are edited")
 
 
+def _add_render(command) -> None:
+    render = command("render", _render, "One edit from files: a face, its mask and the edited mask to a picture.")
+    render.add_argument("--image", type=Path, required=True, help="the face, cropped as in CelebA-HQ (see parse)")
+    render.add_argument("--mask", type=Path, required=True, help="its label map, a PNG of class ids")
+    render.add_argument("--edited", type=Path, required=True, help="the label map that the result should have")
+    render.add_argument("--out", type=Path, required=True, help="picture to write, PNG or JPEG")
+    render.add_argument("--weights", type=Path, default=None, help="of a DMN (default: MaskGAN†, which ships)")
+    render.add_argument("--style", type=Path, default=None, help="another face, whose looks the result should have")
+    render.add_argument("--style-mask", type=Path, default=None, help="the label map of that face")
+    render.add_argument(
+        "--keep", type=float, default=None, help="how strongly the photo stays where nothing was edited, 0 to 1"
+    )
+    render.add_argument("--size", type=int, default=None, help="pixels a side (default: as the weights learnt)")
+
+
 def _course(options) -> int:
     from maskgan_lib.runner import run_course
 
@@ -416,6 +432,24 @@ def _ebst_ablation(options) -> None:
     )
     print(comparison.markdown())
     print(f"tables: {options.out / 'table.md'} {options.out / 'table.csv'}")
+
+
+def _render(options) -> None:
+    from maskgan_lib.editor.files import render_files
+
+    print(
+        render_files(
+            options.image,
+            options.mask,
+            options.edited,
+            options.out,
+            weights=options.weights,
+            style=options.style,
+            style_mask=options.style_mask,
+            keep=options.keep,
+            size=options.size,
+        )
+    )
 
 
 def _bench(options) -> None:

@@ -7,6 +7,8 @@ import torch
 
 from maskgan_lib.bench.measuring import Effort, Row, in_turn
 from maskgan_lib.classes import NUM_CLASSES
+from maskgan_lib.data.batches import to_float_image, to_uint8_image
+from maskgan_lib.editor.rendering import Renderer
 from maskgan_lib.networks import DenseMappingNetwork, one_hot
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import make_accelerator
@@ -14,20 +16,27 @@ from maskgan_lib.training.execution import make_accelerator
 
 @torch.no_grad()
 def bench_edits(effort: Effort, folder: Path) -> Iterator[Row]:
-    """One edited mask to one picture, with the style encoded anew and with the style kept."""
+    """One edited mask to one picture: by the plain network, with its style encoded anew or kept, and by the editor."""
     device = make_accelerator().device
     for name, size in effort.edited:
         preset = PRESETS[name]
         network = DenseMappingNetwork(width=preset.dmn_width, blocks=preset.dmn_blocks, style_width=preset.style_width)
         network = network.to(device).eval()
-        mask = one_hot(torch.randint(0, NUM_CLASSES, (1, size, size), device=device))
-        image = torch.rand(1, 3, size, size, device=device) * 2 - 1
+        labels = torch.randint(0, NUM_CLASSES, (size, size), dtype=torch.uint8).numpy()
+        picture = torch.randint(0, 256, (size, size, 3), dtype=torch.uint8).numpy()
+        mask = one_hot(torch.tensor(labels, device=device)[None])
+        image = to_float_image(picture[None], device)
         style = network.encode_style(image, mask)
+        renderer = Renderer(network, size, device)
+        look = renderer.style(picture, labels)
         ways = [
-            lambda n=network, m=mask, i=image: n.render(m, n.encode_style(i, m)),
-            lambda n=network, m=mask, s=style: n.render(m, s),
+            lambda n=network, m=mask, i=image: to_uint8_image(n.render(m, n.encode_style(i, m))),
+            lambda n=network, m=mask, s=style: to_uint8_image(n.render(m, s)),
+            lambda r=renderer, m=labels, s=look: r.render(m, s),
         ]
-        anew, kept = in_turn(ways, effort.seconds)
+        anew, kept, edited = in_turn(ways, effort.seconds)
         what = f"{name} network, {size} x {size}"
         yield Row("edits", f"{what}, style kept", 1000 * kept, "ms")
         yield Row("edits", f"{what}, style encoded anew over kept", anew / kept, "times")
+        yield Row("edits", f"{what}, editor, {renderer.way}", 1000 * edited, "ms")
+        yield Row("edits", f"{what}, encoded anew over the editor's", anew / edited, "times")

@@ -22,18 +22,22 @@ async ([source, traits, data, colab]) => {
   const model = {
     state: {},
     messages: [],  // to the kernel, not delivered yet
+    buffers: [],  // of each of them, arrays of numbers
     changed: [],  // names of traits that the view has set, not delivered yet
+    sent: {},  // what it has set them to last: the kernel may change them again before it hears of that
     dead: false,
     get: (name) => model.state[name],
     set: (name, value) => {
       const values = typeof name === "string" ? { [name]: value } : name;
       Object.assign(model.state, values);
+      Object.assign(model.sent, values);
       model.changed.push(...Object.keys(values));
     },
     save_changes: () => {},
-    send: (content) => {
+    send: (content, _callbacks, buffers = []) => {
       if (model.dead) throw new Error("Cannot send");
       model.messages.push(content);
+      model.buffers.push(buffers.map((buffer) => Array.from(new Uint8Array(buffer))));
     },
     on: (event, handler) => (handlers[event] ||= []).push(handler),
     off: (event, handler) => (handlers[event] = (handlers[event] || []).filter((other) => other !== handler)),
@@ -103,8 +107,16 @@ class Mounted:
     def __init__(self, page: Page, widget: Any):
         self.page, self.widget = page, widget
         self._known = self._state()
-        self._said: list[dict] = []
-        widget.send = lambda content, buffers=None: self._said.append(content)
+        self._said: list[tuple[dict, list[bytes]]] = []
+        widget.send = lambda content, buffers=None: self._said.append((content, buffers or []))
+        send_state = widget.send_state
+
+        def sending(key: Any = None) -> None:  # what is sent on purpose arrives, even if it is no news
+            for name in [key] if isinstance(key, str) else key or ():
+                self._known.pop(name, None)
+            send_state(key)
+
+        widget.send_state = sending
 
     def waiting(self) -> list[dict]:
         """What the view has said and the kernel has not heard."""
@@ -114,13 +126,15 @@ class Mounted:
         """The kernel hears everything in order, or the first ``limit`` messages, and the view what it answers."""
         for name in self.page.evaluate("model.changed.splice(0)"):
             value = self.page.evaluate(
-                "(name) => { const value = model.get(name);"
+                "(name) => { const value = model.sent[name];"
                 " return value?.buffer ? { bytes: Array.from(new Uint8Array(value.buffer)) } : { value } }",
                 name,
             )
+            self._known[name] = bytes(value["bytes"]) if "bytes" in value else value["value"]  # no echo
             self.widget.set_state({name: memoryview(bytes(value["bytes"])) if "bytes" in value else value["value"]})
-        for content in self.page.evaluate("(limit) => model.messages.splice(0, limit ?? Infinity)", limit):
-            self.widget._handle_custom_msg(content, [])
+        script = "(limit) => [model.messages, model.buffers].map((list) => list.splice(0, limit ?? Infinity))"
+        for content, buffers in zip(*self.page.evaluate(script, limit)):
+            self.widget._handle_custom_msg(content, [memoryview(bytes(buffer)) for buffer in buffers])
             self._answer()
         self._answer()
 
@@ -130,8 +144,12 @@ class Mounted:
         self._known = state
         if traits or data:
             self.page.evaluate("([traits, data]) => model.receive(traits, data)", [traits, data])
-        for content in self._said:
-            self.page.evaluate("(content) => model.fire('msg:custom', content, [])", content)
+        for content, buffers in self._said:
+            self.page.evaluate(
+                "([content, buffers]) => model.fire('msg:custom', content,"
+                " buffers.map((text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)))",
+                [content, [base64.b64encode(buffer).decode() for buffer in buffers]],
+            )
         self._said.clear()
 
     def _state(self) -> dict[str, Any]:

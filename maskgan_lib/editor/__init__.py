@@ -1,0 +1,10 @@
+"""The mask editor: paint on the mask of a face, see the face.
+
+``session`` holds all that needs no browser, and neither it nor this package needs the widget libraries; ``widget``
+shows a session in a notebook.
+"""
+
+from maskgan_lib.editor.rle import EditError
+from maskgan_lib.editor.session import COMMANDS, EditorFace, EditSession, HistoryItem
+
+__all__ = ["COMMANDS", "EditError", "EditSession", "EditorFace", "HistoryItem"]

@@ -1,0 +1,232 @@
+// Pure functions of the editor on label maps: no page, no Jupyter. Tested with `node --test`.
+// A label map is a Uint8Array of size * size classes, row by row; point [0, 0] is the centre of its first pixel.
+// An ink says what a pixel becomes: { value } a class, or { source } the pixel of another label map, such as the
+// original; with { allow }, 256 numbers by class, pixels of a class whose number is 0 stay as they are.
+
+const MAX_RUN = 65535;
+export const UNDO_DEPTH = 100;
+
+/** Bytes of whatever a front end delivers: JupyterLab a DataView, Colab a Uint8Array. */
+export function u8(data) {
+  if (data == null) return new Uint8Array();
+  return new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
+}
+
+/** Labels as triples: class, low byte, high byte of the run's length. */
+export function rle(labels) {
+  const out = [];
+  for (let start = 0, end; start < labels.length; start = end) {
+    const value = labels[start];
+    for (end = start + 1; end < labels.length && labels[end] === value && end - start < MAX_RUN;) end++;
+    out.push(value, (end - start) & 255, (end - start) >> 8);
+  }
+  return new Uint8Array(out);
+}
+
+/** Exactly `count` labels below `classes`, or an error. */
+export function unrle(bytes, count, classes = 256) {
+  if (bytes.length % 3 || bytes.length > 3 * count) throw new Error(`A mask of ${bytes.length} bytes is damaged.`);
+  let total = 0;
+  for (let i = 0; i < bytes.length; i += 3) {
+    if (bytes[i] >= classes) throw new Error(`There is no class ${bytes[i]}.`);
+    total += bytes[i + 1] | (bytes[i + 2] << 8);
+  }
+  if (total !== count) throw new Error(`A mask of ${total} pixels does not fit ${count}.`);
+  const labels = new Uint8Array(count);
+  for (let i = 0, at = 0; i < bytes.length; i += 3) {
+    const end = at + (bytes[i + 1] | (bytes[i + 2] << 8));
+    labels.fill(bytes[i], at, end);
+    at = end;
+  }
+  return labels;
+}
+
+export function same(a, b) {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+/** What `mine` changed since `base`, on top of `theirs`: a stroke and a kernel's change at once, neither lost. */
+export function merge(base, mine, theirs) {
+  return theirs.map((value, i) => (mine[i] === base[i] ? value : mine[i]));
+}
+
+function put(labels, i, ink) {
+  if (ink.allow && !ink.allow[labels[i]]) return;
+  labels[i] = ink.source ? ink.source[i] : ink.value;
+}
+
+/** Paints every pixel within `radius` of the segment from..to; returns the box [x0, y0, x1, y1) it lies in. */
+export function capsule(labels, size, from, to, radius, ink) {
+  const [ax, ay] = from;
+  const [dx, dy] = [to[0] - ax, to[1] - ay];
+  const x0 = Math.max(0, Math.floor(Math.min(ax, to[0]) - radius));
+  const y0 = Math.max(0, Math.floor(Math.min(ay, to[1]) - radius));
+  const x1 = Math.min(size, Math.ceil(Math.max(ax, to[0]) + radius) + 1);
+  const y1 = Math.min(size, Math.ceil(Math.max(ay, to[1]) + radius) + 1);
+  const square = dx * dx + dy * dy;
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
+      const along = square ? Math.max(0, Math.min(1, ((x - ax) * dx + (y - ay) * dy) / square)) : 0;
+      const [ex, ey] = [x - ax - along * dx, y - ay - along * dy];
+      if (ex * ex + ey * ey <= radius * radius) put(labels, y * size + x, ink);
+    }
+  }
+  return [x0, y0, x1, y1];
+}
+
+/** Places of the pixels of one class that hang together with (x, y) by their sides. */
+export function region(labels, size, x, y) {
+  const value = labels[y * size + x];
+  const seen = new Uint8Array(labels.length);
+  const places = [];
+  const stack = [[x, y]];
+  while (stack.length) {
+    const [px, py] = stack.pop();
+    const row = py * size;
+    if (seen[row + px]) continue;
+    let left = px;
+    let right = px;
+    while (left > 0 && labels[row + left - 1] === value) left--;
+    while (right < size - 1 && labels[row + right + 1] === value) right++;
+    for (let i = row + left; i <= row + right; i++) {
+      seen[i] = 1;
+      places.push(i);
+    }
+    for (const ny of [py - 1, py + 1]) {
+      if (ny < 0 || ny >= size) continue;
+      const matches = (nx) => labels[ny * size + nx] === value;
+      for (let nx = left; nx <= right; nx++) {
+        if (matches(nx) && !(nx > left && matches(nx - 1))) stack.push([nx, ny]); // the first of each run
+      }
+    }
+  }
+  return places;
+}
+
+/** Fills the region around pixel (x, y). */
+export function flood(labels, size, x, y, ink) {
+  region(labels, size, x, y).forEach((i) => put(labels, i, ink));
+}
+
+/** Fills a closed polygon: pixels whose centre is inside by the even-odd rule. */
+export function polygon(labels, size, points, ink) {
+  for (let y = 0; y < size; y++) {
+    const crossings = [];
+    points.forEach(([ax, ay], k) => {
+      const [bx, by] = points[(k + 1) % points.length];
+      if (ay <= y !== by <= y) crossings.push(ax + ((y - ay) * (bx - ax)) / (by - ay));
+    });
+    crossings.sort((a, b) => a - b);
+    for (let k = 0; k + 1 < crossings.length; k += 2) {
+      const end = Math.min(size - 1, Math.floor(crossings[k + 1]));
+      for (let x = Math.max(0, Math.ceil(crossings[k])); x <= end; x++) put(labels, y * size + x, ink);
+    }
+  }
+}
+
+/** A point on the other side of the vertical middle line. */
+export const mirrorPoint = ([x, y], size) => [size - 1 - x, y];
+
+/** The ink for the other side: a left eye becomes a right eye, what may be painted over too. */
+export function mirrorInk({ value, source, allow }, partners) {
+  const other = allow && partners.reduce((sum, partner, i) => ((sum[i] = allow[partner]), sum), new Uint8Array(256));
+  return { value: partners[value], source, allow: other };
+}
+
+/** Box [x0, y0, x1, y1) of the pixels of these classes, or null. */
+export function boxOf(labels, size, classes) {
+  const wanted = new Uint8Array(256);
+  classes.forEach((value) => (wanted[value] = 1));
+  let box = null;
+  labels.forEach((value, i) => {
+    if (!wanted[value]) return;
+    const [x, y] = [i % size, Math.floor(i / size)];
+    box = box
+      ? [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x + 1), Math.max(box[3], y + 1)]
+      : [x, y, x + 1, y + 1];
+  });
+  return box;
+}
+
+/** States for undo and redo: at most UNDO_DEPTH, each a value that nobody changes. */
+export class Trail {
+  past = [];
+  future = [];
+
+  /** `state` is about to be left for a new one. */
+  push(state) {
+    this.past.push(state);
+    if (this.past.length > UNDO_DEPTH) this.past.shift();
+    this.future.length = 0;
+  }
+
+  /** The state before `state`, or undefined. */
+  undo(state) {
+    if (!this.past.length) return undefined;
+    this.future.push(state);
+    return this.past.pop();
+  }
+
+  /** The state that was undone last, or undefined. */
+  redo(state) {
+    if (!this.future.length) return undefined;
+    this.past.push(state);
+    return this.future.pop();
+  }
+}
+
+export const MAX_ZOOM = 16;
+
+/** Keeps a zoomed picture { zoom, x, y } (x, y in sides of its frame, 0 or less) inside its frame. */
+export function fit({ zoom, x, y }) {
+  zoom = Math.max(1, Math.min(MAX_ZOOM, zoom));
+  const inside = (offset) => Math.min(0, Math.max(1 - zoom, offset));
+  return { zoom, x: inside(x), y: inside(y) };
+}
+
+/** Zooms so that what is under [x, y], in sides of the frame, stays there. */
+export function zoomAt(at, [x, y], factor) {
+  const zoom = Math.max(1, Math.min(MAX_ZOOM, at.zoom * factor));
+  const by = zoom / at.zoom;
+  return fit({ zoom, x: x - (x - at.x) * by, y: y - (y - at.y) * by });
+}
+
+function crc32(bytes) {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let k = 0; k < 8; k++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}
+
+function pngChunk(kind, data) {
+  const chunk = new Uint8Array(12 + data.length);
+  const view = new DataView(chunk.buffer);
+  view.setUint32(0, data.length);
+  chunk.set(
+    [...kind].map((letter) => letter.charCodeAt(0)),
+    4,
+  );
+  chunk.set(data, 8);
+  view.setUint32(8 + data.length, crc32(chunk.subarray(4, 8 + data.length)));
+  return chunk;
+}
+
+/** A PNG file whose pixels are class ids and whose palette shows them in colours [[r, g, b], ...]. */
+export async function maskPng(labels, size, colors) {
+  const rows = new Uint8Array(size * (size + 1)); // each begins with its filter: none
+  for (let y = 0; y < size; y++) rows.set(labels.subarray(y * size, (y + 1) * size), y * (size + 1) + 1);
+  const packed = new Response(new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate")));
+  const head = new Uint8Array(13);
+  new DataView(head.buffer).setUint32(0, size);
+  new DataView(head.buffer).setUint32(4, size);
+  head.set([8, 3], 8); // 8 bits a pixel, by palette
+  return new Blob([
+    new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]),
+    pngChunk("IHDR", head),
+    pngChunk("PLTE", new Uint8Array(colors.flat())),
+    pngChunk("IDAT", new Uint8Array(await packed.arrayBuffer())),
+    pngChunk("IEND", new Uint8Array()),
+  ]);
+}

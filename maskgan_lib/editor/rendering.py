@@ -1,0 +1,157 @@
+"""Masks to pictures, fast enough to paint by: what does not change from stroke to stroke is computed once."""
+
+import copy
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskgan_lib.data.batches import to_float_image, to_uint8_image
+from maskgan_lib.networks import DenseMappingNetwork, one_hot
+from maskgan_lib.networks.blocks import check_size
+from maskgan_lib.networks.dmn import SMALLEST_STYLE_IMAGE
+
+KEPT_STYLES = 64
+"""Style codes that are remembered: the last ones asked for."""
+
+PATIENCE = 0.4
+"""Seconds for which the ways to compute are timed in turn, once each has run."""
+WORTH_IT = 0.8
+"""Another way than plain float32 is taken if it needs less than this share of its time."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the backbone computes: the type of its numbers and the order in which they lie in memory."""
+
+    dtype: torch.dtype
+    memory_format: torch.memory_format
+
+    def __str__(self) -> str:
+        order = ", channels last" if self.memory_format == torch.channels_last else ""
+        return str(self.dtype).removeprefix("torch.") + order
+
+
+PLAIN = Way(torch.float32, torch.contiguous_format)
+WAYS = (PLAIN, Way(torch.float32, torch.channels_last), Way(torch.bfloat16, torch.contiguous_format))
+
+
+@dataclass(frozen=True, eq=False)
+class StyleCode:
+    """The look of a face: ``code [1, 4 * style_width]`` and, computed from it, all ``parameters [1, P]`` of AdaIN."""
+
+    code: Tensor
+    parameters: Tensor
+
+    def mix(self, other: "StyleCode", share: float) -> "StyleCode":
+        """A straight line between two styles: 0 is this one, 1 the other one. AdaIN's parameters are linear in it."""
+        return StyleCode(self.code.lerp(other.code, share), self.parameters.lerp(other.parameters, share))
+
+
+class Renderer:
+    """Renders label maps of ``size`` pixels a side with a copy of ``network`` that nobody else can change.
+
+    The style of a picture is encoded once, in float32. The backbone computes in the fastest of ``WAYS``, as timed when
+    the renderer is made; bfloat16, much faster on processors that compute in it, changes a picture by about a third of
+    a grey level of 255. Threads take turns; no setting of PyTorch is changed, and no random number is drawn.
+
+    Args:
+        way: computes in this way and times nothing: for pictures that must not depend on the machine's load.
+
+    ``ValueError`` for a size that the network cannot take.
+    """
+
+    def __init__(
+        self, network: DenseMappingNetwork, size: int, device: torch.device | str = "cpu", way: Way | None = None
+    ):
+        multiple = network.backbone.multiple
+        check_size(torch.empty(size, size), multiple, max(SMALLEST_STYLE_IMAGE, 2 * multiple), "The network")
+        self.size = size
+        self.device = torch.device(device)
+        self._network = copy.deepcopy(network).to(self.device, torch.float32).eval().requires_grad_(False)
+        self._lock = threading.RLock()
+        self._styles: OrderedDict[bytes, StyleCode] = OrderedDict()
+        blank = np.zeros((size, size), np.uint8)
+        style = self.style(np.zeros((size, size, 3), np.uint8), blank)
+        self._styles.clear()
+        self.way = way or self._fastest(blank, style)
+        self._backbone = self._prepared(self.way)
+        self.render(blank, style)
+
+    def __repr__(self) -> str:
+        return f"Renderer({self.size} x {self.size}, {self.device.type}, {self.way})"
+
+    def style(self, image: np.ndarray, mask: np.ndarray) -> StyleCode:
+        """The style of ``image``, uint8 ``[S, S, 3]``, with its own label map, uint8 ``[S, S]``."""
+        self._check(mask)
+        if image.shape != (*mask.shape, 3) or image.dtype != np.uint8:
+            raise ValueError(f"A picture must be uint8 {(*mask.shape, 3)}, not {image.dtype} {image.shape}.")
+        image, mask = np.ascontiguousarray(image), np.ascontiguousarray(mask)
+        key = hashlib.sha256(image.tobytes() + mask.tobytes()).digest()
+        with self._computing():
+            if key not in self._styles:
+                network = self._network
+                onehot = one_hot(torch.tensor(mask, device=self.device)[None])
+                code = network.encode_style(to_float_image(image[None], self.device), onehot)
+                self._styles[key] = StyleCode(code, network.style_to_adain(code[:, :, None, None]).flatten(1))
+                if len(self._styles) > KEPT_STYLES:
+                    self._styles.popitem(last=False)
+            self._styles.move_to_end(key)
+            return self._styles[key]
+
+    def render(self, mask: np.ndarray, style: StyleCode) -> np.ndarray:
+        """The picture, uint8 ``[S, S, 3]``, of a label map, uint8 ``[S, S]``, in a style."""
+        self._check(mask)
+        with self._computing():
+            return self._run(self._backbone, self.way, mask, style)
+
+    def _check(self, mask: np.ndarray) -> None:
+        if mask.shape != (self.size, self.size) or mask.dtype != np.uint8:
+            raise ValueError(f"A mask must be uint8 {(self.size, self.size)}, not {mask.dtype} {mask.shape}.")
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """One thread at a time, and whatever the caller has switched on for itself, neither autocast nor gradients."""
+        with self._lock, torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            yield
+
+    def _prepared(self, way: Way) -> torch.nn.Module:
+        return copy.deepcopy(self._network.backbone).to(dtype=way.dtype, memory_format=way.memory_format)
+
+    def _run(self, backbone: torch.nn.Module, way: Way, mask: np.ndarray, style: StyleCode) -> np.ndarray:
+        onehot = one_hot(torch.tensor(mask, device=self.device)[None], self._network.config["num_classes"], way.dtype)
+        image = backbone(onehot.contiguous(memory_format=way.memory_format), style.parameters.to(way.dtype))
+        return to_uint8_image(image)[0]
+
+    def _fastest(self, mask: np.ndarray, style: StyleCode) -> Way:
+        """The way whose best run was the shortest; several are timed in turn, so that a busy spell hits all of them."""
+        times: dict[Way, float] = {}
+        backbones = {way: self._prepared(way) for way in WAYS}
+
+        def run(way: Way) -> float:
+            start = time.perf_counter()
+            self._run(backbones[way], way, mask, style)  # its picture is on the CPU: a GPU's queue is empty
+            return time.perf_counter() - start
+
+        with self._computing():
+            first = {way: run(way) for way in WAYS}
+            stop = time.perf_counter() + PATIENCE
+            for way in WAYS:
+                # Starting up makes a first run slow. One of seconds is taken at its word, there is no time for more.
+                times[way] = first[way] if first[way] > PATIENCE else run(way)
+            while time.perf_counter() < stop:
+                times = {way: min(times[way], run(way)) for way in WAYS}
+        return choose(times)
+
+
+def choose(times: dict[Way, float]) -> Way:
+    """The fastest way, unless it gains too little over plain float32 to be worth the rounding."""
+    best = min(times, key=times.__getitem__)
+    return best if times[best] < WORTH_IT * times[PLAIN] else PLAIN

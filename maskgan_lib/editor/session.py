@@ -1,0 +1,512 @@
+"""The state of an editor and all that can be done with it; no widget, no browser.
+
+>>> session = EditSession(faces, renderer)
+>>> session.copy_component(3, "glasses")
+>>> picture = session.render()
+"""
+
+import inspect
+import reprlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+import numpy as np
+
+from maskgan_lib.checkpoints import CheckpointError
+from maskgan_lib.data.errors import DataError
+from maskgan_lib.editor.components import copy_component, present_components, transform_component
+from maskgan_lib.editor.compositing import keep_unedited
+from maskgan_lib.editor.rle import EditError, check_mask
+from maskgan_lib.editor.storage import (
+    EditorFace,
+    HistoryItem,
+    SessionState,
+    decode_mask,
+    has_session,
+    read_mask,
+    read_session,
+    write_mask,
+    write_picture,
+    write_session,
+)
+
+if TYPE_CHECKING:
+    from maskgan_lib.editor.latent import LatentEdits
+    from maskgan_lib.editor.rendering import Renderer, StyleCode
+    from maskgan_lib.evaluation.judges import Judges
+
+HISTORY = 24
+"""Pictures that a session remembers; then the oldest is forgotten."""
+LONGEST_REASON = 200
+
+_WHOLE, _NUMBER, _TEXT, _FILE = (int,), (int, float), (str,), (bytes,)
+COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "choose_target": {"face": _WHOLE},
+    "choose_style": {"face": _WHOLE, "mix": _NUMBER},
+    "set_keep": {"strength": (*_NUMBER, type(None))},
+    "copy_component": {"face": _WHOLE, "group": _TEXT},
+    "transform_component": {
+        "group": _TEXT,
+        "down": _NUMBER,
+        "right": _NUMBER,
+        "scale": _NUMBER,
+        "degrees": _NUMBER,
+    },
+    "move_latent": {"direction": _TEXT, "amount": _NUMBER},
+    "interpolate": {"face": _WHOLE, "share": _NUMBER},
+    "random_edit": {"seed": _WHOLE},
+    "add_photo": {"data": _FILE},
+    "load_mask": {"data": _FILE},
+    "reset": {},
+}
+"""What a front end may call, and the types of the arguments. No command takes a path."""
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def _locked(
+    method: Callable[Concatenate["EditSession", P], R],
+) -> Callable[Concatenate["EditSession", P], R]:
+    """One thread at a time: a front end's messages may arrive beside a running cell."""
+
+    @wraps(method)
+    def alone(self: "EditSession", *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return alone
+
+
+@dataclass(frozen=True, eq=False)
+class _Sliding:
+    """Sliders that have been moved: of what kind, the mask before, their places by name, and the mask they made."""
+
+    kind: str
+    before: np.ndarray
+    places: dict[str, float]
+    after: np.ndarray
+
+
+class EditSession:
+    """A face that is edited, faces to take from, and the pictures made so far.
+
+    Methods change all that they should or, with an ``EditError`` of one sentence, nothing. Only ``render`` makes a
+    picture. Whatever changes is saved in the folder ``autosave``, if one is given, before the method returns;
+    ``restore`` brings it back. A session that is made anew replaces at its first change what lies there.
+
+    Args:
+        faces: the first one is edited at first. All have the renderer's size.
+        latent: for ``move_latent``, ``interpolate`` and ``random_edit``.
+        judges: the parser among them makes the mask of an own photo; by default those that ship.
+    """
+
+    def __init__(
+        self,
+        faces: Sequence[EditorFace],
+        renderer: "Renderer",
+        latent: "LatentEdits | None" = None,
+        autosave: str | Path | None = None,
+        judges: "Judges | None" = None,
+    ):
+        if not faces:
+            raise EditError("There is no face to edit: give one at least.")
+        self.size = renderer.size
+        self.autosave = None if autosave is None else Path(autosave)
+        self.autosave_trouble = ""
+        self._saved: SessionState | None = None
+        self._renderer, self._latent, self._judges = renderer, latent, judges
+        self._lock = threading.RLock()
+        self._sliding: _Sliding | None = None
+        self._reconstruction: tuple[tuple, np.ndarray] | None = None
+        checked = tuple(self._checked_face(face) for face in faces)
+        self._given = len(checked)
+        self._state = SessionState(checked, 0, 0, 1.0, None, checked[0].mask)
+
+    @classmethod
+    def restore(
+        cls,
+        autosave: str | Path,
+        faces: Sequence[EditorFace],
+        renderer: "Renderer",
+        latent: "LatentEdits | None" = None,
+        judges: "Judges | None" = None,
+    ) -> Self:
+        """The session in the folder ``autosave`` as it was after its last change, or a new one if there is none.
+
+        It goes on saving there. ``EditError`` if the folder is damaged or its session is of another size.
+        """
+        session = cls(faces, renderer, latent, autosave, judges)
+        if has_session(autosave):
+            session.load(autosave)
+        return session
+
+    # ---- what there is
+
+    @property
+    def mask(self) -> np.ndarray:
+        """A copy of the mask, uint8 ``[S, S]``. Setting it checks it: ``EditError`` for any other than such a mask."""
+        return self._state.mask.copy()
+
+    @mask.setter
+    def mask(self, mask: np.ndarray) -> None:
+        with self._lock:
+            mask = check_mask(mask, self.size)
+            if not np.array_equal(mask, self._state.mask):  # sliders stay where they are
+                self._change("painted", mask=mask)
+
+    @property
+    def faces(self) -> tuple[EditorFace, ...]:
+        """The faces that were given, then own photos."""
+        return self._state.faces
+
+    @property
+    def target(self) -> int:
+        """Place of the face that is edited."""
+        return self._state.target
+
+    @property
+    def style(self) -> int:
+        """Place of the face whose style is taken; the target's own if it is ``target``."""
+        return self._state.style
+
+    @property
+    def style_mix(self) -> float:
+        """How much of that style: from 0, the target's own, to 1."""
+        return self._state.mix
+
+    @property
+    def keep(self) -> float | None:
+        """How strongly the photo is kept where nothing was edited, 0 to 1; None: the picture is all the network's."""
+        return self._state.keep
+
+    @property
+    def photo(self) -> np.ndarray:
+        """The target's own picture, uint8 ``[S, S, 3]``."""
+        return self.faces[self.target].image
+
+    @property
+    def original(self) -> np.ndarray:
+        """The target's own mask, uint8 ``[S, S]``."""
+        return self.faces[self.target].mask
+
+    @property
+    def image(self) -> np.ndarray | None:
+        """The last picture, uint8 ``[S, S, 3]``; None before the first."""
+        return self._state.image
+
+    @property
+    def history(self) -> tuple[HistoryItem, ...]:
+        """The last ``HISTORY`` pictures that differ from the one before, oldest first."""
+        return self._state.history
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Names for ``move_latent``; none without ``latent``."""
+        return () if self._latent is None else tuple(self._latent.directions)
+
+    @property
+    def sliders(self) -> dict[str, float]:
+        """Where ``move_latent`` has put the directions since the mask was last changed in another way."""
+        return dict(self._places("directions"))
+
+    @property
+    def autosaved(self) -> str:
+        """The folder from which ``restore`` brings back just this; empty if there is none, or saving failed."""
+        return str(self.autosave) if self._saved is self._state else ""
+
+    def groups(self) -> tuple[str, ...]:
+        """Names of the components that the mask has."""
+        return present_components(self._state.mask)
+
+    # ---- faces and styles
+
+    @_locked
+    def choose_target(self, face: int) -> None:
+        """Edits another face, from its own mask. A style taken from another face stays, an own one follows."""
+        face = self._place(face)
+        style = face if self.style == self.target else self.style
+        self._change(self.faces[face].name, target=face, style=style, mask=self.faces[face].mask)
+
+    @_locked
+    def choose_style(self, face: int, mix: float = 1.0) -> None:
+        """Takes the style of another face, or of the target itself; ``mix`` 0 to 1 says how much of it.
+
+        Another face's style reaches the whole picture, so keeping the photo ends; ``set_keep`` asks for it again.
+        """
+        face, mix = self._place(face), _within(mix, 0, 1, "The mix of two styles")
+        begins = face != self.target and mix > 0 and not (face == self.style and self.style_mix > 0)
+        keep = None if begins else self.keep
+        self._change(f"style of {self.faces[face].name}", style=face, mix=mix, keep=keep)
+
+    @_locked
+    def set_keep(self, strength: float | None) -> None:
+        """Keeps the photo where the mask was not edited, with a strength of 0 to 1, or not at all (None)."""
+        strength = None if strength is None else _within(strength, 0, 1, "The strength of keeping")
+        self._change(self._state.note, keep=strength)
+
+    @_locked
+    def add_photo(self, data: str | Path | bytes) -> int:
+        """Cuts the face out of a photo, a file or its bytes, parses it, and gives its place among the faces.
+
+        ``EditError`` if it is no photo or no face is found in it.
+        """
+        from maskgan_lib.evaluation.own_photos import prepare_photo  # brings many packages: loaded when used
+
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "photo"
+            try:
+                if isinstance(data, bytes):
+                    path.write_bytes(data)
+                own = prepare_photo(path if isinstance(data, bytes) else data, self._parser(), size=self.size)
+            except (DataError, CheckpointError) as error:
+                raise EditError(str(error).replace(str(path), "The photo")) from error
+        number = len(self.faces) - self._given + 1
+        face = self._checked_face(EditorFace(f"own photo {number}", own.image, own.labels))
+        self._change(self._state.note, faces=(*self.faces, face))
+        return len(self.faces) - 1
+
+    def _parser(self) -> "Judges":
+        if self._judges is None:
+            from maskgan_lib.evaluation.judges import Judges
+
+            self._judges = Judges.shipped()
+        return self._judges
+
+    # ---- edits of the mask
+
+    @_locked
+    def copy_component(self, face: int, group: str) -> None:
+        """Takes a component, e.g. "mouth", from another face, or the target's own back: see ``components``."""
+        source = self.faces[self._place(face)]
+        mask = copy_component(self._state.mask, source.mask, group, align=face != self.target)
+        self._change(f"{group} of {source.name}", mask=mask)
+
+    @_locked
+    def transform_component(
+        self, group: str, down: float = 0.0, right: float = 0.0, scale: float = 1.0, degrees: float = 0.0
+    ) -> None:
+        """Moves (in pixels), scales and turns (clockwise) a component as it is now: see ``components``."""
+        mask = transform_component(self._state.mask, group, down, right, scale, degrees)
+        self._change(f"{group} moved", mask=mask)
+
+    @_locked
+    def move_latent(self, direction: str, amount: float) -> None:
+        """Puts the slider of one of ``directions`` to ``amount``, -1 to 1; at 0 the mask is as it was before.
+
+        Several sliders add up. When the mask is changed in another way, all start at 0 again.
+        """
+        latent = self._latent_edits()
+        if direction not in self.directions:
+            raise EditError(f"There is no direction {direction!r}: choose one of {', '.join(self.directions)}.")
+        places = self._places("directions") | {direction: _within(amount, -1, 1, "The amount of a direction")}
+
+        def moved(mask: np.ndarray) -> np.ndarray:
+            for name, place in places.items():
+                mask = mask if place == 0 else latent.move(mask, name, place)
+            return mask
+
+        self._slide("directions", places, moved, f"{direction} {amount:+.2f}")
+
+    @_locked
+    def interpolate(self, face: int, share: float) -> None:
+        """Puts the slider towards another face's mask to ``share``: 0 the mask as it was before, 1 all the way."""
+        latent = self._latent_edits()
+        other, share = self.faces[self._place(face)], _within(share, 0, 1, "The share of a face")
+
+        def between(mask: np.ndarray) -> np.ndarray:
+            return mask if share == 0 else latent.towards(mask, other.mask.copy(), share)
+
+        self._slide(f"towards face {face}", {other.name: share}, between, f"{share:.0%} towards {other.name}")
+
+    @_locked
+    def random_edit(self, seed: int) -> None:
+        """A random plausible edit of the mask; the same one for the same mask and seed."""
+        latent = self._latent_edits()
+        if not 0 <= seed < 2**63:
+            raise EditError(f"{seed} is no seed: choose a whole number from 0 up.")
+        mask = _attempt("The mask could not be changed", lambda: latent.random(self.mask, seed))
+        self._change(f"random edit {seed}", mask=check_mask(mask, self.size))
+
+    @_locked
+    def reset(self) -> None:
+        """The target's own mask again. Style and keeping stay."""
+        self._change("original", mask=self.original)
+
+    @_locked
+    def load_mask(self, data: str | Path | bytes) -> None:
+        """A mask from a PNG file of class ids, or its bytes, resized by the nearest pixel; ``EditError`` otherwise."""
+        mask = decode_mask(data, self.size) if isinstance(data, bytes) else read_mask(data, self.size)
+        self._change("mask loaded", mask=mask)
+
+    # ---- pictures
+
+    @_locked
+    def render(self) -> np.ndarray:
+        """The picture of the mask, uint8 ``[S, S, 3]``; it joins the history if it or the mask is new.
+
+        ``EditError`` if it cannot be made: mask and last picture stay as they are.
+        """
+        picture = _attempt("The picture could not be made", self._draw)
+        if picture.shape != (self.size, self.size, 3) or picture.dtype != np.uint8:
+            raise EditError(f"The picture could not be made: it came as {picture.dtype} {list(picture.shape)}.")
+        state, picture = self._state, _read_only(picture.copy())
+        last = state.history[-1] if state.history else None
+        if last is None or not (np.array_equal(last.image, picture) and np.array_equal(last.mask, state.mask)):
+            history = (*state.history, HistoryItem(state.mask, picture, state.note))[-HISTORY:]
+            self._change(state.note, image=picture, history=history)
+        return picture.copy()
+
+    def _draw(self) -> np.ndarray:
+        style = self._style_code()
+        picture = np.asarray(self._renderer.render(self.mask, style))
+        if self.keep is None:
+            return picture
+        before = self._reconstruct(style)
+        photo, original = self.photo.copy(), self.original.copy()
+        return np.asarray(keep_unedited(picture, photo, original, self.mask, before, self.keep))
+
+    def _style_code(self) -> "StyleCode":
+        own, other = (self.faces[place] for place in (self.target, self.style))
+        codes = [self._renderer.style(face.image.copy(), face.mask.copy()) for face in (own, other)]
+        return codes[0] if own is other else codes[0].mix(codes[1], self.style_mix)
+
+    def _reconstruct(self, style: "StyleCode") -> np.ndarray:
+        """The picture of the original mask in this style, kept until target or style change."""
+        key = self.target, self.style, self.style_mix
+        if self._reconstruction is None or self._reconstruction[0] != key:
+            self._reconstruction = key, np.asarray(self._renderer.render(self.original.copy(), style))
+        return self._reconstruction[1].copy()
+
+    # ---- files
+
+    @_locked
+    def save(self, folder: str | Path) -> None:
+        """Writes all of the session to a folder; ``CheckpointError`` if that cannot be done."""
+        write_session(folder, self._state, self.faces[self._given :])
+
+    @_locked
+    def load(self, folder: str | Path) -> None:
+        """Goes on from what ``save`` wrote. Its faces are found among those here, or join them."""
+        stored = read_session(folder, self.size)
+        keys = [face.key for face in self.faces]
+        joining = [self._checked_face(face) for face in stored.faces if face.key not in keys]
+        keys += [face.key for face in joining]
+        places = [keys.index(face.key) for face in stored.faces]
+        target, style = places[stored.target], places[stored.style]
+        self._sliding = None
+        self._state = replace(stored, faces=(*self.faces, *joining), target=target, style=style)
+        self._save_automatically()
+
+    @_locked
+    def save_mask(self, path: str | Path) -> None:
+        """Writes the mask as a PNG of class ids in the project's colours."""
+        write_mask(path, self._state.mask)
+
+    @_locked
+    def save_image(self, path: str | Path) -> None:
+        """Writes the last picture as PNG or JPEG, by the ending; ``EditError`` if there is none yet."""
+        if self.image is None:
+            raise EditError("There is no picture yet: render the mask first.")
+        write_picture(path, self.image)
+
+    # ---- for front ends
+
+    @_locked
+    def command(self, name: str, arguments: Mapping[str, Any]) -> None:
+        """Calls one of ``COMMANDS``; ``EditError`` for another name, and for arguments that it does not take."""
+        if not isinstance(name, str) or name not in COMMANDS:
+            raise EditError(f"There is no command {reprlib.repr(name)}: choose one of {', '.join(COMMANDS)}.")
+        types = COMMANDS[name]
+        if not isinstance(arguments, Mapping):
+            raise EditError(f"The arguments of {name} come by name, not as {type(arguments).__name__}.")
+        for key, value in arguments.items():
+            known = key in types and isinstance(value, types[key]) and not isinstance(value, bool)
+            if not known or (isinstance(value, int) and abs(value) >= 2**63):
+                raise EditError(f"{name} does not take {reprlib.repr(key)} = {reprlib.repr(value)}: correct it.")
+        try:
+            inspect.signature(getattr(self, name)).bind(**arguments)
+        except TypeError as error:
+            raise EditError(f"{name} cannot be done ({error}): give all arguments.") from None
+        getattr(self, name)(**arguments)
+
+    # ---- inside
+
+    def _change(self, note: str, **changes: Any) -> None:
+        if "mask" in changes:
+            changes["mask"] = _read_only(changes["mask"])
+        self._state = replace(self._state, note=note, **changes)
+        self._save_automatically()
+
+    def _save_automatically(self) -> None:
+        """A full disk must not end the editing: what went wrong is kept in ``autosave_trouble``."""
+        if self.autosave is None:
+            return
+        try:
+            write_session(self.autosave, self._state, self.faces[self._given :], wait=False)
+        except (CheckpointError, OSError) as error:
+            self.autosave_trouble = f"The session could not be saved ({_reason(error)})."
+        else:
+            self.autosave_trouble, self._saved = "", self._state
+
+    def _slide(self, kind: str, places: dict[str, float], work: Callable[[np.ndarray], np.ndarray], note: str) -> None:
+        """Puts sliders to ``places``: what ``work`` makes of the mask as it was before they were first moved."""
+        before = self._sliding.before if self._places(kind) else self._state.mask
+        mask = _attempt("The mask could not be changed", lambda: work(before.copy()))
+        self._change(note, mask=check_mask(mask, self.size))
+        self._sliding = _Sliding(kind, before, places, self._state.mask)
+
+    def _places(self, kind: str) -> dict[str, float]:
+        """Where the sliders of a kind are; nowhere once the mask was changed in another way."""
+        sliding = self._sliding
+        return sliding.places if sliding and sliding.kind == kind and sliding.after is self._state.mask else {}
+
+    def _latent_edits(self) -> "LatentEdits":
+        if self._latent is None:
+            raise EditError("This session has no MaskVAE: give latent=LatentEdits(...) when you make it.")
+        return self._latent
+
+    def _place(self, face: int) -> int:
+        if not 0 <= face < len(self.faces):
+            raise EditError(f"There is no face {face}: choose one from 0 to {len(self.faces) - 1}.")
+        return int(face)
+
+    def _checked_face(self, face: EditorFace) -> EditorFace:
+        image = np.asarray(face.image)
+        if image.dtype != np.uint8 or image.shape != (self.size, self.size, 3):
+            raise EditError(
+                f"The picture of {face.name!r} is {image.dtype} {list(image.shape)}, not uint8 "
+                f"{[self.size, self.size, 3]}: resize it."
+            )
+        return EditorFace(face.name, _read_only(image.copy()), _read_only(check_mask(face.mask, self.size)))
+
+
+def _within(value: float, low: float, high: float, what: str) -> float:
+    if not low <= value <= high:
+        raise EditError(f"{what} goes from {low} to {high}, so {value} cannot be done.")
+    return float(value)
+
+
+def _attempt(what: str, work: Callable[[], np.ndarray]) -> np.ndarray:
+    """The result of ``work``, a network's; its errors become one sentence that starts with ``what``."""
+    try:
+        return work()
+    except EditError:
+        raise
+    except Exception as error:
+        raise EditError(f"{what} ({_reason(error)}): nothing was lost, so try again.") from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0][:LONGEST_REASON].rstrip(".")
+    return text or type(error).__name__
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """The array itself, locked, since states share it: it must be nobody else's."""
+    array.flags.writeable = False
+    return array

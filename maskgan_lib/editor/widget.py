@@ -1,0 +1,264 @@
+"""The mask editor as a widget: what a browser and the kernel say to each other. All logic is in ``session.py``."""
+
+import base64
+import io
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image
+
+from maskgan_lib.checkpoints import CheckpointError
+from maskgan_lib.classes import CLASS_NAMES, CLASS_TITLES, COLORS, FLIPPED_ID, colorize
+from maskgan_lib.data.errors import DataError
+from maskgan_lib.editor.components import COMPONENTS
+from maskgan_lib.editor.rle import decode_runs, encode_runs
+from maskgan_lib.editor.session import EditSession, HistoryItem
+
+HERE = Path(__file__).parent
+LIVE = ("drawing", "stroke", "button")
+"""When a picture is made of a changed mask: again and again while drawing, at a stroke's end, when a button asks."""
+
+QUALITY = 92
+THUMB = 96
+"""Side in pixels of the small pictures of faces and results."""
+LONGEST_ERROR = 300
+STILL = 256
+"""Side in pixels of each picture in the still of an editor."""
+FROM_PYTHON = ("", 0)
+"""View and number of a change that no view has asked for."""
+
+CLASSES = [
+    {"name": name, "title": title, "rgb": rgb, "partner": partner}
+    for name, title, rgb, partner in zip(CLASS_NAMES, CLASS_TITLES, COLORS.tolist(), FLIPPED_ID.tolist())
+]
+
+Seq = tuple[str, int]
+
+
+def _module() -> str:
+    """``core.js`` and ``view.js`` as one module: nothing is fetched by the browser."""
+    text = "".join((HERE / name).read_text(encoding="utf-8") for name in ("core.js", "view.js"))
+    text = re.sub(r'^import \{[^}]*\} from "\./core\.js";\n', "", text, flags=re.M)
+    return re.sub(r"^export (?!default)", "", text, flags=re.M)
+
+
+class MaskEditor(anywidget.AnyWidget):
+    """Shows an ``EditSession`` in a notebook: paint on the mask, see the face.
+
+    ``live`` is one of ``LIVE``; ``brush`` is the radius of the brush in pixels of the mask, 1 to 100. Python and the
+    browser work on the same session. What Python does through this object is seen at once; after calls to
+    ``editor.session`` itself, call ``refresh()``. While a stroke and a change by Python are both on their way, the
+    kernel keeps what reaches it last. Undo is the browser's: each view of an editor has its own.
+
+    A training cell must not write to an editor: the strokes after that would wait for the cell's end.
+    """
+
+    _esm = _module()
+    _css = (HERE / "style.css").read_text(encoding="utf-8")
+
+    # Both ways. A front end sends a memoryview, which Bytes alone would refuse.
+    edit = traitlets.Bytes().tag(sync=True, echo_update=False, from_json=lambda value, _widget: bytes(value))
+    live = traitlets.Enum(LIVE, "stroke").tag(sync=True)
+    brush = traitlets.Int(12, min=1, max=100).tag(sync=True)
+    # View to kernel: set together with `edit`, and observed in its place, since an equal mask would go unnoticed.
+    seq = traitlets.Tuple(traitlets.Unicode(), traitlets.Int(), default_value=FROM_PYTHON).tag(
+        sync=True, echo_update=False
+    )
+    # Kernel to view.
+    picture = traitlets.Bytes().tag(sync=True)
+    photo = traitlets.Bytes().tag(sync=True)
+    original = traitlets.Bytes().tag(sync=True)
+    thumbs = traitlets.Bytes().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
+    done = traitlets.Tuple(  # view, number, error, milliseconds
+        traitlets.Unicode(),
+        traitlets.Int(),
+        traitlets.Unicode(allow_none=True),
+        traitlets.Float(),
+        default_value=(*FROM_PYTHON, None, 0.0),
+    ).tag(sync=True)
+
+    def __init__(self, session: EditSession, live: str = "stroke", brush: int | None = None):
+        self.session = session
+        self._lock = threading.RLock()  # JupyterLab delivers messages on another thread while a cell runs
+        self._thumb_files: list[bytes] = []
+        self._unseen = False  # whether `edit` was changed here after the last mask that a view sent
+        super().__init__(live=live, brush=brush or max(1, round(12 * session.size / 512)))
+        self.observe(self._on_seq, "seq")
+        self.on_msg(self._on_message)
+        with self._lock:
+            error, milliseconds = self._try(lambda: None if session.image is not None else session.render())
+            self._publish(FROM_PYTHON, error, milliseconds)
+
+    # ---- for Python
+
+    @property
+    def mask(self) -> np.ndarray:
+        """A copy of the mask, uint8 ``[S, S]``. Setting it checks it and makes a picture."""
+        return self.session.mask
+
+    @mask.setter
+    def mask(self, mask: np.ndarray) -> None:
+        with self._lock:
+            self.session.mask = mask
+            self.refresh()
+
+    @property
+    def image(self) -> np.ndarray | None:
+        """The last picture, uint8 ``[S, S, 3]``, or None before the first. The trait ``picture`` is its JPEG file."""
+        return self.session.image
+
+    @property
+    def history(self) -> tuple[HistoryItem, ...]:
+        return self.session.history
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """What a button does: a command of the session, see its ``COMMANDS``, then a picture.
+
+        ``editor.command("copy_component", face=2, group="mouth")``. ``EditError`` if it cannot be done.
+        """
+        with self._lock:
+            self.session.command(name, arguments)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Makes a picture of the session as it is now and shows both."""
+        with self._lock:
+            try:
+                self.session.render()
+            finally:
+                self._publish(FROM_PYTHON)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the whole session, as ``EditSession.save``."""
+        with self._lock:
+            self.session.save(folder)
+
+    def load(self, folder: str | Path) -> None:
+        """Reads what ``save`` has written."""
+        with self._lock:
+            self.session.load(folder)
+            self.refresh()
+
+    # ---- for the view
+
+    def _on_seq(self, change: dict) -> None:
+        with self._lock:
+            seq = tuple(change["new"])
+            error, milliseconds = self._try(self._accept)
+            if error:  # `edit` must not keep what was refused: a page that is loaded again would show it
+                return self._publish(seq, error, milliseconds)
+            if self.live != "button":
+                error, milliseconds = self._try(self.session.render)
+            self._publish(seq, error, milliseconds, own_edit=True)
+
+    def _accept(self) -> None:
+        self.session.mask = decode_runs(self.edit, self.session.size)
+
+    def _on_message(self, _widget: Any, content: dict, buffers: Sequence) -> None:
+        match content:
+            case {"type": "ready"}:
+                self.send({"type": "hello"})
+            case {"type": "gallery", "view": str(view)}:
+                with self._lock:
+                    self._send_gallery(view)
+            case {"type": "command", "view": str(view), "n": int(n), "name": name, "arguments": arguments}:
+                with self._lock:
+                    if buffers and isinstance(arguments, dict):
+                        arguments = arguments | {"data": bytes(buffers[0])}
+                    self._publish((view, n), *self._try(lambda: self._carry_out(name, arguments)))
+
+    def _carry_out(self, name: str, arguments: dict) -> None:
+        if name != "render":
+            self.session.command(name, arguments)
+        self.session.render()
+
+    def _try(self, work: Callable[[], Any]) -> tuple[str | None, float]:
+        """The error or None, and the milliseconds it took. What is raised here, only a front end's log would have."""
+        start, text = time.perf_counter(), None
+        try:
+            work()
+        except Exception as error:
+            kind = "" if isinstance(error, (DataError, CheckpointError)) else f"{type(error).__name__}: "
+            text = f"{kind}{error}"[:LONGEST_ERROR]
+        return text, 1e3 * (time.perf_counter() - start)
+
+    def _publish(self, seq: Seq, error: str | None = None, milliseconds: float = 0.0, own_edit: bool = False) -> None:
+        """Tells the view everything that has changed, in one message with the answer.
+
+        ``own_edit``: the mask is the view's own, which has it. It is sent all the same if Python changed the mask
+        before it arrived: the view may have seen that change last.
+        """
+        session = self.session
+        if len(self._thumb_files) != len(session.faces):
+            self._thumb_files = [_jpeg(face.image, THUMB) for face in session.faces]
+        with self.hold_sync():
+            if not own_edit:
+                self.edit = encode_runs(session.mask)
+                self._unseen = True
+            elif self._unseen:
+                self.send_state("edit")
+                self._unseen = False
+            if session.image is not None:
+                self.picture = _jpeg(session.image)
+            self.photo = _jpeg(session.photo)
+            self.original = encode_runs(session.original)
+            self.thumbs = b"".join(self._thumb_files)
+            self.state = self._about()
+            self.done = (*seq, error, milliseconds)
+
+    def _about(self) -> dict:
+        session = self.session
+        return {
+            "size": session.size,
+            "classes": CLASSES,
+            "faces": [face.name for face in session.faces],
+            "thumbSizes": [len(file) for file in self._thumb_files],
+            "target": session.target,
+            "style": session.style,
+            "mix": session.style_mix,
+            "keep": session.keep,
+            "groups": list(session.groups()),
+            "directions": list(session.directions),
+            "sliders": session.sliders,
+            "components": {name: list(ids) for name, ids in COMPONENTS.items()},
+            "autosaved": session.autosaved,
+            "trouble": session.autosave_trouble,
+        }
+
+    def _send_gallery(self, view: str) -> None:
+        """All results of the session for a view that has just appeared: a small picture and a mask each."""
+        items = self.session.history
+        buffers = [part for item in items for part in (_jpeg(item.image, THUMB), encode_runs(item.mask))]
+        self.send({"type": "gallery", "view": view, "notes": [item.note for item in items]}, buffers)
+
+    # ---- for readers without a kernel
+
+    def __repr__(self) -> str:
+        return f"MaskEditor({self.session.size} x {self.session.size}, {len(self.session.faces)} faces)"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        """The live view, and a still of photo, mask and picture."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        pictures = [self.session.photo, colorize(self.session.mask)]
+        pictures += [] if self.session.image is None else [self.session.image]
+        small = [np.asarray(Image.fromarray(picture).resize((STILL, STILL))) for picture in pictures]
+        file = io.BytesIO()
+        Image.fromarray(np.concatenate(small, axis=1)).save(file, "PNG")
+        return {**data, "image/png": base64.b64encode(file.getvalue()).decode()}, metadata
+
+
+def _jpeg(picture: np.ndarray, side: int | None = None) -> bytes:
+    image = Image.fromarray(picture)
+    if side is not None:
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()

@@ -1,0 +1,829 @@
+"""The editor's view in a real browser, before the real widget and session, with a renderer that shows colours."""
+
+import base64
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from editor_faces import drawn_mask, drawn_session
+from PIL import Image
+
+from browser.page import mount, new_page
+from maskgan_lib.classes import CLASS_TITLES, COLORS, FLIPPED_ID, SIDED_PAIRS
+from maskgan_lib.editor.rle import decode_runs
+from maskgan_lib.editor.widget import MaskEditor
+
+SIZE, BRUSH = 64, 5
+SKIN, HAIR, HAT, CLOTH = 1, 13, 14, 18
+ROOT, STAGE = ".editor-root", ".editor-left .editor-stage"
+
+
+@pytest.fixture(scope="module")
+def window(browser):
+    with new_page(browser, has_touch=True, accept_downloads=True) as page:
+        page.set_default_timeout(15_000)
+        yield page
+
+
+@pytest.fixture
+def editor(window):
+    """A mounted editor on which cloth is chosen; nothing may go wrong in the page."""
+    window.set_viewport_size({"width": 1200, "height": 1200})
+    window.errors.clear()
+    yield start(window)
+    assert window.errors == []
+
+
+def start(page, colab=False, **options):
+    mounted = mount(page, MaskEditor(drawn_session(size=SIZE), brush=BRUSH, **options), colab)
+    mounted.deliver()
+    page.wait_for_selector(f"{ROOT}[data-shown='1'][data-results='1']")
+    page.click(f".editor-class[data-value='{CLOTH}']")
+    return mounted
+
+
+def data(mounted, name):
+    return mounted.page.get_attribute(ROOT, f"data-{name}")
+
+
+def labels(mounted):
+    return decode_runs(bytes(mounted.page.evaluate(f"document.querySelector('{ROOT}').readMask()")), SIZE)
+
+
+def settle(mounted):
+    """Delivers until the view waits for nothing; both sides must then hold the same mask."""
+    for _ in range(9):
+        mounted.deliver()
+        if data(mounted, "pending") == "0":
+            break
+    mounted.page.wait_for_selector(f"{ROOT}[data-pending='0']")
+    assert (labels(mounted) == mounted.widget.mask).all()
+
+
+def at(mounted, x, y):
+    """Where a pixel of the mask has its centre in the page."""
+    box = mounted.page.locator(".editor-left canvas").first.bounding_box()
+    return box["x"] + (x + 0.5) * box["width"] / SIZE, box["y"] + (y + 0.5) * box["height"] / SIZE
+
+
+def drag(mounted, *points, button="left", end=True):
+    mouse = mounted.page.mouse
+    mouse.move(*at(mounted, *points[0]))
+    mouse.down(button=button)
+    for point in points[1:]:
+        mouse.move(*at(mounted, *point), steps=4)
+    if end:
+        mouse.up(button=button)
+
+
+def press(mounted, *keys):
+    mounted.page.focus(ROOT)
+    for key in keys:
+        mounted.page.keyboard.press(key)
+
+
+def tool(mounted, name, kind="shape"):
+    mounted.page.click(f"[data-{kind}='{name}']:not({ROOT})")
+
+
+def near(points, radius=BRUSH, size=SIZE):
+    """Distance of each pixel to a segment, less the radius, float ``[S, S]``, by trying many points of it."""
+    y, x = np.mgrid[:size, :size]
+    (ax, ay), (bx, by) = points
+    steps = [(ax + t * (bx - ax), ay + t * (by - ay)) for t in np.linspace(0, 1, 2000)]
+    return np.sqrt(np.min([(x - px) ** 2 + (y - py) ** 2 for px, py in steps], axis=0)) - radius
+
+
+def assert_painted(mask, before, points, radius=BRUSH, allowed=True, value=CLOTH):
+    """Exactly a stroke has been added. The mouse is placed to a screen's pixel: the rim may be on either side."""
+    distance = near(points, radius)
+    expected = np.where((distance <= 0) & allowed, value, before)
+    sure = np.abs(distance) > 0.15
+    assert (mask == expected)[sure].all() and sure.mean() > 0.9
+
+
+def edits(mounted):
+    """How many masks the view has sent that the kernel has not heard."""
+    return mounted.page.evaluate("model.changed").count("seq")
+
+
+# ---- the defects of the authors' demo, each the other way round
+
+
+def test_each_class_has_one_colour_on_button_paint_and_loaded_mask(editor):
+    page = editor.page
+    for i, (red, green, blue) in enumerate(COLORS.tolist()):
+        swatch = page.eval_on_selector(
+            f".editor-class[data-value='{i}'] .editor-swatch", "node => getComputedStyle(node).backgroundColor"
+        )
+        assert swatch == f"rgb({red}, {green}, {blue})"
+    mask = (np.arange(SIZE * SIZE).reshape(SIZE, SIZE) % 19).astype(np.uint8)
+    editor.widget.mask = mask
+    settle(editor)
+    assert (canvas_colors(page) == COLORS[mask]).all()
+    for key, i in (("0", 0), ("5", 5), ("h", HAIR), ("k", 17)):
+        press(editor, key)
+        drag(editor, (30, 30))
+        settle(editor)
+        assert labels(editor)[30, 30] == i and (canvas_colors(page)[30, 30] == COLORS[i]).all()
+
+
+def canvas_colors(page):
+    values = page.evaluate(
+        "Array.from(document.querySelector('.editor-left canvas').getContext('2d').getImageData(0, 0, 64, 64).data)"
+    )
+    return np.array(values, np.uint8).reshape(SIZE, SIZE, 4)[..., :3]
+
+
+def test_the_subjects_left_is_on_the_right_of_the_canvas(editor):
+    for left, right in SIDED_PAIRS:
+        columns = [np.argwhere(labels(editor) == i)[:, 1].mean() for i in (left, right)]
+        assert columns[0] > columns[1] + 5
+
+
+def test_the_last_stroke_wins_whatever_its_class(editor):
+    for key in ("h", "1"):
+        press(editor, key)
+        drag(editor, (10, 50), (50, 50))
+    settle(editor)
+    assert (editor.widget.mask[50, 10:51] == SKIN).all()
+    press(editor, "h")
+    drag(editor, (10, 50), (50, 50))
+    settle(editor)
+    assert (editor.widget.mask[50, 10:51] == HAIR).all()
+
+
+def test_one_undo_is_one_stroke_after_a_picture_and_with_another_class(editor):
+    masks = [labels(editor)]
+    for row, key in ((10, "c"), (30, "t"), (50, "h")):
+        press(editor, key)
+        drag(editor, (8, row), (20, row + 4), (50, row))
+        settle(editor)
+        masks.append(labels(editor))
+    assert len({mask.tobytes() for mask in masks}) == 4
+    press(editor, "3")
+    for back in (2, 1, 0, 0):
+        press(editor, "Control+z")
+        settle(editor)
+        assert (labels(editor) == masks[back]).all()
+    for keys, there in (("Control+Shift+Z", 1), ("Control+y", 2), ("Control+y", 3), ("Control+y", 3)):
+        press(editor, keys)
+        settle(editor)
+        assert (labels(editor) == masks[there]).all()
+    editor.page.click("[title^='Undo']")
+    settle(editor)
+    assert (labels(editor) == masks[2]).all()
+
+
+def test_undo_is_a_hundred_deep(editor):
+    start_mask = labels(editor)
+    for i in range(102):
+        press(editor, "ct"[i % 2])
+        editor.page.mouse.click(*at(editor, 32, 32))
+        if i == 1:
+            second = labels(editor)
+    settle(editor)
+    assert data(editor, "undo") == "100"
+    press(editor, *["Control+z"] * 100)
+    assert (labels(editor) == second).all() and (second != start_mask).any()
+    press(editor, "Control+z")
+    assert (labels(editor) == second).all()
+    settle(editor)
+
+
+@pytest.mark.parametrize("radius", [1, 5, 100])
+def test_a_click_paints_a_disc_of_the_brushs_radius(editor, radius):
+    editor.page.fill(".editor-brush", str(radius))
+    before = labels(editor)
+    drag(editor, (30, 40))
+    settle(editor)
+    assert_painted(editor.widget.mask, before, [(30, 40), (30, 40)], radius)
+
+
+def test_a_stroke_is_exact(editor):
+    before = labels(editor)
+    drag(editor, (10, 20), (50, 20))
+    settle(editor)
+    assert_painted(editor.widget.mask, before, [(10, 20), (50, 20)])
+
+
+def test_other_buttons_paint_nothing(editor):
+    before = labels(editor)
+    drag(editor, (10, 20), (50, 20), button="right")
+    drag(editor, (10, 20), (50, 20), button="middle")
+    assert (labels(editor) == before).all() and edits(editor) == 0
+    editor.page.keyboard.press("Escape")
+
+
+def test_reset_and_loading_keep_class_brush_and_undo(editor):
+    press(editor, "t")
+    drag(editor, (10, 20), (50, 20))
+    painted = labels(editor)
+    editor.page.click("text=Reset")
+    settle(editor)
+    assert (editor.widget.mask == drawn_mask(SIZE)).all()
+    assert (data(editor, "value"), editor.page.input_value(".editor-brush")) == (str(HAT), str(BRUSH))
+    press(editor, "Control+z")
+    settle(editor)
+    assert (editor.widget.mask == painted).all()
+
+
+def png(array, palette=False):
+    file, image = io.BytesIO(), Image.fromarray(array)
+    if palette:
+        image.putpalette(COLORS.tobytes())
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def choose_file(editor, place, content, name="file.png"):
+    editor.page.set_input_files(
+        f".editor-file >> nth={place}", {"name": name, "mimeType": "image/png", "buffer": content}
+    )
+    editor.page.wait_for_selector(f"{ROOT}[data-pending='1']")
+    settle(editor)
+
+
+def downloaded(editor, text):
+    editor.page.click(".editor-files-panel summary")
+    with editor.page.expect_download() as event:
+        editor.page.click(f"text={text}")
+    return event.value.path().read_bytes()
+
+
+def test_a_mask_is_saved_and_opened_again_bit_for_bit(editor):
+    drag(editor, (10, 20), (50, 20))
+    settle(editor)
+    saved = downloaded(editor, "Download mask")
+    painted = labels(editor)
+    with Image.open(io.BytesIO(saved)) as file:
+        assert file.mode == "P" and (np.asarray(file) == painted).all()
+        assert (np.asarray(file.convert("RGB")) == COLORS[painted]).all()
+    editor.page.click("text=Reset")
+    settle(editor)
+    choose_file(editor, 0, saved)
+    assert (editor.widget.mask == painted).all()
+
+
+def test_the_picture_is_saved(editor):
+    drag(editor, (10, 20), (50, 20))
+    settle(editor)
+    with Image.open(io.BytesIO(downloaded(editor, "Download picture"))) as file:
+        assert file.size == (SIZE, SIZE)
+        assert np.abs(np.asarray(file.convert("RGB")).astype(int) - editor.widget.image).mean() < 10  # JPEG
+
+
+def test_masks_of_other_sizes_are_resized_and_bad_files_change_nothing(editor):
+    editor.page.click(".editor-files-panel summary")
+    choose_file(editor, 0, png(np.repeat(np.repeat(drawn_mask(32), 4, 0), 4, 1), palette=True))
+    assert (editor.widget.mask == np.repeat(np.repeat(drawn_mask(32), 2, 0), 2, 1)).all()
+    good = editor.widget.mask
+    for bad in (b"no picture", png(np.full((8, 8), 19, np.uint8)), png(np.zeros((8, 8, 3), np.uint8)), b""):
+        choose_file(editor, 0, bad)
+        assert data(editor, "error") == "1" and len(editor.page.inner_text(".editor-status")) > 20
+        assert (editor.widget.mask == good).all()
+
+
+def test_an_own_photo_travels_in_a_size_that_fits_and_is_edited(editor, monkeypatch):
+    got, session = [], editor.widget.session
+
+    def add_photo(data: bytes) -> int:
+        got.append(Image.open(io.BytesIO(data)).size)
+        face = replace(session.faces[1], name="mine")
+        session._change("", faces=(*session.faces, face))
+        return 3
+
+    monkeypatch.setattr(session, "add_photo", add_photo)
+    choose_file(editor, 1, png(np.zeros((30, 4096, 3), np.uint8)))
+    assert got == [(2048, 15)] and session.target == 3
+    assert (editor.widget.mask == session.faces[1].mask).all()
+    assert editor.page.locator(".editor-style .editor-face").count() == 4
+
+
+def test_every_button_works_or_says_why_not_in_every_state(editor):
+    page = editor.page
+    page.evaluate("document.querySelectorAll('details').forEach(node => (node.open = true))")
+    for empty in (False, True):
+        if empty:
+            editor.widget.mask = np.zeros((SIZE, SIZE), np.uint8)
+            settle(editor)
+        for i in range(page.locator(f"{ROOT} button").count()):
+            node = page.locator(f"{ROOT} button").nth(i)
+            if node.is_visible() and node.is_enabled() and "Open a" not in node.inner_text():
+                node.click()
+                settle(editor)
+    page.evaluate("document.querySelectorAll('details').forEach(node => (node.open = false))")
+
+
+# ---- the other tools
+
+
+def test_eraser_restore_and_back_to_the_class(editor):
+    press(editor, "c")
+    drag(editor, (10, 20), (50, 20))
+    press(editor, "e")
+    drag(editor, (20, 20))
+    assert labels(editor)[20, 20] == 0 and labels(editor)[20, 30] == CLOTH
+    press(editor, "r")
+    drag(editor, (10, 20), (50, 20))
+    assert (labels(editor) == drawn_mask(SIZE)).all()
+    press(editor, "r")
+    drag(editor, (20, 20))
+    assert labels(editor)[20, 20] == CLOTH
+    settle(editor)
+
+
+def test_fill_takes_one_area_only(editor):
+    before = labels(editor)
+    press(editor, "3", "f")
+    editor.page.mouse.click(*at(editor, 39, 30))  # the left eye
+    settle(editor)
+    assert (editor.widget.mask == np.where(before == 4, 3, before)).all()
+    press(editor, "Control+z")
+    assert (labels(editor) == before).all()
+
+
+def test_lasso_and_polygon_fill_what_they_enclose(editor):
+    before = labels(editor)
+    inside = np.zeros((SIZE, SIZE), bool)
+    inside[11:30, 11:50] = True  # between the corners' pixels
+    corners = [(10.5, 10.5), (49.5, 10.5), (49.5, 29.5), (10.5, 29.5)]
+    press(editor, "l")
+    drag(editor, *corners, corners[0])
+    settle(editor)
+    assert (editor.widget.mask == np.where(inside, CLOTH, before)).all()
+    press(editor, "Control+z", "p")
+    for corner in corners:
+        editor.page.mouse.click(*at(editor, *corner))
+    assert data(editor, "corners") == "4" and (labels(editor) == before).all()
+    press(editor, "Enter")
+    settle(editor)
+    assert (editor.widget.mask == np.where(inside, CLOTH, before)).all()
+    for corner in corners:
+        editor.page.mouse.click(*at(editor, *corner))
+    press(editor, "Backspace")
+    assert data(editor, "corners") == "3"
+    press(editor, "Escape")
+    assert data(editor, "corners") == "0" and edits(editor) == 0
+
+
+def test_shift_draws_straight_lines(editor):
+    before = labels(editor)
+    drag(editor, (10, 10))
+    editor.page.keyboard.down("Shift")
+    drag(editor, (50, 30))
+    editor.page.keyboard.up("Shift")
+    settle(editor)
+    assert_painted(editor.widget.mask, before, [(10, 10), (50, 30)])
+    press(editor, "Control+z", "Control+z")
+    editor.page.keyboard.down("Shift")
+    drag(editor, (10, 50), (30, 5), (50, 50))
+    editor.page.keyboard.up("Shift")
+    settle(editor)
+    assert_painted(editor.widget.mask, before, [(10, 50), (50, 50)])
+
+
+@pytest.mark.parametrize("how", ["tool", "Alt"])
+def test_a_class_is_picked_from_the_canvas(editor, how):
+    if how == "tool":
+        press(editor, "i")
+        drag(editor, (32, 36))
+    else:
+        editor.page.keyboard.down("Alt")
+        drag(editor, (32, 36))
+        editor.page.keyboard.up("Alt")
+    assert (data(editor, "value"), data(editor, "shape")) == ("2", "brush") and edits(editor) == 0
+    assert editor.page.get_attribute(".editor-class[data-value='2']", "aria-pressed") == "true"
+
+
+def test_only_the_wanted_classes_are_painted_over(editor):
+    before = labels(editor)
+    editor.page.select_option(".editor-over", str(SKIN))
+    drag(editor, (5, 30), (60, 30))
+    settle(editor)
+    path = [(5, 30), (60, 30)]
+    assert_painted(editor.widget.mask, before, path, allowed=before == SKIN)
+    press(editor, "Control+z")
+    editor.page.select_option(".editor-over", "")
+    editor.page.click(f".editor-lock >> nth={HAIR}")
+    drag(editor, (5, 30), (60, 30))
+    settle(editor)
+    assert_painted(editor.widget.mask, before, path, allowed=before != HAIR)
+
+
+def test_the_mirror_paints_the_other_side_with_its_partner(editor):
+    editor.widget.mask = np.zeros((SIZE, SIZE), np.uint8)
+    settle(editor)
+    press(editor, "m", "4")
+    drag(editor, (45, 20), (50, 30))
+    settle(editor)
+    mask = editor.widget.mask
+    assert set(np.unique(mask)) == {0, 4, 5} and (mask[:, 32:] != 5).all()
+    assert (mask[:, ::-1] == FLIPPED_ID[mask]).all()
+
+
+def test_a_part_is_moved_scaled_and_turned(editor):
+    nose = labels(editor) == 2
+    press(editor, "v")
+    editor.page.mouse.click(*at(editor, 32, 36))
+    assert data(editor, "part") == "nose"
+    drag(editor, (32, 36), (38, 40))
+    settle(editor)
+    assert ((editor.widget.mask == 2) == np.roll(nose, (4, 6), (0, 1))).all()
+    press(editor, "ArrowLeft", "Shift+ArrowUp")
+    settle(editor)
+    assert ((editor.widget.mask == 2) == np.roll(nose, (-1, 5), (0, 1))).all()
+    for _ in range(3):
+        press(editor, "Control+z")
+        settle(editor)
+    assert (labels(editor) == drawn_mask(SIZE)).all()
+
+    def handle(name):
+        box = editor.page.locator(f"[data-handle='{name}']").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    mouse = editor.page.mouse
+    centre = at(editor, 31.5, 36)
+    corner = handle(2)
+    mouse.move(*corner)
+    mouse.down()
+    mouse.move(*(c + 1.5 * (p - c) for c, p in zip(centre, corner)), steps=3)
+    mouse.up()
+    settle(editor)
+    grown = (editor.widget.mask == 2).sum() / nose.sum()
+    assert 1.8 < grown < 2.7
+    press(editor, "Control+z")
+    settle(editor)
+    mouse.move(*handle("turn"))
+    mouse.down()
+    mouse.move(centre[0] + 200, centre[1], steps=3)  # a quarter turn
+    mouse.up()
+    settle(editor)
+    rows, columns = np.nonzero(editor.widget.mask == 2)
+    assert np.ptp(columns) > np.ptp(rows) + 2
+
+
+def test_zoom_is_about_the_pointer_and_strokes_stay_exact(editor):
+    before = labels(editor)
+    press(editor)
+    spot = at(editor, 40, 20)
+    editor.page.mouse.move(*spot)
+    editor.page.mouse.wheel(0, -600)
+    editor.page.wait_for_function(f"+document.querySelector('{ROOT}').dataset.zoom > 2")
+    assert math.dist(at(editor, 40, 20), spot) < 6  # a wheel event counts whole pixels, and they are enlarged
+    drag(editor, (38, 18), (42, 22))
+    settle(editor)
+    assert_painted(editor.widget.mask, before, [(38, 18), (42, 22)])
+    editor.page.keyboard.down("Space")
+    drag(editor, (40, 20), (43, 22))
+    editor.page.keyboard.up("Space")
+    assert math.dist(at(editor, 40, 20), spot) > 10 and edits(editor) == 0
+    press(editor, "z")
+    assert data(editor, "zoom") == "1.00"
+
+
+def test_the_page_scrolls_where_nobody_works_in_the_editor(editor):
+    editor.page.evaluate("document.activeElement.blur()")
+    editor.page.mouse.move(*at(editor, 30, 30))
+    editor.page.mouse.wheel(0, -300)
+    editor.page.wait_for_timeout(100)
+    assert data(editor, "zoom") == "1.00"
+
+
+def test_keys_change_the_brush_between_its_limits(editor):
+    press(editor, *["["] * 10)
+    assert editor.page.input_value(".editor-brush") == "1"
+    press(editor, *["]"] * 60)
+    assert editor.page.input_value(".editor-brush") == "100"
+    settle(editor)
+    assert editor.widget.brush == 100
+
+
+# ---- faces, styles, shapes, results
+
+
+def test_style_target_keep_and_copy_go_to_the_session(editor):
+    session, page = editor.widget.session, editor.page
+    page.click(".editor-style [data-face='2']")
+    settle(editor)
+    assert (session.style, session.style_mix) == (2, 1)
+    page.fill(".editor-mix", "25")
+    settle(editor)
+    assert session.style_mix == 0.25
+    page.check(".editor-keep")
+    settle(editor)
+    assert session.keep == 1
+    page.uncheck(".editor-keep")
+    settle(editor)
+    assert session.keep is None
+    page.click(".editor-source [data-face='1']")
+    before = labels(editor)
+    page.click("[data-group='mouth']")
+    settle(editor)
+    assert (editor.widget.mask != before).any() and session.history[-1].note == "mouth of face 1"
+    copied = labels(editor)
+    press(editor, "Control+z")
+    settle(editor)
+    assert (editor.widget.mask == before).all()
+    press(editor, "Control+y")
+    settle(editor)
+    page.click(".editor-target-panel summary")
+    page.click(".editor-target [data-face='2']")
+    settle(editor)
+    assert session.target == 2 and (editor.widget.mask == session.faces[2].mask).all()
+    press(editor, "Control+z")
+    settle(editor)
+    assert session.target == 0 and (editor.widget.mask == copied).all()
+
+
+def test_the_latent_sliders_are_the_sessions(editor):
+    before = labels(editor)
+    editor.page.click(".editor-shape-panel summary")
+    editor.page.fill(".editor-direction >> nth=0", "50")
+    settle(editor)
+    assert (editor.widget.mask == np.roll(before, 5, axis=0)).all()
+    editor.page.fill(".editor-direction >> nth=0", "0")
+    settle(editor)
+    assert (editor.widget.mask == before).all()
+    editor.page.click(".editor-towards [data-face='1']")
+    editor.page.fill(".editor-share", "50")
+    settle(editor)
+    assert (editor.widget.mask[:32] == drawn_mask(SIZE, 0.03)[:32]).all()
+    editor.page.click("text=Random edit")
+    settle(editor)
+    assert editor.widget.session.history[-1].note.startswith("random edit")
+
+
+def test_without_a_maskvae_there_are_no_sliders(window):
+    mounted = mount(window, MaskEditor(drawn_session(latent=False)))
+    mounted.deliver()
+    assert window.locator(".editor-shape-panel").count() == 0
+
+
+def test_results_lead_back_to_their_masks(editor):
+    masks = [labels(editor)]
+    for row in (10, 40):
+        drag(editor, (10, row), (50, row))
+        settle(editor)
+        editor.page.wait_for_selector(f"{ROOT}[data-results='{len(masks) + 1}']")
+        masks.append(labels(editor))
+    for count, place, mask in ((3, 1, masks[1]), (5, 4, masks[0])):  # going back and undoing it make results, too
+        editor.page.wait_for_selector(f"{ROOT}[data-results='{count}']")
+        editor.page.click(f".editor-results > .editor-face >> nth={place}")
+        settle(editor)
+        assert (editor.widget.mask == mask).all()
+        editor.page.wait_for_selector(f"{ROOT}[data-results='{count + 1}']")
+        editor.page.click("[title^='Undo']")
+        settle(editor)
+        assert (editor.widget.mask == masks[2]).all()
+
+
+def test_pictures_before_after_and_difference(editor):
+    drag(editor, (10, 10), (50, 10))
+    settle(editor)
+    page = editor.page
+    page.click("text=Before | after")
+    assert "50%" in page.eval_on_selector("img[alt='the picture of the mask']", "node => node.style.clipPath")
+    box = page.locator(".editor-right .editor-stage").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4 + 1, box["y"] + 50)
+    page.mouse.up()
+    assert page.input_value(".editor-comparison") == "25"
+    page.click("text=Difference")
+    assert page.locator(".editor-right canvas").is_visible()
+    shown = page.evaluate(
+        "Array.from(document.querySelector('.editor-right canvas').getContext('2d').getImageData(0, 0, 64, 64).data)"
+    )
+    shown = np.array(shown).reshape(SIZE, SIZE, 4)[..., 0]
+    expected = np.minimum(255, 3 * np.abs(editor.widget.image.astype(int) - editor.widget.session.photo).max(-1))
+    assert np.abs(shown - expected).mean() < 12  # JPEG on both sides
+    page.fill(".editor-opacity", "0")
+    assert page.eval_on_selector(".editor-left canvas", "node => node.style.opacity") == "0"
+
+
+# ---- the talk with the kernel
+
+
+@pytest.mark.parametrize("colab", [False, True], ids=["JupyterLab", "Colab"])
+def test_bytes_of_both_front_ends(window, colab):
+    mounted = start(window, colab)
+    assert (labels(mounted) == drawn_mask(SIZE)).all()
+    drag(mounted, (10, 10))
+    settle(mounted)
+
+
+def test_one_edit_on_its_way_and_the_newest_mask_wins(editor):
+    renders = editor.widget.session._renderer.renders
+    for row in range(10, 60, 10):
+        drag(editor, (10, row), (50, row))
+    assert edits(editor) == 1 and data(editor, "pending") == "1"
+    settle(editor)
+    assert editor.widget.session._renderer.renders - renders == 2
+
+
+def test_while_drawing_pictures_follow(window):
+    mounted = start(window, live="drawing")
+    drag(mounted, (10, 10), (30, 10), end=False)
+    assert edits(mounted) == 1  # the first touch; the moves wait for its answer
+    mounted.deliver()
+    assert edits(mounted) == 1
+    mounted.deliver()
+    assert (mounted.widget.mask[10, 10:20] == CLOTH).all()
+    window.mouse.up()
+    settle(mounted)
+
+
+def test_on_the_button_masks_travel_and_pictures_wait(window):
+    mounted = start(window, live="button")
+    renders = mounted.widget.session._renderer.renders
+    drag(mounted, (10, 10), (30, 10))
+    settle(mounted)
+    assert mounted.widget.session._renderer.renders == renders
+    window.click(".editor-render")
+    settle(mounted)
+    assert mounted.widget.session._renderer.renders == renders + 1
+    window.select_option(".editor-live", "stroke")
+    settle(mounted)
+    assert mounted.widget.live == "stroke" and not window.locator(".editor-render").is_visible()
+
+
+def test_a_command_and_a_stroke_at_once_are_both_kept(editor):
+    editor.page.click("[data-group='mouth']")  # on its way
+    drag(editor, (5, 5), (20, 5))
+    settle(editor)
+    assert (editor.widget.mask[5, 5:21] == CLOTH).all()
+    assert editor.widget.session.history[-1].mask[5, 10] == CLOTH
+    without = drawn_session(size=SIZE)
+    without.copy_component(1, "mouth")
+    assert_painted(editor.widget.mask, without.mask, [(5, 5), (20, 5)])
+
+
+def test_pythons_mask_before_a_stroke_that_is_on_its_way(editor):
+    drag(editor, (5, 5), (20, 5))
+    editor.widget.mask = np.full((SIZE, SIZE), HAIR, np.uint8)
+    editor._answer()  # the view hears of it before the kernel hears of the stroke
+    settle(editor)
+    assert editor.widget.mask[5, 10] == CLOTH
+
+
+def test_a_refused_mask_goes_back_and_painting_goes_on(editor, monkeypatch):
+    good = labels(editor)
+    drag(editor, (5, 5), (20, 5))
+    editor.page.evaluate("model.set('edit', new DataView(new ArrayBuffer(3))); model.changed.pop()")
+    settle(editor)
+    assert data(editor, "error") == "1" and (editor.widget.mask == good).all()
+    drag(editor, (5, 5), (20, 5))
+    settle(editor)
+    assert editor.widget.mask[5, 10] == CLOTH and data(editor, "error") == "0"
+
+
+def test_a_failing_picture_is_said_and_the_mask_kept(editor):
+    editor.widget.session._renderer.error = "out of memory"
+    drag(editor, (5, 5), (20, 5))
+    settle(editor)
+    assert "out of memory" in editor.page.inner_text(".editor-error") and editor.widget.mask[5, 10] == CLOTH
+
+
+def test_the_latency_is_shown(editor):
+    drag(editor, (5, 5), (20, 5))
+    settle(editor)
+    assert " ms, of which the kernel took " in editor.page.inner_text(".editor-status")
+
+
+def test_a_stopped_kernel_is_said(editor):
+    editor.page.evaluate("model.dead = true")
+    drag(editor, (5, 5), (20, 5))
+    editor.page.wait_for_selector(f"{ROOT}[data-kernel='gone'][data-pending='0']")
+    assert "Run this cell again" in editor.page.inner_text(".editor-error")
+    assert labels(editor)[5, 10] == CLOTH  # and the mask can be saved
+    with Image.open(io.BytesIO(downloaded(editor, "Download mask"))) as file:
+        assert (np.asarray(file) == labels(editor)).all()
+
+
+def test_a_busy_kernel_is_said(browser):
+    with new_page(browser) as page:
+        page.clock.install()
+        mounted = mount(page, MaskEditor(drawn_session(size=SIZE)))
+        drag(mounted, (5, 5), (20, 5))
+        page.clock.run_for(4000)
+        assert data(mounted, "kernel") == "waiting"
+        assert "a cell may be running" in page.inner_text(".editor-status")
+        mounted.deliver()
+        assert data(mounted, "kernel") == "alive" and page.errors == []
+
+
+def test_two_views_of_one_editor_hold_one_mask(editor):
+    page = editor.page
+    page.evaluate("showView()")
+    drag(editor, (5, 5), (20, 5))
+    settle(editor)
+    masks = page.eval_on_selector_all(ROOT, "nodes => nodes.map(node => node.readMask().join())")
+    assert masks[0] == masks[1]
+
+
+def test_keys_do_not_reach_the_notebook(editor):
+    editor.page.evaluate("window.leaked = []; document.addEventListener('keydown', e => leaked.push(e.key))")
+    press(editor, "d", "d", "x", "a", "Enter", "ArrowDown", "Escape")
+    assert editor.page.evaluate("leaked") == []
+    assert data(editor, "lm-suppress-shortcuts") == "true"
+    assert editor.page.evaluate("document.activeElement === document.body")  # Escape leaves
+    settle(editor)
+
+
+def test_keys_go_on_after_a_click_on_a_button(editor):
+    editor.page.click("text=Mirror")
+    editor.page.keyboard.press("h")
+    assert (data(editor, "mirror"), data(editor, "value")) == ("1", str(HAIR))
+    editor.page.focus(".editor-tool[title^=Mirror]")
+    editor.page.keyboard.press("Space")
+    assert data(editor, "mirror") == "0"
+
+
+def test_touch_paints_and_two_fingers_zoom(editor):
+    devtools = editor.page.context.new_cdp_session(editor.page)
+
+    def touch(kind, *points):
+        spots = [dict(zip("xy", at(editor, *point)), id=i) for i, point in enumerate(points)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots})
+
+    before = labels(editor)
+    touch("touchStart", (10, 20))
+    for x in range(12, 40, 4):
+        touch("touchMove", (x, 20))
+    touch("touchEnd")
+    settle(editor)
+    assert data(editor, "pointer") == "touch" and (editor.widget.mask[20, 10:36] == CLOTH).all()
+    painted = labels(editor)
+    assert (painted != before).sum() > 50
+    touch("touchStart", (28, 30))
+    touch("touchMove", (28, 31))
+    touch("touchStart", (28, 31), (36, 31))
+    for spread in range(2, 10, 2):
+        box = editor.page.locator(STAGE).bounding_box()
+        spots = [
+            {"x": box["x"] + box["width"] * (0.5 + side * (0.1 + spread / 40)), "y": box["y"] + 200, "id": i}
+            for i, side in enumerate((-1, 1))
+        ]
+        devtools.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": spots})
+    touch("touchEnd")
+    assert float(data(editor, "zoom")) > 1.5
+    assert (labels(editor) == painted).all()  # the finger that was there first has painted nothing
+    settle(editor)
+
+
+def test_pen_pressure_changes_the_width(editor):
+    devtools = editor.page.context.new_cdp_session(editor.page)
+    before = labels(editor)
+
+    def pen(kind, x, force, buttons=1):
+        spot = dict(zip("xy", at(editor, x, 20)))
+        event = {"type": kind, **spot, "force": force, "buttons": buttons, "button": "left", "pointerType": "pen"}
+        devtools.send("Input.dispatchMouseEvent", event | {"clickCount": 1})
+
+    pen("mousePressed", 10, 0.1)
+    for i in range(1, 9):
+        pen("mouseMoved", 10 + 4 * i, 0.1 * (i + 1))
+    pen("mouseReleased", 42, 0, buttons=0)
+    settle(editor)
+    changed = labels(editor) != before
+    assert data(editor, "pointer") == "pen" and changed[:, 10].sum() < changed[:, 42].sum()
+
+
+def test_names_are_text_not_markup(editor):
+    assert "Smile <b>" in editor.page.locator(".editor-directions").text_content()
+    assert editor.page.locator(".editor-directions b").count() == 0
+    assert editor.page.locator(".editor-class-title").all_inner_texts() == list(CLASS_TITLES)
+
+
+@pytest.mark.parametrize("width", [360, 700, 1200])
+def test_it_fits_any_width(editor, width):
+    editor.page.set_viewport_size({"width": width, "height": 900})
+    overflow = editor.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    stage = editor.page.locator(STAGE).bounding_box()
+    assert stage["width"] >= 250 and abs(stage["width"] - stage["height"]) < 1
+    before = labels(editor)
+    editor.page.locator(STAGE).scroll_into_view_if_needed()
+    drag(editor, (30, 20))
+    assert_painted(labels(editor), before, [(30, 20)] * 2)
+    settle(editor)
+
+
+def test_a_reader_without_a_kernel_sees_a_still(editor):
+    bundle, _ = editor.widget._repr_mimebundle_()
+    with Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))) as still:
+        assert still.size == (768, 256)
+
+
+def test_a_removed_view_leaves_nothing_behind(editor):
+    editor.page.evaluate("cleanUp()")
+    assert editor.page.evaluate("model.listeners()") == 0
+
+
+def test_nothing_is_fetched(editor):
+    drag(editor, (10, 10))
+    settle(editor)
+    assert all(url.startswith(("about:", "blob:", "data:")) for url in editor.page.requests)

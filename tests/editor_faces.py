@@ -1,0 +1,81 @@
+"""Drawn faces, and a renderer that shows the mask in its colours, for tests of the editor's front end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskgan_lib.classes import CLASS_ID, colorize
+from maskgan_lib.editor import EditorFace, EditSession
+
+ELLIPSES = (  # class, centre x, centre y, radii, in sides of the picture; painted in this order
+    ("hair", 0.5, 0.4, 0.37, 0.37), ("neck", 0.5, 0.86, 0.18, 0.25), ("cloth", 0.5, 1.05, 0.45, 0.18),
+    ("l_ear", 0.77, 0.53, 0.05, 0.09), ("r_ear", 0.23, 0.53, 0.05, 0.09), ("skin", 0.5, 0.53, 0.27, 0.35),
+    ("l_eye", 0.61, 0.47, 0.06, 0.03), ("r_eye", 0.39, 0.47, 0.06, 0.03), ("l_brow", 0.61, 0.4, 0.08, 0.02),
+    ("r_brow", 0.39, 0.4, 0.08, 0.02), ("nose", 0.5, 0.57, 0.05, 0.09), ("u_lip", 0.5, 0.7, 0.1, 0.02),
+    ("l_lip", 0.5, 0.745, 0.1, 0.028), ("mouth", 0.5, 0.723, 0.07, 0.012),
+)  # fmt: skip
+
+
+def drawn_mask(size: int = 64, shift: float = 0.0) -> np.ndarray:
+    """A face, uint8 ``[size, size]``; ``shift`` moves its features down by that share of the picture."""
+    y, x = (np.mgrid[:size, :size] + 0.5) / size
+    mask = np.zeros((size, size), np.uint8)
+    for name, cx, cy, rx, ry in ELLIPSES:
+        inner = name not in ("hair", "neck", "cloth", "skin")
+        mask[((x - cx) / rx) ** 2 + ((y - cy - shift * inner) / ry) ** 2 <= 1] = CLASS_ID[name]
+    return mask
+
+
+def drawn_faces(count: int = 3, size: int = 64) -> list[EditorFace]:
+    """Faces whose pictures are their masks' colours under a tint."""
+    faces = []
+    for i in range(count):
+        mask = drawn_mask(size, 0.03 * i)
+        tint = np.array([(255, 225, 205), (205, 255, 205), (205, 205, 255)][i % 3])
+        image = (0.6 * colorize(mask) + 0.4 * tint).astype(np.uint8)
+        faces.append(EditorFace(f"face {i}", image, mask))
+    return faces
+
+
+@dataclass(frozen=True)
+class Tint:
+    rgb: np.ndarray
+
+    def mix(self, other: "Tint", share: float) -> "Tint":
+        return Tint((1 - share) * self.rgb + share * other.rgb)
+
+
+class ColourRenderer:
+    """The mask's colours, halved, plus half the mean colour of the style's picture."""
+
+    def __init__(self, size: int = 64):
+        self.size, self.renders, self.error = size, 0, None
+
+    def style(self, image: np.ndarray, mask: np.ndarray) -> Tint:
+        return Tint(image.reshape(-1, 3).mean(0))
+
+    def render(self, mask: np.ndarray, style: Tint) -> np.ndarray:
+        self.renders += 1
+        if self.error:
+            raise RuntimeError(self.error)
+        return (0.5 * colorize(mask) + 0.5 * style.rgb).astype(np.uint8)
+
+
+class Shifts:
+    """Stands in for the MaskVAE: one direction that moves the mask down or up, and blends that take rows."""
+
+    directions = ("Lower", "Smile <b>")
+
+    def move(self, mask: np.ndarray, direction: str, amount: float) -> np.ndarray:
+        return np.roll(mask, round(amount * 10), axis=0)
+
+    def towards(self, mask: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+        rows = round(share * len(mask))
+        return np.concatenate([other[:rows], mask[rows:]])
+
+    def random(self, mask: np.ndarray, seed: int) -> np.ndarray:
+        return np.roll(mask, 1 + seed % 5, axis=1)
+
+
+def drawn_session(count: int = 3, size: int = 64, latent: bool = True, autosave=None) -> EditSession:
+    return EditSession(drawn_faces(count, size), ColourRenderer(size), Shifts() if latent else None, autosave)

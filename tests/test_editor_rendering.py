@@ -1,0 +1,177 @@
+"""The editor's renderer: the network's own pictures, faster, and nobody else's business."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from maskgan_lib.data.batches import to_float_image, to_uint8_image
+from maskgan_lib.editor import rendering
+from maskgan_lib.editor.rendering import PLAIN, WAYS, Renderer, choose
+from maskgan_lib.networks import DenseMappingNetwork, one_hot
+
+SIZE = 32
+
+
+def make_network() -> DenseMappingNetwork:
+    """Weights large enough for pictures that are not grey, and for styles that differ."""
+    torch.manual_seed(0)
+    network = DenseMappingNetwork(width=4, blocks=2, style_width=4)
+    with torch.no_grad():
+        network.style_to_adain.weight.mul_(30)
+        network.backbone.last.weight.mul_(20)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network()
+
+
+@pytest.fixture(scope="module")
+def renderer(network):
+    return Renderer(network, SIZE, way=PLAIN)
+
+
+def face(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.integers(0, 19, (8, 8), np.uint8).repeat(4, 0).repeat(4, 1)
+    return rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8), mask
+
+
+def eager(network, mask, image, style_mask):
+    """The picture as the network itself makes it."""
+    with torch.no_grad():
+        masks = [one_hot(torch.from_numpy(m)[None]) for m in (mask, style_mask)]
+        return to_uint8_image(network(masks[0], to_float_image(image[None]), masks[1]))[0]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_pictures_are_the_network_s(way, network):
+    (image, own), (_, mask) = face(1), face(2)
+    renderer = Renderer(network, SIZE, way=way)
+    made = renderer.render(mask, renderer.style(image, own)).astype(int)
+    expected = eager(network, mask, image, own).astype(int)
+    assert expected.std() > 20  # there is something to see
+    difference = abs(made - expected)
+    assert difference.max() <= 1 if way.dtype == torch.float32 else difference.mean() < 0.1 * expected.std()
+
+
+def test_a_mix_is_a_straight_line_of_codes(network, renderer):
+    (first, own), (second, other), (_, mask) = face(1), face(2), face(3)
+    styles = renderer.style(first, own), renderer.style(second, other)
+    assert not np.array_equal(*(renderer.render(mask, style) for style in styles))
+    for share in (0.0, 0.3, 1.0):
+        code = (1 - share) * styles[0].code + share * styles[1].code
+        with torch.no_grad():
+            expected = to_uint8_image(network.render(one_hot(torch.from_numpy(mask)[None]), code))[0]
+        made = renderer.render(mask, styles[0].mix(styles[1], share))
+        assert abs(made.astype(int) - expected).max() <= 1
+
+
+def test_a_style_is_encoded_once(network, monkeypatch):
+    renderer = Renderer(network, SIZE, way=PLAIN)
+    asked = []
+    encode = renderer._network.encode_style
+    monkeypatch.setattr(renderer._network, "encode_style", lambda *inputs: asked.append(1) or encode(*inputs))
+    (image, mask), (_, other) = face(1), face(2)
+    style = renderer.style(image, mask)
+    assert renderer.style(image.copy(), mask.copy()) is style and len(asked) == 1
+    assert not torch.equal(renderer.style(image, other).code, style.code)  # other contents, another style
+    image[0, 0] ^= 255
+    renderer.style(image, mask)
+    assert len(asked) == 3
+    renderer.render(mask, style)
+    assert len(asked) == 3
+
+
+def test_the_styles_asked_for_last_are_kept(network, monkeypatch):
+    monkeypatch.setattr(rendering, "KEPT_STYLES", 2)
+    renderer = Renderer(network, SIZE, way=PLAIN)
+    first, second, again = (renderer.style(*face(seed)) for seed in (1, 2, 1))
+    assert again is first
+    renderer.style(*face(3))  # the second was asked for least lately
+    assert renderer.style(*face(1)) is first and renderer.style(*face(2)) is not second
+
+
+def test_training_the_network_does_not_touch_the_renderer():
+    network = make_network()
+    renderer = Renderer(network, SIZE, way=PLAIN)
+    image, mask = face(1)
+    before = renderer.render(mask, renderer.style(image, mask))
+    network.train()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    image = image.copy()
+    assert np.array_equal(renderer.render(mask, renderer.style(image, mask)), before)
+    assert network.training and all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_neither_the_caller_s_settings_nor_its_own_leak(network, renderer):
+    image, mask = face(1)
+    style = renderer.style(image, mask)
+    expected = renderer.render(mask, style)
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    with torch.enable_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = renderer.render(mask, style)
+        renderer._styles.clear()
+        assert torch.equal(renderer.style(image, mask).code, style.code)
+        assert torch.is_grad_enabled() and torch.is_autocast_enabled("cpu") and not torch.is_inference_mode_enabled()
+    assert np.array_equal(inside, expected)
+    Renderer(network, SIZE)
+    assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
+
+
+def test_threads_take_turns_and_get_the_same_pictures(renderer):
+    faces = [face(seed) for seed in range(4)]
+    expected = [renderer.render(mask, renderer.style(image, mask)) for image, mask in faces]
+    made: dict[int, np.ndarray] = {}
+
+    def work(i):
+        for _ in range(3):
+            image, mask = faces[i]
+            made[i] = renderer.render(mask, renderer.style(image, mask))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(made[i], expected[i]) for i in range(4))
+
+
+def test_masks_and_pictures_that_do_not_fit_are_refused(renderer):
+    image, mask = face(1)
+    style = renderer.style(image, mask)
+    for wrong in (mask[:16], mask.astype(np.int64)):
+        with pytest.raises(ValueError, match="A mask must be uint8"):
+            renderer.render(wrong, style)
+    with pytest.raises(ValueError, match="A picture must be uint8"):
+        renderer.style(image[:16], mask)
+    with pytest.raises(ValueError, match="id 19"):
+        renderer.render(np.full_like(mask, 19), style)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        Renderer(make_network(), 40)
+
+
+def test_a_faster_way_has_to_be_worth_it():
+    _, last, half = WAYS
+    assert choose({PLAIN: 1.0, last: 0.95, half: 0.9}) == PLAIN
+    assert choose({PLAIN: 1.0, last: 0.7, half: 0.5}) == half
+    assert choose({PLAIN: 1.0, last: 0.7, half: 4.0}) == last
+
+
+def test_the_way_is_the_one_that_was_measured_fastest(network, monkeypatch):
+    monkeypatch.setattr(rendering, "PATIENCE", 0.05)
+    slow = dict(zip(WAYS, (0.02, 0.0, 0.02), strict=True))
+    run = Renderer._run
+
+    def slowed(self, backbone, way, mask, style):
+        time.sleep(slow[way])
+        return run(self, backbone, way, mask, style)
+
+    monkeypatch.setattr(Renderer, "_run", slowed)
+    assert Renderer(network, SIZE).way == WAYS[1]

@@ -1,0 +1,339 @@
+"""Masks, pictures and sessions on the disk: bit-equal when read again, and nothing else is taken for one."""
+
+import io
+import json
+import time
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from maskgan_lib.classes import COLORS, NUM_CLASSES
+from maskgan_lib.editor import storage
+from maskgan_lib.editor.rle import EditError
+from maskgan_lib.editor.storage import (
+    EditorFace,
+    HistoryItem,
+    SessionState,
+    decode_mask,
+    encode_mask,
+    encode_picture,
+    has_session,
+    read_mask,
+    read_session,
+    write_mask,
+    write_picture,
+    write_session,
+)
+
+SIZE = 32
+
+
+def random_mask(rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
+    return np.kron(rng.integers(0, NUM_CLASSES, (8, 8), np.uint8), np.ones((size // 8,) * 2, np.uint8))
+
+
+def random_picture(rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
+    return rng.integers(0, 256, (size, size, 3), np.uint8)
+
+
+def random_state(seed: int) -> SessionState:
+    rng = np.random.default_rng(seed)
+    faces = tuple(EditorFace(f"face {i}", random_picture(rng), random_mask(rng)) for i in range(4))
+    history = tuple(HistoryItem(random_mask(rng), random_picture(rng), f"step {i} ü") for i in range(3))
+    image = None if seed % 3 == 0 else history[-1].image
+    keep = None if seed % 2 else float(rng.random())
+    return SessionState(faces, 1, 3, float(rng.random()), keep, random_mask(rng), image, history, "note")
+
+
+def assert_same(read: SessionState, state: SessionState) -> None:
+    def same_pairs(one, other):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert np.array_equal(a.image, b.image) and np.array_equal(a.mask, b.mask)
+            assert a.image.dtype == a.mask.dtype == np.uint8
+
+    used = [state.faces[state.target], state.faces[state.style]]
+    same_pairs([read.faces[read.target], read.faces[read.style]], used)
+    assert [read.faces[read.target].name, read.faces[read.style].name] == [face.name for face in used]
+    same_pairs(read.history, state.history)
+    assert [item.note for item in read.history] == [item.note for item in state.history]
+    assert (read.mix, read.keep, read.note) == (state.mix, state.keep, state.note)
+    assert np.array_equal(read.mask, state.mask)
+    assert (read.image is None) == (state.image is None)
+    assert state.image is None or np.array_equal(read.image, state.image)
+
+
+def png(array: np.ndarray, **options) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, options.pop("format", "PNG"), **options)
+    return file.getvalue()
+
+
+def shortest(work) -> float:
+    """Seconds of the best of some runs: others may be busy on this machine."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([8, 32, 40]))
+@settings(max_examples=30, deadline=None)
+def test_masks_come_back(seed, size):
+    mask = random_mask(np.random.default_rng(seed), size)
+    again = decode_mask(encode_mask(mask), size)
+    assert again.dtype == np.uint8 and np.array_equal(again, mask)
+    with Image.open(io.BytesIO(encode_mask(mask))) as picture:
+        assert picture.mode == "P" and picture.size == (size, size)
+        assert np.array_equal(np.array(picture.convert("RGB")), COLORS[mask])
+
+
+@pytest.mark.parametrize("bits", [None, 4])
+def test_grey_masks_and_other_palettes_are_read_by_id(bits):
+    mask = random_mask(np.random.default_rng(1)) % 16
+    assert np.array_equal(decode_mask(png(mask), SIZE), mask)
+    other = Image.fromarray(mask)
+    other.putpalette(bytes(range(255, 207, -1)))
+    file = io.BytesIO()
+    other.save(file, "PNG", **({} if bits is None else {"bits": bits}))
+    assert np.array_equal(decode_mask(file.getvalue(), SIZE), mask)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_masks_of_another_size_are_resized_by_the_nearest_pixel(factor):
+    mask = random_mask(np.random.default_rng(2))
+    larger = np.kron(mask, np.ones((factor, factor), np.uint8))
+    assert np.array_equal(decode_mask(encode_mask(larger), SIZE), mask)
+    assert np.array_equal(decode_mask(encode_mask(mask), SIZE * factor), larger)
+
+
+def test_an_odd_size_brings_no_new_class():
+    mask = np.where(np.arange(50)[:, None] < 20, 18, 2).astype(np.uint8) * np.ones((50, 50), np.uint8)
+    assert set(np.unique(decode_mask(encode_mask(mask), SIZE))) == {2, 18}
+
+
+def test_a_large_mask_loads_quickly():
+    data = encode_mask(random_mask(np.random.default_rng(0), 1024))
+    assert shortest(lambda: decode_mask(data, 512)) < 0.2
+
+
+GOOD = encode_mask(random_mask(np.random.default_rng(3)))
+BAD_MASKS = {
+    "coloured": (png(np.zeros((SIZE, SIZE, 3), np.uint8)), "RGB"),
+    "transparent": (png(np.zeros((SIZE, SIZE, 4), np.uint8)), "RGBA"),
+    "16 bits": (png(np.zeros((SIZE, SIZE), np.uint16)), "I;16"),
+    "black and white": (png(np.zeros((SIZE, SIZE), bool)), "mode 1"),
+    "class 19": (png(np.full((SIZE, SIZE), 19, np.uint8)), "class 19"),
+    "class 255": (png(np.eye(SIZE, dtype=np.uint8) * 255), "class 255"),
+    "not square": (png(np.zeros((SIZE, SIZE + 1), np.uint8)), "33x32"),
+    "cut off": (GOOD[: len(GOOD) // 2], "damaged or cut off"),
+    "cut off at the end": (GOOD[:-20], "damaged or cut off"),
+    "a photo": (png(np.zeros((SIZE, SIZE), np.uint8), format="JPEG"), "no PNG"),
+    "a bitmap": (png(np.zeros((SIZE, SIZE), np.uint8), format="BMP"), "no PNG"),
+    "text": (b"hello", "no PNG"),
+    "nothing": (b"", "no PNG"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MASKS)
+def test_bad_masks_are_refused_in_a_sentence(name, tmp_path):
+    data, words = BAD_MASKS[name]
+    (tmp_path / "bad.png").write_bytes(data)
+    with pytest.raises(EditError) as caught:
+        read_mask(tmp_path / "bad.png", SIZE)
+    sentence = str(caught.value)
+    assert words in sentence and "bad.png" in sentence and sentence.endswith(".") and "\n" not in sentence
+
+
+def test_a_picture_of_enormous_size_is_not_decoded():
+    header = png(np.zeros((1, 1), np.uint8))
+    start = header.index(b"IHDR")
+    forged = bytearray(header)
+    forged[start + 4 : start + 12] = (30_000).to_bytes(4, "big") * 2
+    crc = zlib.crc32(bytes(forged[start : start + 17]))
+    forged[start + 17 : start + 21] = crc.to_bytes(4, "big")
+
+    def decode():
+        with pytest.raises(EditError):
+            decode_mask(bytes(forged), SIZE)
+
+    assert shortest(decode) < 0.1
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_damaged_mask_is_refused_or_a_mask(data):
+    damaged = bytearray(GOOD)
+    damaged[data.draw(st.integers(0, len(GOOD) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        mask = decode_mask(bytes(damaged), SIZE)
+    except EditError:
+        return
+    assert mask.shape == (SIZE, SIZE) and mask.max() < NUM_CLASSES
+
+
+def test_files_of_masks_and_pictures(tmp_path):
+    rng = np.random.default_rng(5)
+    mask, picture = random_mask(rng), random_picture(rng)
+    write_mask(tmp_path / "new" / "mask.png", mask)
+    assert np.array_equal(read_mask(tmp_path / "new" / "mask.png", SIZE), mask)
+    write_picture(tmp_path / "a.PNG", picture)
+    assert np.array_equal(np.array(Image.open(tmp_path / "a.PNG")), picture)
+    assert encode_picture(picture) == (tmp_path / "a.PNG").read_bytes()
+    write_picture(tmp_path / "a.jpg", np.full((SIZE, SIZE, 3), 77, np.uint8))
+    with Image.open(tmp_path / "a.jpg") as jpeg:
+        assert jpeg.format == "JPEG" and abs(np.array(jpeg).astype(int) - 77).max() <= 2
+    for wrong in (lambda: write_mask(tmp_path / "m.jpg", mask), lambda: write_picture(tmp_path / "p.gif", picture)):
+        with pytest.raises(EditError, match="end in"):
+            wrong()
+    with pytest.raises(EditError, match="no file"):
+        read_mask(tmp_path / "missing.png", SIZE)
+    with pytest.raises(EditError, match="cannot be read"):
+        read_mask(tmp_path, SIZE)
+
+
+# ---- sessions
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sessions_come_back(tmp_path, seed):
+    state = random_state(seed)
+    assert not has_session(tmp_path / "s")
+    write_session(tmp_path / "s", state, wait=seed < 3)
+    assert has_session(tmp_path / "s")
+    read = read_session(tmp_path / "s", SIZE)
+    assert_same(read, state)
+    assert len(read.faces) == 2
+
+
+def test_added_faces_come_along(tmp_path):
+    state = random_state(1)
+    write_session(tmp_path, state, state.faces[2:])
+    assert [face.name for face in read_session(tmp_path, SIZE).faces] == ["face 1", "face 3", "face 2"]
+
+
+def test_a_folder_holds_one_session_and_nothing_is_written_twice(tmp_path, monkeypatch):
+    write_session(tmp_path, random_state(1))
+    first = {path.name for path in (tmp_path / "pictures").iterdir()}
+    written = []
+    write = storage._write
+    monkeypatch.setattr(storage, "_write", lambda path, *args: (written.append(path.name), write(path, *args)))
+    write_session(tmp_path, replace(random_state(1), keep=0.5))
+    assert written == ["session.json"]
+    write_session(tmp_path, random_state(2))
+    second = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert not first & second
+    assert_same(read_session(tmp_path, SIZE), random_state(2))
+    (tmp_path / "pictures" / "holiday.png").write_bytes(b"mine")
+    write_session(tmp_path, random_state(4))
+    assert (tmp_path / "pictures" / "holiday.png").exists()
+
+
+class Stopped(BaseException):
+    """As if the process ended here."""
+
+
+@pytest.mark.parametrize("step", range(16))
+def test_wherever_writing_stops_the_old_session_or_the_new_one_is_there(tmp_path, monkeypatch, step):
+    old, new = random_state(1), random_state(2)
+    write_session(tmp_path, old)
+    left = step
+
+    def counting(method):
+        def counted(*args, **kwargs):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Stopped
+            return method(*args, **kwargs)
+
+        return counted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "_write", counting(storage._write))
+        patched.setattr("pathlib.Path.unlink", counting(storage.Path.unlink))
+        with pytest.raises(Stopped):
+            write_session(tmp_path, new)
+    read = read_session(tmp_path, SIZE)
+    assert_same(read, new if np.array_equal(read.mask, new.mask) else old)
+    write_session(tmp_path, new)
+    assert_same(read_session(tmp_path, SIZE), new)
+
+
+def test_every_changed_byte_is_noticed(tmp_path):
+    state = random_state(1)
+    write_session(tmp_path, state)
+    rng = np.random.default_rng(0)
+    for path in [tmp_path / "session.json", *sorted((tmp_path / "pictures").iterdir())]:
+        good = path.read_bytes()
+        for place in rng.choice(len(good), 12, replace=False):
+            path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+            try:
+                assert_same(read_session(tmp_path, SIZE), state)  # a byte that says nothing, of a palette for instance
+            except EditError as error:
+                assert str(path) in str(error)
+        for short in (b"", good[:-30]):
+            path.write_bytes(short)
+            with pytest.raises(EditError):
+                read_session(tmp_path, SIZE)
+        path.write_bytes(good)
+    assert_same(read_session(tmp_path, SIZE), state)
+
+
+def test_sessions_that_are_none(tmp_path):
+    write_session(tmp_path, random_state(1))
+    path = tmp_path / "session.json"
+    content = json.loads(path.read_text())
+    del content["sha256"]
+
+    def refused(**changes) -> str:
+        other = content | changes
+        path.write_text(json.dumps(other | {"sha256": storage._digest(other)}))
+        with pytest.raises(EditError) as caught:
+            read_session(tmp_path, SIZE)
+        return str(caught.value)
+
+    assert "update the library" in refused(format=2)
+    assert "64 pixels a side, not 32" in refused(size=64)
+    (tmp_path / "outside.png").write_bytes(GOOD)
+    for changes in (
+        {"mask": "../outside.png"},
+        {"mask": content["image"] or content["history"][0]["image"]},
+        {"mask": None},
+        {"target": 9},
+        {"style": -1},
+        {"mix": float("nan")},
+        {"keep": 2},
+        {"keep": "much"},
+        {"faces": 3},
+        {"history": [1]},
+        {"history": {"image": 1}},
+    ):
+        assert "damaged" in refused(**changes) or "another kind" in refused(**changes), changes
+    for text in ("[]", "3", "null", "{}", "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(EditError):
+            read_session(tmp_path, SIZE)
+    with pytest.raises(EditError, match="no file"):
+        read_session(tmp_path / "nowhere", SIZE)
+
+
+@pytest.mark.parametrize("name", ["../outside.png", "/etc/passwd", "..", "0" * 32 + ".png/../../outside.png"])
+def test_a_session_names_no_file_outside_its_folder(tmp_path, monkeypatch, name):
+    write_session(tmp_path, random_state(1))
+    content = json.loads((tmp_path / "session.json").read_text()) | {"mask": name}
+    del content["sha256"]
+    (tmp_path / "session.json").write_text(json.dumps(content | {"sha256": storage._digest(content)}))
+    opened = []
+    read = storage.read_file
+    monkeypatch.setattr(storage, "read_file", lambda path: (opened.append(path), read(path))[1])
+    with pytest.raises(EditError, match="damaged"):
+        read_session(tmp_path, SIZE)
+    assert len(opened) > 1 and not any(str(path).endswith(name) for path in opened)
