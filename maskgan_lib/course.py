@@ -51,7 +51,7 @@ CHAPTERS = (
     Chapter(
         "04", "Editing behaviour simulated training", "training on simulated edits, and a test of it", "Algorithm 1"
     ),
-    Chapter("05", "Evaluation", "judges and their errors, the paper's two tasks, a survey", "Section 4, Tables 2 to 4"),
+    Chapter("05", "Evaluation", "judges and their errors, the paper's two tasks, a survey", "Tables 2 to 4"),
 )
 
 

@@ -59,8 +59,8 @@ class Renderer:
     """Renders label maps of ``size`` pixels a side with a copy of ``network`` that nobody else can change.
 
     The style of a picture is encoded once, in float32. The backbone computes in the fastest of ``WAYS``, as timed when
-    the renderer is made; bfloat16, much faster on processors that compute in it, changes a picture by about a third of
-    a grey level of 255. Threads take turns; no setting of PyTorch is changed, and no random number is drawn.
+    the renderer is made; bfloat16, much faster on processors that compute in it, changes a picture a little. Threads
+    take turns; no setting of PyTorch is changed, and no random number is drawn.
 
     Args:
         way: computes in this way and times nothing: for pictures that must not depend on the machine's load.

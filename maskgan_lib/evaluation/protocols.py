@@ -1,4 +1,4 @@
-"""The paper's tasks (Section 5): which faces make a pair, what is asked of a method, and how its answer is graded.
+"""The paper's tasks (Tables 2 to 4): which faces make a pair, what is asked of a method, and how its answer is graded.
 
 A list of pairs is a function of the faces, the settings and the seed. It is saved as a file, so that every method is
 measured on the same pairs.

@@ -120,7 +120,7 @@ def choose_threshold(same: np.ndarray, different: np.ndarray) -> float:
 def verify_edits(
     made_embeddings: np.ndarray, photo_embeddings: np.ndarray, identity: np.ndarray | None = None
 ) -> Verification:
-    """Is a person still the same after an edit (Section 5 of the paper)? Results and photos, unit vectors ``[P, E]``.
+    """Is a person still the same after an edit (the paper's Table 4)? Results and photos, unit vectors ``[P, E]``.
 
     Same pairs are a result and the photo it was made from, different ones a result and the photo of the next pair in
     the list; as many of both, unless ``identity``, int ``[P]`` with -1 for unknown, says that the next photo shows the

@@ -10,7 +10,7 @@ from maskgan_lib.networks.resnet import ResNet18
 class AttributeNet(ResNet18):
     """Image ``[B, 3, H, W]`` in [-1, 1] to logits ``[B, A]``: positive where the face has the attribute.
 
-    ResNet-18 as in section 4.2 of the paper. One network answers for all attributes; the paper trains one network each.
+    ResNet-18 as in the paper's evaluation. One network answers for all attributes; the paper trains one network each.
     Faces of any size from 32 pixels up.
 
     Args:

@@ -1,4 +1,4 @@
-"""The identity net: a face to a direction that pictures of one person share (ArcFace; section 4.2 of the paper)."""
+"""The identity net: a face to a direction that pictures of one person share (ArcFace, as in the paper's evaluation)."""
 
 import math
 

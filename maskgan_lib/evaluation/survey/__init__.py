@@ -1,4 +1,4 @@
-"""The human study: raters see what methods made of the same faces, unlabelled, and choose (paper, section 5).
+"""The human study: raters see what methods made of the same faces, unlabelled, and choose, as in the paper.
 
 >>> from maskgan_lib.evaluation.survey import Survey, SurveyItem
 >>> Survey([SurveyItem("pair 1", target, source, {"DMN": a, "MaskGAN": b}, "Give her his smile.")],

@@ -33,7 +33,7 @@ CRITERIA = (
     Criterion("quality", "Which result does best what is asked for?"),
     Criterion("realism", "Which result looks most like a real photo?"),
 )
-"""Transfer or style quality, and realism: the paper's two (section 5), one after the other for each item."""
+"""Transfer or style quality, and realism: the paper's two, one after the other for each item."""
 
 
 @dataclass(frozen=True, eq=False)
