@@ -52,6 +52,7 @@ CHAPTERS = (
         "04", "Editing behaviour simulated training", "training on simulated edits, and a test of it", "Algorithm 1"
     ),
     Chapter("05", "Evaluation", "judges and their errors, the paper's two tasks, a survey", "Tables 2 to 4"),
+    Chapter("06", "The mask editor", "a face editor in the notebook, and the same from Python", "interactive editing"),
 )
 
 

@@ -37,7 +37,8 @@ class Effort:
     estimated: tuple[str, ...] = ("colab", "paper")  # presets whose need of a GPU's memory is estimated
 
 
-FULL = Effort(3.0, (64, 128, 512), 8, 1024, 400, PRESETS["laptop"], (("laptop", 64), ("shipped", 128), ("paper", 512)))
+EDITED = (("shipped", 128), ("shipped", 256), ("paper", 128), ("paper", 256), ("paper", 512))
+FULL = Effort(3.0, (64, 128, 512), 8, 1024, 400, PRESETS["laptop"], EDITED)
 QUICK = Effort(0.1, (64, 128, 512), 1, 1024, 16, PRESETS["smoke"], (("smoke", 64),))
 
 
