@@ -22,6 +22,7 @@ from maskgan_lib.classes import CLASS_ID, NUM_CLASSES, colorize
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor import COMMANDS, EditError, EditorFace, EditSession
 from maskgan_lib.editor import session as session_module
+from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.files import render_files
 from maskgan_lib.editor.session import HISTORY
 from maskgan_lib.editor.storage import encode_mask, read_mask, write_mask, write_picture
@@ -106,7 +107,8 @@ def session() -> EditSession:
 def content(session: EditSession) -> str:
     """A fingerprint of all that a session remembers."""
     digest = hashlib.sha256()
-    digest.update(repr((session.target, session.style, session.style_mix, session.keep, len(session.faces))).encode())
+    looks = (session.style, session.style_mix, session.keep, sorted(session.region_styles.items()))
+    digest.update(repr((session.target, *looks, len(session.faces))).encode())
     for array in (session.mask, b"-" if session.image is None else session.image):
         digest.update(np.ascontiguousarray(array) if not isinstance(array, bytes) else array)
     for item in session.history:
@@ -293,6 +295,70 @@ def test_a_new_style_is_not_hidden_by_keeping(session):
     assert session.keep == 0.5
     session.choose_style(2)
     assert session.keep is None
+
+
+def test_a_region_in_a_style_of_its_own(session):
+    own = session.render()
+    session.choose_style(1)
+    foreign = session.render()
+    session.choose_style(0)
+    session.choose_style(1, region="hair")
+    assert (session.style, session.region_styles) == (0, {"hair": (1, 1.0)})
+    picture, hair = session.render(), session.mask == HAIR
+    inside, outside = (~grown(~hair, 1), ~grown(hair, 1))
+    assert inside.any() and np.array_equal(picture[inside], foreign[inside])
+    assert np.array_equal(picture[outside], own[outside])
+    session.choose_style(0, region="hair")
+    assert session.region_styles == {} and np.array_equal(session.render(), own)
+
+
+def grown(region: np.ndarray, reach: int) -> np.ndarray:
+    """All pixels within ``reach`` rows and columns of a region."""
+    steps = range(-reach, reach + 1)
+    return np.any([np.roll(region, (down, right), (0, 1)) for down in steps for right in steps], axis=0)
+
+
+def test_regions_beside_another_face_s_style(session):
+    session.choose_style(2)
+    session.choose_style(0, region="face")
+    assert session.region_styles == {"face": (0, 1.0)}, "the target's own, where all else is another's"
+    session.choose_style(2, 0.0, "background")
+    assert session.region_styles.keys() == {"face", "background"}
+    session.choose_style(2, region="face")
+    assert session.region_styles.keys() == {"background"}, "as the whole picture"
+    session.choose_style(1, region="hair")
+    session.choose_target(3)
+    assert session.region_styles == {"background": (2, 0.0), "hair": (1, 1.0)}
+    session.choose_style(3, region="face")
+    session.choose_target(0)
+    assert session.region_styles["face"] == (0, 1.0), "an own style follows"
+    session.choose_style(3, region="clothes")
+    session.render()  # nobody wears any
+
+
+def test_regions_that_cannot_be(session):
+    before = content(session)
+    for region in ("nose", "", "Hair"):
+        with pytest.raises(EditError, match="choose one of hair, face, clothes, background"):
+            session.choose_style(1, region=region)
+    with pytest.raises(EditError, match="from 0 to 1"):
+        session.choose_style(1, 1.5, "hair")
+    assert content(session) == before
+
+
+def test_a_restyled_region_counts_as_edited(session):
+    session.set_keep(1.0)
+    session.choose_style(1, region="hair")
+    assert session.keep == 1.0, "it does not reach the whole picture"
+    kept, hair = session.render(), session.mask == HAIR
+    far = ~grown(hair, 3)
+    assert far.any() and np.array_equal(kept[far], session.photo[far])
+    session.choose_style(3, region="hair")
+    assert (session.render() != kept).any(axis=-1)[hair].mean() > 0.9
+
+
+def test_every_class_is_in_one_region():
+    assert sorted(i for ids in STYLE_REGIONS.values() for i in ids) == list(range(NUM_CLASSES))
 
 
 def test_reset_restores_the_mask_only(session):
@@ -564,6 +630,7 @@ def act(session: EditSession, step: int) -> None:
         lambda: setattr(session, "mask", painted(session, step)),
         lambda: session.copy_component(face, "nose"),
         lambda: session.choose_style(face, float(rng.random())),
+        lambda: session.choose_style(face, float(rng.random()), list(STYLE_REGIONS)[step % 4]),
         lambda: session.set_keep(float(rng.random())),
         lambda: session.move_latent("smile", float(rng.uniform(-1, 1))),
         lambda: session.choose_target(face),

@@ -47,7 +47,8 @@ def random_state(seed: int) -> SessionState:
     history = tuple(HistoryItem(random_mask(rng), random_picture(rng), f"step {i} ü") for i in range(3))
     image = None if seed % 3 == 0 else history[-1].image
     keep = None if seed % 2 else float(rng.random())
-    return SessionState(faces, 1, 3, float(rng.random()), keep, random_mask(rng), image, history, "note")
+    regions = {"hair": (2, float(rng.random())), "background": (1, 1.0)} if seed >= 3 else {}
+    return SessionState(faces, 1, 3, float(rng.random()), keep, random_mask(rng), image, history, "note", regions)
 
 
 def assert_same(read: SessionState, state: SessionState) -> None:
@@ -63,6 +64,9 @@ def assert_same(read: SessionState, state: SessionState) -> None:
     same_pairs(read.history, state.history)
     assert [item.note for item in read.history] == [item.note for item in state.history]
     assert (read.mix, read.keep, read.note) == (state.mix, state.keep, state.note)
+    assert read.regions.keys() == state.regions.keys()
+    for name, (place, mix) in state.regions.items():
+        assert read.faces[read.regions[name][0]].key == state.faces[place].key and read.regions[name][1] == mix
     assert np.array_equal(read.mask, state.mask)
     assert (read.image is None) == (state.image is None)
     assert state.image is None or np.array_equal(read.image, state.image)
@@ -210,7 +214,7 @@ def test_sessions_come_back(tmp_path, seed):
     assert has_session(tmp_path / "s")
     read = read_session(tmp_path / "s", SIZE)
     assert_same(read, state)
-    assert len(read.faces) == 2
+    assert len(read.faces) == 2 + bool(state.regions)
 
 
 def test_added_faces_come_along(tmp_path):
@@ -312,6 +316,11 @@ def test_sessions_that_are_none(tmp_path):
         {"mix": float("nan")},
         {"keep": 2},
         {"keep": "much"},
+        {"regions": {"hair": [9, 1.0]}},
+        {"regions": {"hair": [0, 2.0]}},
+        {"regions": {"hair": 0}},
+        {"regions": {"moon": [0, 1.0]}},
+        {"regions": 3},
         {"faces": 3},
         {"history": [1]},
         {"history": {"image": 1}},

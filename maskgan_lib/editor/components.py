@@ -28,6 +28,18 @@ COMPONENTS = {
 }
 """Classes that are edited together, by a name a person would use. Left and right are the subject's own."""
 
+STYLE_REGIONS = {
+    "hair": (CLASS_ID["hair"],),
+    "face": (CLASS_ID["skin"], CLASS_ID["nose"], CLASS_ID["neck"])
+    + GROUPS["eyes"]
+    + GROUPS["brows"]
+    + GROUPS["ears"]
+    + GROUPS["mouth"],
+    "clothes": (*GROUPS["worn"], CLASS_ID["cloth"]),
+    "background": (CLASS_ID["background"],),
+}
+"""Classes that can have a style of their own. Every class is in one of them."""
+
 ON_THE_SKIN = ("eyes", "brows", "mouth", "nose")
 """Components that are put where this face has its own; the others keep their place in the face they come from."""
 

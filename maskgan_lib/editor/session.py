@@ -19,8 +19,8 @@ import numpy as np
 
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.data.errors import DataError
-from maskgan_lib.editor.components import copy_component, present_components, transform_component
-from maskgan_lib.editor.compositing import keep_unedited
+from maskgan_lib.editor.components import STYLE_REGIONS, copy_component, present_components, transform_component
+from maskgan_lib.editor.compositing import join_regions, keep_unedited
 from maskgan_lib.editor.rle import EditError, check_mask
 from maskgan_lib.editor.storage import (
     EditorFace,
@@ -47,7 +47,7 @@ LONGEST_REASON = 200
 _WHOLE, _NUMBER, _TEXT, _FILE = (int,), (int, float), (str,), (bytes,)
 COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "choose_target": {"face": _WHOLE},
-    "choose_style": {"face": _WHOLE, "mix": _NUMBER},
+    "choose_style": {"face": _WHOLE, "mix": _NUMBER, "region": (*_TEXT, type(None))},
     "set_keep": {"strength": (*_NUMBER, type(None))},
     "copy_component": {"face": _WHOLE, "group": _TEXT},
     "transform_component": {
@@ -180,6 +180,11 @@ class EditSession:
         return self._state.mix
 
     @property
+    def region_styles(self) -> dict[str, tuple[int, float]]:
+        """Regions with a style of their own, by name: the place of the face that lends it, and how much of it."""
+        return dict(self._state.regions)
+
+    @property
     def keep(self) -> float | None:
         """How strongly the photo is kept where nothing was edited, 0 to 1; None: the picture is all the network's."""
         return self._state.keep
@@ -229,19 +234,40 @@ class EditSession:
     def choose_target(self, face: int) -> None:
         """Edits another face, from its own mask. A style taken from another face stays, an own one follows."""
         face = self._place(face)
-        style = face if self.style == self.target else self.style
-        self._change(self.faces[face].name, target=face, style=style, mask=self.faces[face].mask)
+        style, *lenders = (
+            face if place == self.target else place
+            for place in (self.style, *(lender for lender, _ in self._state.regions.values()))
+        )
+        regions = {name: (place, mix) for place, (name, (_, mix)) in zip(lenders, self._state.regions.items())}
+        self._change(self.faces[face].name, target=face, style=style, regions=regions, mask=self.faces[face].mask)
 
     @_locked
-    def choose_style(self, face: int, mix: float = 1.0) -> None:
+    def choose_style(self, face: int, mix: float = 1.0, region: str | None = None) -> None:
         """Takes the style of another face, or of the target itself; ``mix`` 0 to 1 says how much of it.
 
-        Another face's style reaches the whole picture, so keeping the photo ends; ``set_keep`` asks for it again.
+        With ``region``, one of ``STYLE_REGIONS``, for that region only; the whole picture's style gives it back.
+        Without, for all that has no style of its own. Another face's style then reaches the whole picture, so keeping
+        the photo ends; ``set_keep`` asks for it again.
         """
         face, mix = self._place(face), _within(mix, 0, 1, "The mix of two styles")
+        if region is not None:
+            self._choose_region_style(region, face, mix)
+            return
         begins = face != self.target and mix > 0 and not (face == self.style and self.style_mix > 0)
         keep = None if begins else self.keep
         self._change(f"style of {self.faces[face].name}", style=face, mix=mix, keep=keep)
+
+    def _choose_region_style(self, region: str, face: int, mix: float) -> None:
+        if region not in STYLE_REGIONS:
+            raise EditError(f"There is no region {region!r}: choose one of {', '.join(STYLE_REGIONS)}.")
+        regions = {name: style for name, style in self._state.regions.items() if name != region}
+        if self._mixture(face, mix) != self._mixture(self.style, self.style_mix):
+            regions[region] = face, mix
+        self._change(f"{region} in the style of {self.faces[face].name}", regions=regions)
+
+    def _mixture(self, face: int, mix: float) -> tuple[int, float]:
+        """The same for styles that are the same: none of another face's is the target's own."""
+        return (face, mix) if face != self.target and mix > 0 else (self.target, 1.0)
 
     @_locked
     def set_keep(self, strength: float | None) -> None:
@@ -362,18 +388,26 @@ class EditSession:
         return picture.copy()
 
     def _draw(self) -> np.ndarray:
-        style = self._style_code()
+        style = self._style_code(self.style, self.style_mix)
         picture = np.asarray(self._renderer.render(self.mask, style))
+        others = []
+        for name, (place, mix) in self._state.regions.items():
+            region = np.isin(self._state.mask, STYLE_REGIONS[name])
+            if region.any():
+                others.append((region, np.asarray(self._renderer.render(self.mask, self._style_code(place, mix)))))
+        if others:
+            picture = join_regions(picture, others)
         if self.keep is None:
             return picture
         before = self._reconstruct(style)
         photo, original = self.photo.copy(), self.original.copy()
-        return np.asarray(keep_unedited(picture, photo, original, self.mask, before, self.keep))
+        restyled = np.any([region for region, _ in others], axis=0) if others else None
+        return np.asarray(keep_unedited(picture, photo, original, self.mask, before, self.keep, restyled))
 
-    def _style_code(self) -> "StyleCode":
-        own, other = (self.faces[place] for place in (self.target, self.style))
+    def _style_code(self, place: int, mix: float) -> "StyleCode":
+        own, other = self.faces[self.target], self.faces[place]
         codes = [self._renderer.style(face.image.copy(), face.mask.copy()) for face in (own, other)]
-        return codes[0] if own is other else codes[0].mix(codes[1], self.style_mix)
+        return codes[0] if own is other else codes[0].mix(codes[1], mix)
 
     def _reconstruct(self, style: "StyleCode") -> np.ndarray:
         """The picture of the original mask in this style, kept until target or style change."""
@@ -398,8 +432,9 @@ class EditSession:
         keys += [face.key for face in joining]
         places = [keys.index(face.key) for face in stored.faces]
         target, style = places[stored.target], places[stored.style]
+        regions = {name: (places[place], mix) for name, (place, mix) in stored.regions.items()}
         self._sliding = None
-        self._state = replace(stored, faces=(*self.faces, *joining), target=target, style=style)
+        self._state = replace(stored, faces=(*self.faces, *joining), target=target, style=style, regions=regions)
         self._save_automatically()
 
     @_locked

@@ -10,8 +10,8 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import COLORS, NUM_CLASSES
 from maskgan_lib.data.decoding import resize_labels
+from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.rle import EditError
 
 FORMAT = 1
@@ -70,7 +71,10 @@ class HistoryItem(_Pair):
 
 @dataclass(frozen=True, eq=False)
 class SessionState:
-    """All that a session remembers. ``target`` and ``style`` are places in ``faces``; ``image`` None: none made yet."""
+    """All that a session remembers. ``target`` and ``style`` are places in ``faces``; ``image`` None: none made yet.
+
+    ``regions``: by name of a region, the place of the face whose style it has, and how much of it.
+    """
 
     faces: tuple[EditorFace, ...]
     target: int
@@ -81,6 +85,7 @@ class SessionState:
     image: np.ndarray | None = None
     history: tuple[HistoryItem, ...] = ()
     note: str = "original"
+    regions: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 # ---- masks and pictures
@@ -208,7 +213,8 @@ def write_session(folder: str | Path, state: SessionState, added: Sequence[Edito
     is there still.
     """
     folder = Path(folder)
-    used = [state.faces[state.target], state.faces[state.style], *added]
+    lenders = [state.faces[place] for place, _ in state.regions.values()]
+    used = [state.faces[state.target], state.faces[state.style], *lenders, *added]
     faces = list({face.key: face for face in used}.values())
     places = {face.key: place for place, face in enumerate(faces)}
     arrays = {_file_name(state.mask): state.mask}
@@ -225,6 +231,7 @@ def write_session(folder: str | Path, state: SessionState, added: Sequence[Edito
         "style": places[used[1].key],
         "mix": state.mix,
         "keep": state.keep,
+        "regions": {name: [places[state.faces[place].key], mix] for name, (place, mix) in state.regions.items()},
         "mask": _file_name(state.mask),
         "image": image_name,
         "history": [{"image": i.files[0], "mask": i.files[1], "note": i.note} for i in state.history],
@@ -273,13 +280,19 @@ def _state(content: dict[str, Any], pictures: "_Pictures") -> SessionState:
     history = tuple(HistoryItem(mask(i["mask"]), image(i["image"]), str(i["note"])) for i in content["history"])
     target, style = int(content["target"]), int(content["style"])
     mix, keep = float(content["mix"]), None if content["keep"] is None else float(content["keep"])
+    regions = {
+        str(name): (int(place), float(share)) for name, (place, share) in dict(content.get("regions", {})).items()
+    }
+    used = [(target, 1.0), (style, mix), *regions.values()]
     if not (
-        0 <= target < len(faces) and 0 <= style < len(faces) and 0 <= mix <= 1 and (keep is None or 0 <= keep <= 1)
+        all(0 <= place < len(faces) and 0 <= share <= 1 for place, share in used)
+        and (keep is None or 0 <= keep <= 1)
+        and regions.keys() <= STYLE_REGIONS.keys()
     ):
-        raise ValueError("a place or a share that cannot be")
+        raise ValueError("a place, a share or a region that cannot be")
     drawn = None if content["image"] is None else image(content["image"])
     note = str(content["note"])
-    return SessionState(faces, target, style, mix, keep, mask(content["mask"]), drawn, history, note)
+    return SessionState(faces, target, style, mix, keep, mask(content["mask"]), drawn, history, note, regions)
 
 
 @dataclass(frozen=True)
