@@ -31,13 +31,15 @@ def fill_nearest(labels: np.ndarray, hole: np.ndarray, known: np.ndarray | None 
     if not hole.any() or not known.any():
         return filled
     rows, columns = np.nonzero(known & _touches(~known))  # the nearest known pixel has an unknown neighbour
-    targets = np.argwhere(hole)
-    chunk = max(1, 4_000_000 // len(rows))  # bounds the distance table to 32 MB
+    sources, targets = np.stack([rows, columns]), np.argwhere(hole)
+    # Squared distances less the target's own square, |s|^2 - 2 s t, are whole numbers, in float32 up to this size.
+    number = np.float32 if max(labels.shape) <= 1024 else np.float64
+    table = np.vstack([-2 * sources, (sources**2).sum(0)]).astype(number)
+    chunk = max(1, 4_000_000 // len(rows))  # bounds the distances to 32 MB
     for start in range(0, len(targets), chunk):
-        y, x = targets[start : start + chunk].T
-        distance = (y[:, None] - rows) ** 2 + (x[:, None] - columns) ** 2
-        nearest = distance.argmin(1)
-        filled[y, x] = labels[rows[nearest], columns[nearest]]
+        some = targets[start : start + chunk]
+        nearest = (np.insert(some, 2, 1, axis=1).astype(number) @ table).argmin(1)
+        filled[tuple(some.T)] = labels[tuple(sources[:, nearest])]
     return filled
 
 
