@@ -140,11 +140,14 @@ def _add_training(command) -> None:
         " A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume, and"
         " ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...;"
         " several processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch"
-        " normalisation, which are maskvae and the judges, then see a process's share of it at a time).",
+        " normalisation, which are maskvae, spade and the judges, then see a process's share of it at a time).",
     )
     train.add_argument(
         "stage",
-        choices=("maskvae", "dmn", "ebst", "parser", "attributes", "identity", "pose", "all"),
+        choices=(
+            *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant"),
+            *("parser", "attributes", "identity", "pose", "all"),
+        ),
         help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
     )
     train.add_argument("--data", type=Path, required=True, help="packed folder (see faces and prepare)")

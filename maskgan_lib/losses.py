@@ -6,7 +6,7 @@ Discriminator outputs are lists over scales of lists of feature maps, the last o
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,20 @@ def adversarial_loss(outputs: Outputs, is_real: bool, kind: str = "lsgan") -> Te
     """
     distance = {"lsgan": F.mse_loss, "vanilla": F.binary_cross_entropy_with_logits}[kind]
     return sum(distance(features[-1], torch.full_like(features[-1], float(is_real))) for features in outputs)
+
+
+def hinge_loss(outputs: Outputs, is_real: bool) -> Tensor:
+    """SPADE's loss of the discriminator: how far scores are short of 1 (real) or above -1 (fake), averaged over scales.
+
+    Each scale's mean over positions, ``max(0, 1 - score)`` or ``max(0, 1 + score)``.
+    """
+    sign = 1.0 if is_real else -1.0
+    return sum(F.relu(1 - sign * features[-1]).mean() for features in outputs) / len(outputs)
+
+
+def hinge_generator_loss(outputs: Outputs) -> Tensor:
+    """SPADE's adversarial loss of the generator: minus the mean score, averaged over scales."""
+    return -sum(features[-1].mean() for features in outputs) / len(outputs)
 
 
 def feature_matching_loss(real: Outputs, fake: Outputs) -> Tensor:
@@ -167,3 +181,17 @@ def perceptual_features(name: str) -> nn.Module:
     elif name != "random-pyramid":
         raise ValueError(f"perceptual must be 'vgg19' or 'random-pyramid', not {name!r}.")
     return RandomPyramidFeatures()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, mix: Tensor) -> Tensor:
+    """WGAN-GP (Gulrajani et al., NIPS 2017, Eq. 3): mean over pictures of ``(|gradient| - 1)^2`` between two of them.
+
+    The gradient is that of a picture's scores, summed over their places, by the pixels of
+    ``mix * real + (1 - mix) * made``; ``real`` and ``made`` are ``[B, 3, H, W]``, ``mix`` is ``[B, 1, 1, 1]`` in
+    [0, 1]. Only what ``critic`` computes with learns from it, and its second derivatives are needed: call it outside
+    autocast.
+    """
+    between = torch.lerp(made.detach(), real.detach(), mix).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

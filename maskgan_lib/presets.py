@@ -48,6 +48,17 @@ class Preset:
     blender_width: int = 32  # 32
     blender_blocks: int = 3  # 3
 
+    spade_width: int = 64  # 64
+    spade_mask_width: int = 128  # 128
+    spade_latent: int = 256  # 256
+    spade_bottom: int = 16  # 16 pixels a side for 512 ("normal" upsampling), 8 for 512 with "more"
+    spade_style_size: int = 256  # 256: the encoder sees the image at this size
+    spade_batch: int = 8  # as the DMN's
+    spade_steps: int = 600_000  # as the DMN's; 50 epochs in the authors' code
+    spade_lr: float = 1e-4  # 1e-4 with betas (0, 0.9), the discriminator learns four times as fast
+    spade_disc_lr: float = 4e-4  # 4e-4
+    spade_kl_weight: float = 0.05  # 0.05, times the divergence summed over the batch
+
     parser_width: int = 16  # 16
     parser_batch: int = 8  # 8
     parser_steps: int = 1_000_000  # up to 1,000,000 in the authors' code
@@ -75,6 +86,27 @@ class Preset:
     pose_steps: int = 50_000  # not stated
     pose_lr: float = 1e-3  # ours
 
+    stargan_attributes: tuple[str, ...] = ("Smiling",)  # those that the network can change; Smiling in Table 2
+    stargan_width: int = 64  # 64
+    stargan_blocks: int = 6  # 6
+    stargan_disc_width: int = 64  # 64
+    stargan_critic_updates: int = 5  # 5 updates of the discriminator for one of the generator, which is a step
+    stargan_batch: int = 80  # 5 times 16: every update of the discriminator sees faces of its own
+    stargan_steps: int = 600_000  # 40,000 in the authors' code; here as many as the DMN's
+    stargan_lr: float = 1e-4  # 1e-4, betas (0.5, 0.999)
+    stargan_penalty_weight: float = 10.0  # lambda_gp = 10
+    stargan_class_weight: float = 1.0  # lambda_cls = 1
+    stargan_cycle_weight: float = 10.0  # lambda_rec = 10
+
+    elegant_attributes: tuple[str, ...] = ("Smiling",)  # those that the network can transfer; Smiling in Table 2
+    elegant_width: int = 64  # 64
+    elegant_latent: int = 512  # 512
+    elegant_disc_width: int = 64  # 64
+    elegant_batch: int = 16  # 16 pairs
+    elegant_steps: int = 600_000  # 200,000 in the authors' code; here as many as the DMN's
+    elegant_lr: float = 2e-4  # 2e-4, betas (0.5, 0.999)
+    elegant_reconstruction_weight: float = 5.0  # 5
+
     decay_from: float = (
         0.5  # constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs)
     )
@@ -97,10 +129,20 @@ COLAB = replace(
     disc_width=64,
     dmn_steps=40_000,
     ebst_steps=10_000,
+    spade_width=32,
+    spade_mask_width=64,
+    spade_latent=128,
+    spade_bottom=8,
+    spade_steps=40_000,
     parser_steps=20_000,
     attribute_steps=10_000,
     identity_steps=20_000,
     pose_steps=5_000,
+    stargan_width=32,
+    stargan_steps=40_000,
+    elegant_width=32,
+    elegant_latent=256,
+    elegant_steps=40_000,
 )
 
 LAPTOP = replace(
@@ -123,6 +165,16 @@ LAPTOP = replace(
     ebst_steps=150,
     ebst_lr=1e-4,  # ours: lowered too, but these runs are short
     blender_width=8,
+    spade_width=16,
+    spade_mask_width=32,
+    spade_latent=64,
+    spade_bottom=2,
+    spade_style_size=64,
+    spade_batch=4,
+    spade_steps=1500,
+    spade_lr=4e-4,  # ours: these runs are short; the same for both, or the discriminator runs away from the generator
+    spade_disc_lr=4e-4,
+    spade_kl_weight=0.005,  # ours: with 0.05 the style is learnt more slowly, and says less
     parser_steps=1500,
     parser_lr=2e-3,
     attribute_width=16,
@@ -134,6 +186,15 @@ LAPTOP = replace(
     identity_steps=2000,
     pose_width=16,
     pose_steps=1000,
+    stargan_width=16,
+    stargan_disc_width=16,
+    stargan_batch=20,
+    stargan_steps=1500,
+    elegant_width=16,
+    elegant_latent=128,
+    elegant_disc_width=16,
+    elegant_batch=4,
+    elegant_steps=1500,
     ema_decay=0.99,
     checkpoint_every=250,
     sample_every=250,
@@ -150,11 +211,14 @@ SHIPPED = replace(
     perceptual_weight=30.0,
     ebst_steps=1000,
     blender_width=16,
+    spade_steps=2000,
     parser_batch=4,
     parser_steps=2400,
     attribute_steps=3000,
     identity_steps=6000,
     pose_steps=3000,
+    stargan_steps=2000,
+    elegant_steps=2000,
     ema_decay=0.998,
     checkpoint_every=500,
     sample_every=500,
@@ -162,11 +226,28 @@ SHIPPED = replace(
 )
 
 # The DMN's first phase: at half the size a step costs a quarter.
-SHIPPED_HALF = replace(SHIPPED, name="shipped-half", image_size=64, dmn_steps=7000, perceptual_weight=10.0)
+SHIPPED_HALF = replace(
+    SHIPPED,
+    name="shipped-half",
+    image_size=64,
+    dmn_steps=7000,
+    spade_steps=7000,
+    stargan_steps=7000,
+    elegant_steps=7000,
+    perceptual_weight=10.0,
+)
 # Last phases. The DMN's: less of the discriminator, whose texture is grain at this size. The parser's: more of the
 # small parts.
 SHIPPED_FINISH = replace(
-    SHIPPED, name="shipped-finish", dmn_steps=1000, perceptual_weight=100.0, parser_steps=4000, parser_balance=0.5
+    SHIPPED,
+    name="shipped-finish",
+    dmn_steps=1000,
+    spade_steps=1000,
+    stargan_steps=1000,
+    elegant_steps=1000,
+    perceptual_weight=100.0,
+    parser_steps=4000,
+    parser_balance=0.5,
 )
 
 SMOKE = replace(
@@ -184,6 +265,12 @@ SMOKE = replace(
     ebst_steps=8,
     blender_width=4,
     blender_blocks=1,
+    spade_width=4,
+    spade_mask_width=4,
+    spade_latent=8,
+    spade_bottom=1,
+    spade_style_size=32,
+    spade_steps=16,
     parser_width=4,
     parser_steps=16,
     attribute_width=4,
@@ -196,6 +283,14 @@ SMOKE = replace(
     pose_width=4,
     pose_batch=8,
     pose_steps=16,
+    stargan_width=4,
+    stargan_blocks=2,
+    stargan_disc_width=4,
+    stargan_steps=16,
+    elegant_width=4,
+    elegant_latent=32,
+    elegant_disc_width=4,
+    elegant_steps=16,
     ema_decay=0.9,
     checkpoint_every=10,
     sample_every=10,

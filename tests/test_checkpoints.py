@@ -26,6 +26,7 @@ from maskgan_lib.networks import NETWORKS, FaceParser, MultiScaleDiscriminator
 
 SMALL = {
     "DenseMappingNetwork": {"width": 2, "downsamplings": 2, "blocks": 1, "style_width": 2, "mask_branch": False},
+    "SPADEGenerator": {"width": 1, "mask_width": 2, "latent": 3, "bottom": 1, "style_size": 8},
     "MaskVAE": {"image_size": 16, "width": 2, "latent": 3},
     "AlphaBlender": {"width": 2, "downsamplings": 1, "blocks": 1, "alpha_channels": 1},
     "MultiScaleDiscriminator": {"width": 2, "layers": 2, "scales": 3},

@@ -115,9 +115,13 @@ def test_a_network_can_be_rebuilt_from_its_config(name):
     own = {
         "AlphaBlender": {"width": 8},
         "AttributeNet": {"attributes": ("Male", "Young"), "width": 8},
+        "Elegant": {"attributes": ("Male", "Young"), "width": 8, "latent": 32},
+        "ElegantDiscriminator": {"attributes": ("Male", "Young"), "image_size": 64, "width": 8},
         "IdentityNet": {"image_size": 64, "width": 8},
         "PersonCentres": {"persons": 4, "embedding": 5},
         "PoseNet": {"width": 8},
+        "StarGANDiscriminator": {"attributes": ("Male", "Young"), "image_size": 64, "width": 8},
+        "StarGANGenerator": {"attributes": ("Male", "Young"), "width": 8, "blocks": 2},
     }
     sizes = own.get(name, {"num_classes": 7, "width": 8})
     with torch.device("meta"):

@@ -287,8 +287,8 @@ def test_a_judge_that_is_not_named_right_is_refused(files, entry):
         judges_of(files, [entry])
 
 
-def test_only_a_dmn_is_compared(files):
-    with pytest.raises(TrainingError, match="holds a FaceParser, where a DenseMappingNetwork is needed"):
+def test_only_what_makes_faces_is_compared(files):
+    with pytest.raises(TrainingError, match="Parser is a FaceParser, which makes no faces: take one of Dense"):
         methods_of({"Parser": files / "parser.safetensors"})
 
 

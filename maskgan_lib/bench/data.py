@@ -52,7 +52,8 @@ def noise_folder(folder: Path, count: int, size: int) -> PackedFaces:
         for i in range(count):
             image = rng.integers(0, 256, (size, size, 3), np.uint8)
             mask = rng.integers(0, NUM_CLASSES, (size, size), np.uint8)
-            writer.write(i, image, mask, FaceRecord(str(i), "train", i // 2, {"Smiling": 1}, (0.0, 0.0, 0.0)))
+            attributes = {"Smiling": 1 if i % 2 else -1}
+            writer.write(i, image, mask, FaceRecord(str(i), "train", i // 2, attributes, (0.0, 0.0, 0.0)))
         return writer.finish()
 
 

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from maskgan_lib.data.batches import to_float_image, to_uint8_image
-from maskgan_lib.networks import DenseMappingNetwork, one_hot
-from maskgan_lib.networks.blocks import check_size
-from maskgan_lib.networks.dmn import SMALLEST_STYLE_IMAGE
+from maskgan_lib.networks import DenseMappingNetwork, SPADEGenerator, one_hot
 
 KEPT_STYLES = 64
 """Style codes that are remembered: the last ones asked for."""
@@ -45,14 +43,14 @@ WAYS = (PLAIN, Way(torch.float32, torch.channels_last), Way(torch.bfloat16, torc
 
 @dataclass(frozen=True, eq=False)
 class StyleCode:
-    """The look of a face: ``code [1, 4 * style_width]`` and, computed from it, all ``parameters [1, P]`` of AdaIN."""
+    """The look of a face: the style ``code [1, L]`` and, computed from it, the backbone's ``condition [1, P]``."""
 
     code: Tensor
-    parameters: Tensor
+    condition: Tensor
 
     def mix(self, other: "StyleCode", share: float) -> "StyleCode":
-        """A straight line between two styles: 0 is this one, 1 the other one. AdaIN's parameters are linear in it."""
-        return StyleCode(self.code.lerp(other.code, share), self.parameters.lerp(other.parameters, share))
+        """A straight line between two styles: 0 is this one, 1 the other one. The condition is linear in the code."""
+        return StyleCode(self.code.lerp(other.code, share), self.condition.lerp(other.condition, share))
 
 
 class Renderer:
@@ -69,10 +67,13 @@ class Renderer:
     """
 
     def __init__(
-        self, network: DenseMappingNetwork, size: int, device: torch.device | str = "cpu", way: Way | None = None
+        self,
+        network: DenseMappingNetwork | SPADEGenerator,
+        size: int,
+        device: torch.device | str = "cpu",
+        way: Way | None = None,
     ):
-        multiple = network.backbone.multiple
-        check_size(torch.empty(size, size), multiple, max(SMALLEST_STYLE_IMAGE, 2 * multiple), "The network")
+        network.check(torch.empty(size, size))
         self.size = size
         self.device = torch.device(device)
         self._network = copy.deepcopy(network).to(self.device, torch.float32).eval().requires_grad_(False)
@@ -100,7 +101,7 @@ class Renderer:
                 network = self._network
                 onehot = one_hot(torch.tensor(mask, device=self.device)[None])
                 code = network.encode_style(to_float_image(image[None], self.device), onehot)
-                self._styles[key] = StyleCode(code, network.style_to_adain(code[:, :, None, None]).flatten(1))
+                self._styles[key] = StyleCode(code, network.condition(code))
                 if len(self._styles) > KEPT_STYLES:
                     self._styles.popitem(last=False)
             self._styles.move_to_end(key)
@@ -127,7 +128,7 @@ class Renderer:
 
     def _run(self, backbone: torch.nn.Module, way: Way, mask: np.ndarray, style: StyleCode) -> np.ndarray:
         onehot = one_hot(torch.tensor(mask, device=self.device)[None], self._network.config["num_classes"], way.dtype)
-        image = backbone(onehot.contiguous(memory_format=way.memory_format), style.parameters.to(way.dtype))
+        image = backbone(onehot.contiguous(memory_format=way.memory_format), style.condition.to(way.dtype))
         return to_uint8_image(image)[0]
 
     def _fastest(self, mask: np.ndarray, style: StyleCode) -> Way:

@@ -283,6 +283,7 @@ def requests(
     pairs.check(faces)
     copied = COPIED if pairs.task == STYLE_COPY else ()
     known = {name: faces.attribute(name) > 0 for name in copied if name in faces.attribute_names}
+    labels = {name: faces.attribute(name) > 0 for name in faces.attribute_names if pairs.task == TRANSFER}
     for start in range(0, len(pairs), batch):
         targets, sources = pairs.targets[start : start + batch], pairs.sources[start : start + batch]
         image, mask = faces.read(targets)
@@ -292,6 +293,7 @@ def requests(
             parts = TRANSFERRED[pairs.attribute]
             edited = np.stack([replace_parts(a, b, parts) for a, b in zip(mask, source_mask, strict=True)])
         truth = {name: torch.as_tensor(has[sources], device=device) for name, has in known.items()}
+        own = {name: torch.as_tensor(has[targets], device=device) for name, has in labels.items()}
         yield Request(
             pairs.task,
             to_float_image(image, device),
@@ -301,6 +303,7 @@ def requests(
             torch.as_tensor(edited, device=device),
             pairs.attribute,
             truth,
+            own,
         )
 
 

@@ -10,15 +10,19 @@ from maskgan_lib.networks.dmn import (
     SFTLayer,
     SpatialAwareStyleEncoder,
 )
+from maskgan_lib.networks.elegant import Elegant, ElegantDiscriminator
 from maskgan_lib.networks.identity import IdentityNet, PersonCentres
 from maskgan_lib.networks.maskvae import MaskVAE
 from maskgan_lib.networks.parser import FaceParser
 from maskgan_lib.networks.pose import PoseNet
+from maskgan_lib.networks.spade import SPADE, SPADEGenerator
+from maskgan_lib.networks.stargan import StarGANDiscriminator, StarGANGenerator
 
 NETWORKS = {
     network.__name__: network
     for network in (
         DenseMappingNetwork,
+        SPADEGenerator,
         MaskVAE,
         AlphaBlender,
         MultiScaleDiscriminator,
@@ -27,16 +31,23 @@ NETWORKS = {
         IdentityNet,
         PersonCentres,
         PoseNet,
+        StarGANGenerator,
+        StarGANDiscriminator,
+        Elegant,
+        ElegantDiscriminator,
     )
 }
 """The networks that a checkpoint can name; each keeps its constructor's arguments in ``.config``."""
 
 __all__ = [
     "NETWORKS",
+    "SPADE",
     "AdaIN",
     "AlphaBlender",
     "AttributeNet",
     "DenseMappingNetwork",
+    "Elegant",
+    "ElegantDiscriminator",
     "FaceParser",
     "IdentityNet",
     "ImageGenerationBackbone",
@@ -45,6 +56,9 @@ __all__ = [
     "PersonCentres",
     "PoseNet",
     "SFTLayer",
+    "SPADEGenerator",
     "SpatialAwareStyleEncoder",
+    "StarGANDiscriminator",
+    "StarGANGenerator",
     "one_hot",
 ]

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from maskgan_lib.classes import NUM_CLASSES
 from maskgan_lib.networks.blocks import init_convolutions
+from maskgan_lib.networks.spectral import SpectralConv2d
 
 WIDEST = 512
 """Channels do not double beyond this, as in pix2pixHD."""
@@ -15,20 +16,23 @@ class PatchDiscriminator(nn.ModuleList):
     """``C64 s2, C128 s2, C256 s2, C512 s1, C1 s1``: 4x4 convolutions with zero padding 2 and LeakyReLU 0.2.
 
     Instance normalisation on all but the first and the last; the last has no activation either. With 3 ``layers`` each
-    score sees a patch of 70x70 pixels.
+    score sees a patch of 70x70 pixels. ``spectral`` is SPADE's: spectral normalisation too where there is instance
+    normalisation, and no bias there.
     """
 
-    def __init__(self, inputs: int, width: int, layers: int):
+    def __init__(self, inputs: int, width: int, layers: int, spectral: bool = False):
         widths = [min(width * 2**i, WIDEST) for i in range(layers + 1)]
         stages = [self._stage(inputs, widths[0], stride=2, norm=False)]
         for i in range(1, layers + 1):
-            stages.append(self._stage(widths[i - 1], widths[i], stride=2 if i < layers else 1, norm=True))
+            stride = 2 if i < layers else 1
+            stages.append(self._stage(widths[i - 1], widths[i], stride, norm=True, spectral=spectral))
         stages.append(nn.Sequential(nn.Conv2d(widths[-1], 1, 4, padding=2)))
         super().__init__(stages)
 
     @staticmethod
-    def _stage(inputs: int, outputs: int, stride: int, norm: bool) -> nn.Sequential:
-        parts = [nn.Conv2d(inputs, outputs, 4, stride=stride, padding=2)]
+    def _stage(inputs: int, outputs: int, stride: int, norm: bool, spectral: bool = False) -> nn.Sequential:
+        convolution = SpectralConv2d if spectral else nn.Conv2d
+        parts = [convolution(inputs, outputs, 4, stride=stride, padding=2, bias=not spectral)]
         if norm:
             parts.append(nn.InstanceNorm2d(outputs))
         return nn.Sequential(*parts, nn.LeakyReLU(0.2, inplace=True))
@@ -49,12 +53,26 @@ class MultiScaleDiscriminator(nn.Module):
         num_classes: planes of the mask, which is judged together with the 3 of the image.
         width: channels of the first layer; they double per layer, up to 512.
         layers: layers of stride 2.
+        spectral: spectral normalisation on the inner layers, as SPADE has it.
     """
 
-    def __init__(self, num_classes: int = NUM_CLASSES, width: int = 64, layers: int = 3, scales: int = 2):
+    def __init__(
+        self,
+        num_classes: int = NUM_CLASSES,
+        width: int = 64,
+        layers: int = 3,
+        scales: int = 2,
+        spectral: bool = False,
+    ):
         super().__init__()
-        self.config = {"num_classes": num_classes, "width": width, "layers": layers, "scales": scales}
-        self.scales = nn.ModuleList(PatchDiscriminator(num_classes + 3, width, layers) for _ in range(scales))
+        self.config = {
+            "num_classes": num_classes,
+            "width": width,
+            "layers": layers,
+            "scales": scales,
+            "spectral": spectral,
+        }
+        self.scales = nn.ModuleList(PatchDiscriminator(num_classes + 3, width, layers, spectral) for _ in range(scales))
         init_convolutions(self)
 
     def forward(self, mask: Tensor, image: Tensor) -> list[list[Tensor]]:

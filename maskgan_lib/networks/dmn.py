@@ -156,14 +156,22 @@ class DenseMappingNetwork(nn.Module):
         """Style code ``[B, 4 * style_width]`` of an image and its own mask (not needed without the mask branch)."""
         return self.style_encoder(image, mask)
 
-    def render(self, mask: Tensor, style: Tensor) -> Tensor:
-        """Image ``[B, 3, H, W]`` in [-1, 1] of a one-hot mask in a style."""
+    def check(self, mask: Tensor) -> None:
+        """``ValueError`` unless masks of this size, ``[..., H, W]``, can be rendered."""
         multiple = self.backbone.multiple
         check_size(mask, multiple, max(SMALLEST_STYLE_IMAGE, 2 * multiple), type(self).__name__)
+
+    def condition(self, style: Tensor) -> Tensor:
+        """What the backbone takes beside the mask: for styles ``[B, 4 * style_width]`` all parameters of AdaIN."""
+        style = style.to(self.style_to_adain.weight.dtype)
+        return self.style_to_adain(style[:, :, None, None]).flatten(1)
+
+    def render(self, mask: Tensor, style: Tensor) -> Tensor:
+        """Image ``[B, 3, H, W]`` in [-1, 1] of a one-hot mask in a style."""
+        self.check(mask)
         if len(mask) != len(style) and 1 not in (len(mask), len(style)):
             raise ValueError(f"{len(mask)} masks and {len(style)} styles: the numbers must agree, or one of them be 1.")
-        style = style.to(self.style_to_adain.weight.dtype)
-        return self.backbone(mask, self.style_to_adain(style[:, :, None, None]).flatten(1))
+        return self.backbone(mask, self.condition(style))
 
     def forward(self, mask: Tensor, image: Tensor, style_mask: Tensor | None = None) -> Tensor:
         """``mask`` in the style of ``image``, whose own mask is ``style_mask``.

@@ -13,15 +13,31 @@ from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.ebst import EBSTStage
+from maskgan_lib.training.elegant import ElegantStage
 from maskgan_lib.training.execution import Execution, say
 from maskgan_lib.training.judges import AttributesStage, IdentityStage, ParserStage, PoseStage
 from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
 from maskgan_lib.training.maskvae import MaskVAEStage
+from maskgan_lib.training.pix2pixhdm import Pix2PixHDmStage
+from maskgan_lib.training.spade import SPADEStage
 from maskgan_lib.training.stage import Stage, TrainingError, differing
+from maskgan_lib.training.stargan import StarGANStage
 
 STAGES: dict[str, type[Stage]] = {
     stage.name: stage
-    for stage in (MaskVAEStage, DMNStage, EBSTStage, ParserStage, AttributesStage, IdentityStage, PoseStage)
+    for stage in (
+        MaskVAEStage,
+        DMNStage,
+        EBSTStage,
+        Pix2PixHDmStage,
+        SPADEStage,
+        StarGANStage,
+        ElegantStage,
+        ParserStage,
+        AttributesStage,
+        IdentityStage,
+        PoseStage,
+    )
 }
 MASKGAN = ("maskvae", "dmn", "ebst")
 """The stages of MaskGAN in the order in which they are trained."""

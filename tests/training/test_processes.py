@@ -144,6 +144,9 @@ def both():
     train("dmn", "dmn/two")
     train("ebst", "ebst/two")
     train("ebst", "ebst/parts", 2)
+    for name in ("stargan", "elegant"):
+        train(name, name + "/two")
+        train(name, name + "/parts", 2)
     interrupted("ebst", "ebst/stopped", 2)
     train("maskvae", "maskvae/two")
     interrupted("maskvae", "maskvae/stopped", 1)
@@ -153,6 +156,8 @@ if __name__ == "__main__":
     debug_launcher(both, num_processes=2)
     train("dmn", "dmn/one")
     train("ebst", "ebst/one")
+    train("stargan", "stargan/one")
+    train("elegant", "elegant/one")
 """
 
 
@@ -177,7 +182,10 @@ def state(folder: Path) -> dict:
     return load_state(folder / "checkpoint.pt")
 
 
-@pytest.mark.parametrize("run", ["dmn/two", "ebst/two", "ebst/parts"])
+@pytest.mark.parametrize(
+    "run",
+    ["dmn/two", "ebst/two", "ebst/parts", "stargan/two", "stargan/parts", "elegant/two", "elegant/parts"],
+)
 def test_two_processes_are_one_with_the_whole_batch(run, two_processes):
     ours, theirs = state(two_processes[0] / run), state(two_processes[0] / run.partition("/")[0] / "one")
     for networks in ("networks", "averages"):

@@ -31,6 +31,10 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "maskvae": {"loss", "reconstruction", "kl"},
         "dmn": ADVERSARIAL,
         "ebst": ADVERSARIAL | {f"blend {loss}" for loss in ADVERSARIAL},
+        "pix2pixhd-m": ADVERSARIAL,
+        "spade": ADVERSARIAL | {"kl"},
+        "stargan": {"critic", "penalty", "real classes", "adversarial", "made classes", "cycle"},
+        "elegant": {"discriminator", "adversarial", "reconstruction"},
         "parser": {"loss"},
         "attributes": {"loss", "wrong"},
         "identity": {"loss", "wrong"},
@@ -42,6 +46,10 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "maskvae": (2, 8),
         "dmn": (4, 4),
         "ebst": (9, 4),
+        "pix2pixhd-m": (4, 4),
+        "spade": (4, 4),
+        "stargan": (3, 8),
+        "elegant": (4, 4),
         "parser": (3, 8),
         "attributes": (1, 8),
         "identity": (2, 8),
@@ -52,12 +60,18 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "maskvae": {"maskvae": "MaskVAE"},
         "dmn": {"dmn": "DenseMappingNetwork"},
         "ebst": {"dmn": "DenseMappingNetwork", "blender": "AlphaBlender"},
+        "pix2pixhd-m": {"dmn": "DenseMappingNetwork"},
+        "spade": {"spade": "SPADEGenerator"},
+        "stargan": {"stargan": "StarGANGenerator"},
+        "elegant": {"elegant": "Elegant"},
         "parser": {"parser": "FaceParser"},
         "attributes": {"attributes": "AttributeNet"},
         "identity": {"identity": "IdentityNet"},
         "pose": {"pose": "PoseNet"},
     }[name]
     assert {path.stem: type(load_weights(path)).__name__ for path in folder.glob("*.safetensors")} == networks
+    if name == "pix2pixhd-m":
+        assert not load_weights(folder / "dmn.safetensors").config["mask_branch"], "its style encoder sees no mask"
     for network in networks:
         card = read_card(folder / f"{network}.safetensors")
         assert (card["steps"], card["data"], card["faces"], card["image_size"]) == (STEPS, "toy faces", 8, 32)

@@ -1,0 +1,212 @@
+"""SPADE (Park et al., CVPR 2019) with its image encoder: the mask steers every normalisation, the style is a seed."""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskgan_lib.classes import NUM_CLASSES
+from maskgan_lib.networks.spectral import SpectralConv2d
+
+
+def init_xavier(network: nn.Module, gain: float = 0.02) -> None:
+    """Draw the weights of every ``Conv2d`` and ``Linear`` from Xavier's normal distribution; biases become zero."""
+    for module in network.modules():
+        # On the meta device there is nothing to draw.
+        if not isinstance(module, nn.Conv2d | nn.Linear) or module.weight.is_meta:
+            continue
+        nn.init.xavier_normal_(module.weight, gain)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class SPADE(nn.Module):
+    """Spatially-adaptive normalisation: ``n * (1 + gamma(mask)) + beta(mask)``, n being batch-normalised ``features``.
+
+    The mask, resized by nearest neighbour, goes through a 3x3 convolution to ``hidden`` channels and ReLU, then gamma
+    and beta are a 3x3 convolution each: one value per channel and pixel. A batch of 1 on either side is shared.
+    """
+
+    def __init__(self, channels: int, num_classes: int = NUM_CLASSES, hidden: int = 128):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.shared = nn.Conv2d(num_classes, hidden, 3, padding=1)
+        self.gamma = nn.Conv2d(hidden, channels, 3, padding=1)
+        self.beta = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """``features [B, C, h, w]``, one-hot ``mask [B, classes, H, W]``."""
+        hidden = F.relu(self.shared(F.interpolate(mask, features.shape[-2:])), inplace=True)
+        normal = self.norm(features)
+        return torch.addcmul(normal + self.beta(hidden), normal, self.gamma(hidden))
+
+
+class SPADEResBlock(nn.Module):
+    """``shortcut(x) + conv(act(SPADE(conv(act(SPADE(x))))))``: 3x3, spectral normalisation, LeakyReLU 0.2.
+
+    The middle has ``min(inputs, outputs)`` channels. The shortcut is SPADE and a 1x1 convolution without bias where the
+    numbers of channels differ, else ``x`` itself.
+    """
+
+    def __init__(self, inputs: int, outputs: int, num_classes: int = NUM_CLASSES, hidden: int = 128):
+        super().__init__()
+        middle = min(inputs, outputs)
+        self.norm1 = SPADE(inputs, num_classes, hidden)
+        self.conv1 = SpectralConv2d(inputs, middle, 3, padding=1)
+        self.norm2 = SPADE(middle, num_classes, hidden)
+        self.conv2 = SpectralConv2d(middle, outputs, 3, padding=1)
+        self.learned_shortcut = inputs != outputs
+        if self.learned_shortcut:
+            self.norm3 = SPADE(inputs, num_classes, hidden)
+            self.conv3 = SpectralConv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        shortcut = self.conv3(self.norm3(x, mask)) if self.learned_shortcut else x
+        x = self.conv1(F.leaky_relu(self.norm1(x, mask), 0.2))
+        return shortcut + self.conv2(F.leaky_relu(self.norm2(x, mask), 0.2))
+
+
+class SPADEEncoder(nn.Module):
+    """An image to mean and log-variance of its style: stride-2 convolutions down to 4x4 pixels, then linear layers.
+
+    Spectral and instance normalisation and LeakyReLU 0.2 follow every convolution. Channels double from ``width`` to 8
+    times as many. The image is resized to ``image_size`` pixels first, 256 in the paper: six convolutions.
+    """
+
+    def __init__(self, width: int = 64, latent: int = 256, image_size: int = 256):
+        super().__init__()
+        if image_size < 8 or image_size & (image_size - 1):
+            raise ValueError(f"The image encoder's size must be a power of two from 8 up, not {image_size}.")
+        self.image_size = image_size
+        widths = [3, *(min(width * 2**i, 8 * width) for i in range(image_size.bit_length() - 3))]
+        self.down = nn.Sequential(*(self._halve(i, o) for i, o in pairwise(widths)), nn.Flatten())
+        self.mu = nn.Linear(widths[-1] * 4 * 4, latent)
+        self.logvar = nn.Linear(widths[-1] * 4 * 4, latent)
+
+    @staticmethod
+    def _halve(inputs: int, outputs: int) -> nn.Sequential:
+        # Instance normalisation would take a bias away again.
+        convolution = SpectralConv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        return nn.Sequential(convolution, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """``image [B, 3, H, W]`` in [-1, 1] to ``(mu, logvar)``, each ``[B, latent]``."""
+        size = (self.image_size, self.image_size)
+        if image.shape[-2:] != size:
+            image = F.interpolate(image, size, mode="bilinear", align_corners=False)
+        features = self.down(image)
+        return self.mu(features), self.logvar(features)
+
+
+class SPADEBackbone(nn.Module):
+    """One-hot mask ``[B, classes, S, S]`` and the map at the bottom, flat, to an image ``[B, 3, S, S]`` in [-1, 1].
+
+    Seven blocks with five doublings of the size between them; a mask of 64 times the ``bottom`` instead of 32 times
+    asks for a sixth one, after the second block (the authors' "more" upsampling).
+    """
+
+    def __init__(self, num_classes: int = NUM_CLASSES, width: int = 64, mask_width: int = 128, bottom: int = 16):
+        super().__init__()
+        self.bottom = bottom
+        widths = [width * k for k in (16, 16, 16, 16, 8, 4, 2, 1)]
+        self.blocks = nn.ModuleList(SPADEResBlock(i, o, num_classes, mask_width) for i, o in pairwise(widths))
+        self.last = nn.Conv2d(width, 3, 3, padding=1)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Pixels a side of the pictures that it can make."""
+        return 32 * self.bottom, 64 * self.bottom
+
+    def forward(self, mask: Tensor, features: Tensor) -> Tensor:
+        """``features [B, 16 * width * bottom**2]``. A batch of 1 on either side is shared by the other's."""
+        more = mask.shape[-1] == self.sizes[1]
+        x = features.unflatten(1, (-1, self.bottom, self.bottom))
+        for number, block in enumerate(self.blocks):
+            if number != 0 and (number != 2 or more):
+                x = F.interpolate(x, scale_factor=2)
+            x = block(x, mask)
+        return torch.tanh(self.last(F.leaky_relu(x, 0.2)))
+
+
+class SPADEGenerator(nn.Module):
+    """SPADE: ``render(mask, encode_style(image))``. Masks are one-hot, images in [-1, 1].
+
+    The style is a code of ``latent`` numbers, the mean of what the image encoder says; a linear map makes the map of
+    features at the bottom from it, and nothing else of the picture comes from the style.
+
+    Args:
+        num_classes: planes of a mask.
+        width: channels at full resolution of the encoder, and of the generator, which has 16 times as many at the
+            bottom.
+        mask_width: channels between mask and gamma and beta.
+        bottom: pixels a side of the lowest resolution. It renders masks of 32 times (the authors' "normal" upsampling)
+            or 64 times ("more") as many; others are a ``ValueError``. So a network learnt at half the size goes on at
+            the whole one. 512 pixels are 16 with "normal", 8 with "more".
+        style_size: a style image is resized to so many pixels a side, a power of two from 8 up; half the picture's in
+            the paper.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = NUM_CLASSES,
+        width: int = 64,
+        mask_width: int = 128,
+        latent: int = 256,
+        bottom: int = 16,
+        style_size: int = 256,
+    ):
+        super().__init__()
+        self.config = {
+            "num_classes": num_classes,
+            "width": width,
+            "mask_width": mask_width,
+            "latent": latent,
+            "bottom": bottom,
+            "style_size": style_size,
+        }
+        self.encoder = SPADEEncoder(width, latent, style_size)
+        self.style_to_features = nn.Linear(latent, 16 * width * bottom**2)
+        self.backbone = SPADEBackbone(num_classes, width, mask_width, bottom)
+        init_xavier(self)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """``(mu, logvar)``, each ``[B, latent]``, of the style's distribution."""
+        return self.encoder(image)
+
+    def encode_style(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Style code ``[B, latent]`` of an image: the mean, so that it repeats itself. No mask is looked at."""
+        return self.encode(image)[0]
+
+    def check(self, mask: Tensor) -> None:
+        """``ValueError`` unless masks of this size, ``[..., H, W]``, can be rendered."""
+        (height, width), (few, many) = mask.shape[-2:], self.backbone.sizes
+        if height != width or width not in (few, many):
+            raise ValueError(f"This SPADE takes masks of {few} or {many} pixels a side, not {height} x {width}.")
+
+    def condition(self, style: Tensor) -> Tensor:
+        """What the backbone takes beside the mask: for styles ``[B, latent]`` the features at the bottom, flat."""
+        return self.style_to_features(style.to(self.style_to_features.weight.dtype))
+
+    def render(self, mask: Tensor, style: Tensor) -> Tensor:
+        """Image ``[B, 3, S, S]`` in [-1, 1] of a one-hot mask in a style."""
+        self.check(mask)
+        if len(mask) != len(style) and 1 not in (len(mask), len(style)):
+            raise ValueError(f"{len(mask)} masks and {len(style)} styles: the numbers must agree, or one of them be 1.")
+        return self.backbone(mask, self.condition(style))
+
+    def forward(
+        self, mask: Tensor, image: Tensor, style_mask: Tensor | None = None, noise: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """``mask`` in the style of ``image``; ``style_mask``, which other networks need, is not looked at.
+
+        There may be several masks for every image, first one for each image, then the second ones, and so on: a style
+        is encoded once for all of them.
+        With ``noise [B, latent]`` from N(0, I), for training: ``(picture, mu, logvar)``, the style being
+        ``mu + noise * exp(logvar / 2)``.
+        """
+        mu, logvar = self.encode(image)
+        if noise is not None:
+            return self.render(mask, mu + noise * torch.exp(logvar / 2)), mu, logvar
+        masks, rest = divmod(len(mask), len(mu))
+        return self.render(mask, mu.repeat(masks, 1) if masks > 1 and not rest else mu)

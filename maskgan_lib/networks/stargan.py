@@ -1,0 +1,120 @@
+"""StarGAN (Choi et al., CVPR 2018): one generator that gives a face the attributes asked for, and its discriminator."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from maskgan_lib.networks.blocks import Recomputing, check_size
+
+
+def _normalized(convolution: nn.Module, channels: int) -> list[nn.Module]:
+    """A convolution without a bias, and the affine instance normalisation that makes one useless.
+
+    The published code also keeps running statistics, which PyTorch uses in evaluation mode: the network then is not
+    the one that was trained, and of the labels, constant planes, it sees more than it ever did. Here every picture is
+    normalised by its own statistics, in training and afterwards.
+    """
+    return [convolution, nn.InstanceNorm2d(channels, affine=True)]
+
+
+class LabelledResidualBlock(nn.Module):
+    """``x + norm(conv(relu(norm(conv(x)))))``: 3x3 with zero padding, affine instance normalisation."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        first, second = (nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2))
+        self.layers = nn.Sequential(
+            *_normalized(first, channels), nn.ReLU(inplace=True), *_normalized(second, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class StarGANGenerator(Recomputing):
+    """``cat(image, labels as planes)``, ``c7s1-64, c4s2-128, c4s2-256, r256 x6``, two transposed, ``c7s1-3``, tanh.
+
+    Padding is with zeros: after a padding by reflection a plane of one value stays one, and the instance normalisation
+    that follows removes it. As it is, labels come in from the border of the picture.
+
+    Args:
+        attributes: names of the A attributes, in the order of the labels.
+        width: channels at full resolution; they double at each of the two halvings.
+        blocks: residual blocks, at a quarter of the size.
+
+    Sizes: heights and widths from 8 pixels up, multiples of 4; others are a ``ValueError``.
+    """
+
+    def __init__(self, attributes: Sequence[str] = ("Smiling",), width: int = 64, blocks: int = 6):
+        super().__init__()
+        self.config = {"attributes": list(attributes), "width": width, "blocks": blocks}
+
+        def transposed(channels: int) -> list[nn.Module]:
+            up = nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False)
+            return [*_normalized(up, channels // 2), nn.ReLU(inplace=True)]
+
+        first = nn.Conv2d(3 + len(attributes), width, 7, padding=3, bias=False)
+        layers = [*_normalized(first, width), nn.ReLU(inplace=True)]
+        for channels in (width, 2 * width):
+            down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False)
+            layers += [*_normalized(down, 2 * channels), nn.ReLU(inplace=True)]
+        self.down = nn.Sequential(*layers)
+        self.blocks = nn.ModuleList(LabelledResidualBlock(4 * width) for _ in range(blocks))
+        last = nn.Conv2d(width, 3, 7, padding=3, bias=False)
+        self.up = nn.Sequential(*transposed(4 * width), *transposed(2 * width), last, nn.Tanh())
+
+    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
+        """``image [B, 3, H, W]`` in [-1, 1] with the attributes ``labels [B, A]``, 1 or 0 each: such an image."""
+        check_size(image, 4, 8, type(self).__name__)
+        attributes = self.config["attributes"]
+        if labels.shape != (len(image), len(attributes)):
+            raise ValueError(
+                f"{len(image)} images need labels [{len(image)}, {len(attributes)}] for {', '.join(attributes)}, "
+                f"not {list(labels.shape)}."
+            )
+        planes = labels.to(image.dtype)[:, :, None, None].expand(-1, -1, *image.shape[-2:])
+        x = self.segment(self.down, torch.cat([image, planes], dim=1))
+        for block in self.blocks:
+            x = self.segment(block, x)
+        return self.segment(self.up, x)
+
+
+class StarGANDiscriminator(nn.Module):
+    """Is it a photograph, patch by patch, and which attributes has it? ``C64 ... C2048``, then two heads.
+
+    Six 4x4 convolutions of stride 2 with LeakyReLU 0.01 and no normalisation, which the gradient penalty would not
+    allow. Pictures under 128 pixels get fewer, so that the last map has 2x2 places or more, as it has at 128.
+
+    Args:
+        attributes: names of the A attributes, in the order of the answers.
+        image_size: side of the pictures: the second head sees all of one.
+        width: channels of the first layer; they double per layer.
+    """
+
+    def __init__(self, attributes: Sequence[str] = ("Smiling",), image_size: int = 128, width: int = 64):
+        super().__init__()
+        if image_size < 8:
+            raise ValueError(f"The discriminator takes pictures from 8 pixels a side up, not {image_size}.")
+        self.config = {"attributes": list(attributes), "image_size": image_size, "width": width}
+        count = min(6, image_size.bit_length() - 2)
+        layers, channels = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)], width
+        for _ in range(count - 1):
+            layers += [nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)]
+            channels *= 2
+        self.layers = nn.Sequential(*layers)
+        self.source = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
+        self.classes = nn.Conv2d(channels, len(attributes), image_size >> count, bias=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """``image [B, 3, S, S]`` in [-1, 1] to scores ``[B, 1, h, w]``, linear, and logits ``[B, A]`` of attributes."""
+        size = self.config["image_size"]
+        if image.shape[-2:] != (size, size):
+            height, width = image.shape[-2:]
+            raise ValueError(f"This discriminator takes pictures of {size} x {size} pixels, not {height} x {width}.")
+        features = self.layers(image)
+        return self.source(features), self.classes(features).flatten(1)
+
+    def scores(self, image: Tensor) -> Tensor:
+        """The scores alone, for the gradient penalty: not ``forward``, to which autocast applies."""
+        return self.source(self.layers(image))

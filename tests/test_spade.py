@@ -1,0 +1,362 @@
+"""SPADE: its normalisation pixel by pixel, the published sizes, its losses, and that mask and style are both obeyed."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from toy_faces import pack_toy_faces
+
+from maskgan_lib import losses
+from maskgan_lib.checkpoints import load_weights, save_weights
+from maskgan_lib.data.batches import Batches
+from maskgan_lib.evaluation.metrics import psnr
+from maskgan_lib.networks import SPADE, MultiScaleDiscriminator, SPADEGenerator, one_hot
+from maskgan_lib.networks.spade import SPADEEncoder
+from maskgan_lib.networks.spectral import SpectralConv2d
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import make_stage, train_stage
+
+TINY = replace(
+    PRESETS["smoke"],
+    image_size=32,
+    feature_weight=10.0,
+    perceptual_weight=10.0,
+    spade_lr=2e-3,
+    spade_disc_lr=8e-3,
+    spade_kl_weight=0.05,
+    ema_decay=0.9,
+    log_every=50,
+    checkpoint_every=999,
+    sample_every=999,
+)
+SMALL = {"width": 2, "mask_width": 3, "latent": 5, "bottom": 1, "style_size": 16}
+
+
+@pytest.fixture(autouse=True)
+def on_one_cpu_thread(monkeypatch):
+    for name, value in {"ACCELERATE_USE_CPU": "true", "MASKGAN_PLAIN_PROGRESS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def masks(count: int, size: int, seed: int = 0) -> Tensor:
+    """One-hot squares of random classes."""
+    ids = torch.randint(0, 19, (count, 1, 8, 8), generator=torch.Generator().manual_seed(seed))
+    return one_hot(F.interpolate(ids.float(), (size, size))[:, 0].to(torch.uint8))
+
+
+def images(count: int, size: int, seed: int = 1) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def livelier(network: nn.Module) -> nn.Module:
+    """Weights and running statistics large enough that the outputs vary from input to input."""
+    generator = torch.Generator().manual_seed(7)
+    for parameter in network.parameters():
+        fan_in = parameter[0].numel() if parameter.dim() > 1 else 10
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 1.5 / fan_in**0.5
+    return network.eval()
+
+
+# ---- sizes
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("bottom", "millions"), [(16, 159.7), (8, 109.2)])
+def test_the_sizes_are_the_published_ones(bottom, millions):
+    """At 512 pixels: "normal" from 16 pixels a side, "more" from 8."""
+    with torch.device("meta"):
+        network, judge = SPADEGenerator(bottom=bottom), MultiScaleDiscriminator(spectral=True)
+    assert round((count(network) - count(network.encoder)) / 1e6, 1) == millions
+    assert round(count(network.encoder) / 1e6, 2) == 10.46
+    assert round(count(judge) / 1e6, 2) == 5.57
+    spectral = [name for name, module in judge.named_modules() if isinstance(module, SpectralConv2d)]
+    assert spectral == [f"scales.{scale}.{layer}.0" for scale in (0, 1) for layer in (1, 2, 3)], "the middle layers"
+    # Without an encoder, a 3x3 convolution of the mask takes the place of the linear map of the style.
+    assert round((count(network.backbone) + 19 * 1024 * 9 + 1024) / 1e6, 1) == 92.5
+    assert 512 in network.backbone.sizes
+
+
+@pytest.mark.parametrize(("size", "bottom"), [(32, 1), (64, 1), (64, 2), (128, 2), (128, 4), (256, 8), (512, 8)])
+@torch.no_grad()
+def test_it_renders_at_every_size(size, bottom):
+    network = livelier(SPADEGenerator(**SMALL | {"width": 1, "bottom": bottom}))
+    picture = network(masks(1, size), images(1, size))
+    assert picture.shape == (1, 3, size, size)
+    assert picture.abs().max() <= 1 and picture.std() > 0.01
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (96, 96), (128, 128), (32, 64)])
+def test_other_sizes_are_refused_in_one_sentence(shape):
+    network = SPADEGenerator(**SMALL)
+    with pytest.raises(ValueError, match=f"masks of 32 or 64 pixels a side, not {shape[0]} x {shape[1]}"):
+        network.render(torch.zeros(1, 19, *shape), torch.zeros(1, 5))
+    with pytest.raises(ValueError, match="2 masks and 3 styles"):
+        network.render(masks(2, 32), torch.zeros(3, 5))
+    with pytest.raises(ValueError, match="power of two from 8 up, not 48"):
+        SPADEEncoder(image_size=48)
+
+
+# ---- the normalisation
+
+
+def convolved(convolution: nn.Conv2d, planes: Tensor, y: int, x: int) -> Tensor:
+    """A 3x3 convolution with zero padding at one pixel of ``planes [C, h, w]``."""
+    total = convolution.bias.clone()
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            if 0 <= y + dy < planes.shape[1] and 0 <= x + dx < planes.shape[2]:
+                total = total + convolution.weight[:, :, dy + 1, dx + 1] @ planes[:, y + dy, x + dx]
+    return total
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(1, 3), st.integers(1, 3), st.sampled_from([(4, 8), (3, 8), (5, 5), (4, 2)]), st.booleans())
+@torch.no_grad()
+def test_spade_is_its_equation_at_every_pixel(faces, channels, sizes, training):
+    size, mask_size = sizes
+    torch.manual_seed(faces)
+    layer = livelier(SPADE(channels, num_classes=4, hidden=3)).double().train(training)
+    layer.norm.running_mean.normal_()
+    layer.norm.running_var.uniform_(0.5, 2)
+    features = 3 * torch.randn(faces, channels, size, size).double() + 1
+    mask = one_hot(torch.randint(0, 4, (faces, mask_size, mask_size)), 4, torch.float64)
+    if training:
+        mean = sum(face.sum((1, 2)) for face in features) / (faces * size * size)
+        variance = sum(((face - mean[:, None, None]) ** 2).sum((1, 2)) for face in features) / (faces * size * size)
+    else:
+        mean, variance = layer.norm.running_mean.clone(), layer.norm.running_var.clone()
+    out = layer(features, mask)
+    for n in range(faces):
+        nearest = torch.zeros(4, size, size).double()
+        hidden = torch.zeros(3, size, size).double()
+        for y, x in np.ndindex(size, size):
+            nearest[:, y, x] = mask[n, :, y * mask_size // size, x * mask_size // size]
+        for y, x in np.ndindex(size, size):
+            hidden[:, y, x] = convolved(layer.shared, nearest, y, x).clamp(min=0)
+        for y, x in np.ndindex(size, size):
+            normal = (features[n, :, y, x] - mean) / (variance + 1e-5).sqrt()
+            gamma, beta = (convolved(convolution, hidden, y, x) for convolution in (layer.gamma, layer.beta))
+            torch.testing.assert_close(out[n, :, y, x], normal * (1 + gamma) + beta)
+
+
+# ---- spectral normalisation
+
+
+def largest_singular_value(kernel: Tensor) -> float:
+    return torch.linalg.svdvals(kernel.detach().flatten(1))[0].item()
+
+
+def test_a_spectral_kernel_has_norm_one_and_the_direction_of_its_weight():
+    torch.manual_seed(0)
+    layer = SpectralConv2d(3, 7, 3)
+    x = torch.randn(1, 3, 5, 5)
+    for _ in range(200):
+        layer(x)
+    sigma = largest_singular_value(layer.weight)
+    torch.testing.assert_close(layer.kernel(), layer.weight / sigma, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight / sigma, layer.bias), rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_moves_no_power_iteration_and_the_length_of_its_start_does_not_matter():
+    torch.manual_seed(0)
+    layer = SpectralConv2d(3, 7, 3).eval()
+    start, kernel = layer.left.clone(), layer.kernel()
+    assert torch.equal(layer.kernel(), kernel) and torch.equal(layer.left, start)
+    layer.left.mul_(0.25)
+    torch.testing.assert_close(layer.kernel(), kernel)
+    layer.train().kernel()
+    assert not torch.allclose(layer.left, start)
+
+
+def test_the_gradient_counts_the_change_of_the_norm():
+    torch.manual_seed(0)
+    layer = SpectralConv2d(2, 3, 2).double()
+    for _ in range(500):
+        layer.kernel()
+    layer.eval()
+
+    def kernel(weight: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, {"weight": weight}, (torch.eye(8).reshape(8, 2, 2, 2).double(),))
+
+    assert torch.autograd.gradcheck(kernel, layer.weight.detach().clone().requires_grad_())
+
+
+# ---- mask and style
+
+
+@torch.no_grad()
+def test_mask_and_style_change_the_picture_and_the_styles_mask_does_not():
+    network = livelier(SPADEGenerator(**SMALL))
+    mask, image = masks(2, 32), images(2, 32)
+    picture = network(mask, image, mask)
+    assert torch.equal(network(mask, image, masks(2, 32, seed=5)), picture), "no mask is read with the style"
+    assert torch.equal(network.render(mask, network.encode_style(image, mask)), picture)
+    assert (network(masks(2, 32, seed=5), image) - picture).abs().mean() > 0.05
+    assert (network(mask, images(2, 32, seed=6)) - picture).abs().mean() > 0.01
+
+
+@torch.no_grad()
+def test_one_mask_or_one_style_serves_all():
+    network = livelier(SPADEGenerator(**SMALL))
+    mask, style = masks(3, 64), network.encode_style(images(3, 64))
+    for some_masks, some_styles in ((mask, style[:1]), (mask[:1], style)):
+        expected = network.render(some_masks.expand(3, -1, -1, -1), some_styles.expand(3, -1))
+        torch.testing.assert_close(network.render(some_masks, some_styles), expected, rtol=1e-4, atol=1e-5)
+    twice = network(torch.cat([mask, mask.flip(0)]), images(3, 64))
+    torch.testing.assert_close(twice[3:], network(mask.flip(0), images(3, 64)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_with_noise_the_style_is_drawn_and_its_distribution_returned():
+    network = livelier(SPADEGenerator(**SMALL))
+    mask, image, noise = masks(2, 32), images(2, 32), torch.randn(2, 5, generator=torch.Generator().manual_seed(3))
+    picture, mu, logvar = network(mask, image, noise=noise)
+    torch.testing.assert_close((mu, logvar), network.encode(image))
+    assert mu.abs().min() > 0 and logvar.std() > 0.01
+    torch.testing.assert_close(picture, network.render(mask, mu + noise * logvar.exp().sqrt()))
+
+
+@torch.no_grad()
+def test_evaluation_repeats_itself_after_saving_too(tmp_path):
+    network = SPADEGenerator(**SMALL)
+    mask, image = masks(3, 32), images(3, 32)
+    for _ in range(3):
+        network(mask, image)  # training mode: running statistics and power iterations move on
+    picture = network.eval()(mask, image)
+    assert torch.equal(network(mask, image), picture)
+    save_weights(tmp_path / "spade.safetensors", network)
+    again = load_weights(tmp_path / "spade.safetensors")
+    assert torch.equal(again(mask, image), picture)
+
+
+@torch.no_grad()
+def test_it_computes_in_bfloat16():
+    network = livelier(SPADEGenerator(**SMALL | {"width": 4}))
+    mask, image = masks(2, 32), images(2, 32)
+    picture = network(mask, image)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = network(mask, image)
+    assert (cast.float() - picture).abs().mean() < 0.05 * picture.std()
+    style = network.encode_style(image)
+    whole = copy.deepcopy(network).to(torch.bfloat16).render(mask.bfloat16(), style)
+    assert (whole.float() - picture).abs().mean() < 0.1 * picture.std()
+
+
+# ---- losses
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 3), st.integers(0, 2**31), st.booleans())
+def test_hinge_losses_are_their_formulas(scales, seed, is_real):
+    rng = np.random.default_rng(seed)
+    scores = [2 * rng.normal(size=(2, 1, 5 + k, 4)) for k in range(scales)]
+    outputs = [[torch.full((2, 3), float("nan")), torch.from_numpy(score)] for score in scores]
+    short = [np.maximum(0, 1 - score if is_real else 1 + score).mean() for score in scores]
+    assert losses.hinge_loss(outputs, is_real).item() == pytest.approx(np.mean(short))
+    expected = -np.mean([score.mean() for score in scores])
+    assert losses.hinge_generator_loss(outputs).item() == pytest.approx(expected)
+
+
+def test_a_step_is_that_of_the_equations(tmp_path):
+    """Losses and both networks' gradients of one step against plain autograd of the equations."""
+    faces = pack_toy_faces(tmp_path / "faces", 8)
+    torch.manual_seed(0)
+    stage = make_stage("spade", replace(TINY, spade_width=4, spade_disc_lr=0.0), faces)
+    batch = Batches(faces, faces.indices("train"), 4).at(0)
+    # No power iteration, no running statistics: everything can be computed twice. The rate of zero keeps the judge.
+    network, judge = (stage.networks[name].eval() for name in ("spade", "discriminator"))
+    network.backbone.apply(lambda module: module.train() if isinstance(module, nn.BatchNorm2d) else None)
+    network.backbone.last.weight.data.mul_(100)
+    twin, twin_judge = copy.deepcopy(network), copy.deepcopy(judge)
+    logged = stage.step([batch], Accelerator())
+
+    mask, real = one_hot(batch.mask), batch.image
+    mu, logvar = twin.encode(real)
+    made = twin.render(mask, mu + batch.noise(TINY.spade_latent) * (0.5 * logvar).exp())
+    on_real, on_made = twin_judge(mask, real), twin_judge(mask, made.detach())
+    hinge = sum((1 - r[-1]).clamp(min=0).mean() + (1 + m[-1]).clamp(min=0).mean() for r, m in zip(on_real, on_made))
+    (hinge / 2).backward()
+    divergence = -0.5 * (1 + logvar - mu.pow(2) - logvar.exp()).sum()  # over the batch too
+    on_real, on_made = twin_judge(mask, real), twin_judge(mask, made)
+    adversarial = -sum(m[-1].mean() for m in on_made) / 2
+    pairs = [pair for r, m in zip(on_real, on_made) for pair in zip(r[:-1], m[:-1])]
+    feature = sum((r.detach() - m).abs().mean() for r, m in pairs) / 2
+    perceptual = stage.perceptual(made, real)
+    wanted = torch.autograd.grad(
+        adversarial + 10 * feature + 10 * perceptual + 0.05 * divergence, list(twin.parameters()), allow_unused=True
+    )
+    for (name, parameter), expected in zip(network.named_parameters(), wanted, strict=True):
+        torch.testing.assert_close(
+            parameter.grad, expected, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    for ours, theirs in zip(judge.parameters(), twin_judge.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6)
+    expected = {"discriminator": hinge / 2, "adversarial": adversarial, "feature": feature, "perceptual": perceptual}
+    expected = {name: value.item() for name, value in expected.items()} | {"kl": divergence.item() / 4}
+    assert {name: value.item() for name, value in logged.items()} == pytest.approx(expected, rel=1e-4)
+    assert all(parameter.requires_grad for parameter in judge.parameters())
+
+
+def test_the_rates_are_two(tmp_path):
+    sizes = {name: getattr(TINY, name) for name in ("spade_width", "spade_bottom", "disc_width", "perceptual")}
+    stage = make_stage("spade", replace(PRESETS["paper"], **sizes), pack_toy_faces(tmp_path / "faces", 2))
+    groups = {name: optimizer.param_groups[0] for name, optimizer in stage.optimizers.items()}
+    assert {name: (group["lr"], group["betas"]) for name, group in groups.items()} == {
+        "spade": (1e-4, (0.0, 0.9)),
+        "discriminator": (4e-4, (0.0, 0.9)),
+    }
+
+
+# ---- training
+
+
+@pytest.fixture(scope="module")
+def two_faces(tmp_path_factory):
+    return pack_toy_faces(tmp_path_factory.mktemp("spade") / "two", 2)
+
+
+def test_faces_of_another_size_are_refused(two_faces):
+    with pytest.raises(TrainingError, match="With spade_bottom 2 SPADE makes pictures of 64 or 128 pixels"):
+        make_stage("spade", replace(TINY, spade_bottom=2), two_faces)
+
+
+def test_it_memorises_two_faces_and_averaged_kernels_have_norm_one(two_faces, tmp_path):
+    # Each face twice in a batch: over two values, running statistics are far from a batch's own.
+    preset = replace(TINY, spade_mask_width=8, spade_lr=5e-3, spade_disc_lr=5e-3)
+    train_stage("spade", preset, two_faces, tmp_path / "run", steps=64)
+    network = load_weights(tmp_path / "run" / "spade.safetensors")
+    batch = Batches(two_faces, np.arange(2), 2).at(0)
+    mask = one_hot(batch.mask)
+    with torch.no_grad():
+        assert psnr(network(mask, batch.image), batch.image).min() > 17
+        swapped = network(mask, batch.image.flip(0))
+        assert psnr(swapped, batch.image).max() < 13, "the other face's style"
+    kernels = [module.kernel() for module in network.modules() if isinstance(module, SpectralConv2d)]
+    assert len(kernels) == 21
+    for kernel in kernels:
+        assert largest_singular_value(kernel) == pytest.approx(1, abs=0.02)
+
+
+def test_a_run_at_half_the_size_goes_on_at_the_whole_one(two_faces, tmp_path):
+    train_stage("spade", TINY, two_faces, tmp_path / "half", steps=2)
+    whole = pack_toy_faces(tmp_path / "whole", 2, size=64)
+    rates = replace(TINY, spade_lr=0.0, spade_disc_lr=0.0, ema_decay=0.0)
+    train_stage("spade", rates, whole, tmp_path / "run", steps=1, init=tmp_path / "half")
+    ours, theirs = (load_weights(tmp_path / name / "spade.safetensors") for name in ("run", "half"))
+    assert ours.config == theirs.config
+    assert ours(masks(1, 64), images(1, 64)).shape == (1, 3, 64, 64)

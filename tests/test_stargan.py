@@ -1,0 +1,452 @@
+"""StarGAN: its networks against the paper's sizes and a second writing, the penalty, the step, and that it learns."""
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+from toy_faces import pack_toy_faces
+
+from maskgan_lib.checkpoints import load_weights, save_weights
+from maskgan_lib.data.batches import Batches
+from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.evaluation.metrics import psnr
+from maskgan_lib.losses import gradient_penalty
+from maskgan_lib.networks import StarGANDiscriminator, StarGANGenerator
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.execution import set_recompute
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import make_stage, train_stage
+
+PAPER = PRESETS["paper"]
+TINY = replace(
+    PRESETS["smoke"],
+    image_size=32,
+    stargan_batch=20,
+    stargan_critic_updates=5,
+    stargan_lr=1e-4,
+    stargan_penalty_weight=PAPER.stargan_penalty_weight,
+    stargan_class_weight=PAPER.stargan_class_weight,
+    stargan_cycle_weight=PAPER.stargan_cycle_weight,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> PackedFaces:
+    return pack_toy_faces(tmp_path_factory.mktemp("stargan") / "toy", 12, splits=("train", "train", "test"))
+
+
+def pack(folder, labels: list[tuple[int, ...]], splits=("train",), names=("Smiling", "Male", "Young")) -> PackedFaces:
+    """Faces of noise with these attributes, 1 or -1 each."""
+    names = names[: len(labels[0])]
+    with PackedWriter(folder, 32, len(labels), "noise", names) as writer:
+        for i, own in enumerate(labels):
+            image = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
+            record = FaceRecord(str(i), splits[i % len(splits)], attributes=dict(zip(names, own, strict=True)))
+            writer.write(i, image, np.zeros((32, 32), np.uint8), record)
+        return writer.finish()
+
+
+def images(count: int, size: int = 32, seed: int = 0, dtype=torch.float32) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2 - 1
+
+
+# ---- the networks
+
+
+def millions(network: nn.Module) -> float:
+    return sum(parameter.numel() for parameter in network.parameters()) / 1e6
+
+
+def test_the_defaults_are_the_papers_networks():
+    """8.42 M with one attribute to 8.46 M with thirteen; with CelebA's five, 44.8 M at 128 and 44.9 M at 256 pixels."""
+    with torch.device("meta"):
+        assert [round(millions(StarGANGenerator(["a"] * count)), 2) for count in (1, 13)] == [8.42, 8.46]
+        five = ["a"] * 5
+        assert [round(millions(StarGANDiscriminator(five, size)), 1) for size in (128, 256)] == [44.8, 44.9]
+        assert StarGANDiscriminator(image_size=256).classes.kernel_size == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["generator", "discriminator"])
+def test_weights_come_back_as_they_were_written(name, tmp_path):
+    torch.manual_seed(0)
+    attributes = ("Male", "Smiling")
+    network = {
+        "generator": StarGANGenerator(attributes, width=4, blocks=1),
+        "discriminator": StarGANDiscriminator(attributes, 32, width=4),
+    }[name]
+    save_weights(tmp_path / "w.safetensors", network)
+    loaded = load_weights(tmp_path / "w.safetensors")
+    asked = (images(2), torch.tensor([[0.0, 1], [1, 1]])) if name == "generator" else (images(2),)
+    for ours, theirs in zip(loaded(*asked), network(*asked), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def instance_norm(x: Tensor, layer: nn.Module) -> Tensor:
+    mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), keepdim=True, correction=0)
+    weight, bias = layer.weight[:, None, None], layer.bias[:, None, None]
+    return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+
+def test_the_generator_is_its_layer_list():
+    torch.manual_seed(0)
+    network = StarGANGenerator(("Male", "Smiling"), width=3, blocks=2).double()
+    for parameter in network.parameters():
+        parameter.data = torch.randn_like(parameter) / max(1, parameter[0].numel()) ** 0.5
+    convolutions = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    norms = iter([m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)])
+    first, down1, down2, *blocks, up1, up2, last = convolutions
+    image, labels = images(2, 16, dtype=torch.float64), torch.tensor([[0.0, 1], [1, 1]])
+    planes = torch.stack([torch.stack([torch.full((16, 16), value) for value in row]) for row in labels.tolist()])
+    x = torch.cat([image, planes.double()], dim=1)
+    x = instance_norm(F.conv2d(x, first, padding=3), next(norms)).relu()
+    x = instance_norm(F.conv2d(x, down1, stride=2, padding=1), next(norms)).relu()
+    x = instance_norm(F.conv2d(x, down2, stride=2, padding=1), next(norms)).relu()
+    for one, two in zip(blocks[::2], blocks[1::2], strict=True):
+        y = instance_norm(F.conv2d(x, one, padding=1), next(norms)).relu()
+        x = x + instance_norm(F.conv2d(y, two, padding=1), next(norms))
+    x = instance_norm(F.conv_transpose2d(x, up1, stride=2, padding=1), next(norms)).relu()
+    x = instance_norm(F.conv_transpose2d(x, up2, stride=2, padding=1), next(norms)).relu()
+    truth = F.conv2d(x, last, padding=3).tanh()
+    assert len(blocks) == 4 and next(norms, None) is None
+    torch.testing.assert_close(network(image, labels), truth)
+
+
+def test_a_picture_depends_on_nothing_but_its_face_and_labels():
+    """Not on training or evaluation mode, on the rest of the batch, or on what came before."""
+    torch.manual_seed(0)
+    network, image, labels = StarGANGenerator(width=4, blocks=1), images(3), torch.tensor([[0.0], [1], [1]])
+    truth = network.train()(image, labels)
+    assert not list(network.buffers())
+    network.eval()
+    for k in range(3):
+        torch.testing.assert_close(network(image[k : k + 1], labels[k : k + 1])[0], truth[k])
+    assert (network(image, 1 - labels) - truth).abs().amax(dim=(1, 2, 3)).min() > 1e-3, "the labels are not seen"
+
+
+def test_labels_are_seen_thanks_to_the_padding():
+    """A plane that stays constant is removed by the normalisation: what is left comes from the border."""
+    torch.manual_seed(0)
+    network, image = StarGANGenerator(width=4, blocks=1), images(1)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding_mode = "reflect"
+            module._reversed_padding_repeated_twice = [p for p in module.padding for _ in range(2)]
+    torch.testing.assert_close(network(image, torch.zeros(1, 1)), network(image, torch.ones(1, 1)), atol=1e-4, rtol=0)
+
+
+def test_the_discriminator_has_as_many_layers_as_the_picture_has_room_for():
+    def maps(size):
+        network = StarGANDiscriminator(("Male", "Smiling"), size, width=1)
+        scores, logits = network(images(2, size))
+        assert logits.shape == (2, 2)
+        assert torch.equal(network.scores(images(2, size)), scores)
+        return len(network.layers) // 2, scores.shape
+
+    assert [maps(size) for size in (32, 64, 128, 256)] == [
+        (4, (2, 1, 2, 2)),
+        (5, (2, 1, 2, 2)),
+        (6, (2, 1, 2, 2)),
+        (6, (2, 1, 4, 4)),
+    ]
+
+
+def test_the_discriminator_is_its_layer_list():
+    torch.manual_seed(0)
+    network = StarGANDiscriminator(("Male", "Smiling"), 64, width=2).double()
+    x = image = images(3, 64, dtype=torch.float64)
+    for layer in network.layers[::2]:
+        x = F.conv2d(x, layer.weight, layer.bias, stride=2, padding=1)
+        x = torch.where(x > 0, x, 0.01 * x)
+    scores, logits = network(image)
+    torch.testing.assert_close(scores, F.conv2d(x, network.source.weight, padding=1))
+    torch.testing.assert_close(logits, torch.einsum("bchw,achw->ba", x, network.classes.weight))
+
+
+def test_what_does_not_fit_is_refused():
+    network = StarGANGenerator(("Male", "Smiling"), width=2, blocks=1)
+    with pytest.raises(ValueError, match=r"2 images need labels \[2, 2\] for Male, Smiling, not \[2, 1\]"):
+        network(images(2), torch.zeros(2, 1))
+    with pytest.raises(ValueError, match="multiples of 4, not 30 x 30"):
+        network(images(2, 30), torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="takes pictures of 32 x 32 pixels, not 64 x 64"):
+        StarGANDiscriminator(image_size=32, width=2)(images(1, 64))
+    with pytest.raises(ValueError, match="from 8 pixels a side up, not 4"):
+        StarGANDiscriminator(image_size=4)
+
+
+# ---- the gradient penalty
+
+
+def test_the_penalty_of_a_linear_critic_is_that_of_its_slope():
+    torch.manual_seed(0)
+    weight, real, made = torch.randn(3, 4, 5), torch.randn(6, 3, 4, 5), torch.randn(6, 3, 4, 5)
+    penalty = gradient_penalty(lambda x: (x * weight).sum((1, 2, 3)) + 7, real, made, torch.rand(6, 1, 1, 1))
+    assert penalty.item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
+
+
+def test_the_penalty_is_taken_between_the_pictures():
+    """Of ``|x|^2 / 2`` the gradient at x is x itself."""
+    real, made = torch.randn(2, 5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    mix = torch.linspace(0, 1, 5)[:, None, None, None]
+    norms = [(m * r + (1 - m) * f).norm() for m, r, f in zip(mix, real, made, strict=True)]
+    truth = sum((norm - 1) ** 2 for norm in norms) / 5
+    torch.testing.assert_close(gradient_penalty(lambda x: x.square().sum((1, 2, 3)) / 2, real, made, mix), truth)
+
+
+def test_the_penalty_and_its_gradient_are_those_of_finite_differences():
+    torch.manual_seed(0)
+    critic = StarGANDiscriminator(image_size=8, width=2).double()
+    real, made, mix = images(2, 8, 1, torch.float64), images(2, 8, 2, torch.float64), torch.tensor([0.3, 0.8]).double()
+    mix = mix[:, None, None, None]
+
+    @torch.no_grad()
+    def by_hand() -> float:
+        between, step, total = mix * real + (1 - mix) * made, 1e-6, 0.0
+        for picture in between:
+            nudges = step * torch.eye(picture.numel(), dtype=torch.float64).reshape(-1, *picture.shape)
+            slope = (critic.scores(picture + nudges) - critic.scores(picture - nudges)).sum((1, 2, 3)) / (2 * step)
+            total += (slope.square().sum().sqrt() - 1).square().item()
+        return total / len(between)
+
+    penalty = gradient_penalty(critic.scores, real, made, mix)
+    assert penalty.item() == pytest.approx(by_hand(), rel=1e-6)
+    penalty.backward()
+    weight, step = critic.layers[2].weight, 1e-4
+    for place in (0, 17, 63):
+        ends = []
+        for sign in (1, -1):
+            weight.data.view(-1)[place] += sign * step
+            ends.append(by_hand())
+            weight.data.view(-1)[place] -= sign * step
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert weight.grad.view(-1)[place].item() == pytest.approx(slope, rel=1e-3, abs=1e-7)
+
+
+def test_the_pictures_learn_nothing_from_the_penalty_and_a_flat_critic_is_no_trouble():
+    real, made = images(2, 8).requires_grad_(), images(2, 8, 1).requires_grad_()
+    scale = torch.zeros((), requires_grad=True)
+    with torch.no_grad():  # as in a measurement
+        penalty = gradient_penalty(lambda x: x.flatten(1).sum(dim=1) * scale, real, made, torch.rand(2, 1, 1, 1))
+    assert penalty.item() == 1
+    penalty = gradient_penalty(lambda x: x.flatten(1).sum(dim=1) * scale, real, made, torch.rand(2, 1, 1, 1))
+    penalty.backward()
+    assert real.grad is None and made.grad is None and scale.grad.isfinite()
+
+
+# ---- the step
+
+
+def in_double(faces, **changes):
+    """A stage in float64 with plain gradient descent: Adam would make whole steps of rounding errors."""
+    torch.manual_seed(0)
+    stage = make_stage("stargan", replace(TINY, **changes), faces)
+    for network in stage.networks.values():
+        network.double()
+    stage.optimizers = {
+        name: torch.optim.SGD(network.parameters(), lr=1e-2) for name, network in stage.networks.items()
+    }
+    batches = Batches(faces, faces.indices("train"), stage.preset.stargan_batch, seed=3)
+    return stage, lambda step: replace(batches.at(step), image=batches.at(step).image.double())
+
+
+def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    chance = logits.sigmoid()
+    return -(labels * chance.log() + (1 - labels) * (1 - chance).log()).sum(dim=1).mean()
+
+
+@pytest.mark.parametrize("attributes", [1, 2])
+def test_a_step_is_the_papers(attributes, tmp_path):
+    """Five updates of the discriminator and one of the generator, written once more."""
+    labels = [(1, 1), (1, -1), (-1, 1), (-1, -1), (1, 1), (-1, 1), (1, -1)]
+    faces = pack(tmp_path / "toy", [own[:attributes] for own in labels])
+    stage, at = in_double(faces, stargan_attributes=("Smiling", "Male")[:attributes])
+    batch = at(2)
+    generator, judge = (copy.deepcopy(stage.networks[name]) for name in ("stargan", "discriminator"))
+    losses = stage.step([batch], Accelerator())
+
+    known = torch.tensor(labels, dtype=torch.float64)[:, :attributes].clamp(min=0)
+    draws = (1 + torch.erf(batch.noise(2).double() / math.sqrt(2))) / 2
+    totals = {"critic": 0.0, "penalty": 0.0, "real classes": 0.0}
+    for number in range(5):
+        own = slice(number, None, 5)
+        image, source = batch.image[own], known[batch.index[own]]
+        target, mix = known[(draws[own, 0] * 7).long()], draws[own, 1]
+        judge.zero_grad()
+        with torch.no_grad():
+            made = generator(image, target)
+        critic = judge(made)[0].mean() - judge(image)[0].mean()
+        between = torch.stack([m * r + (1 - m) * f for m, r, f in zip(mix, image, made, strict=True)])
+        between.requires_grad_()
+        slope = torch.autograd.grad(judge(between)[0].sum(), between, create_graph=True)[0]
+        penalty = sum((one.square().sum().sqrt() - 1) ** 2 for one in slope) / len(slope)
+        classes = binary_cross_entropy(judge(image)[1], source)
+        (critic + 10 * penalty + classes).backward()
+        gradients = [parameter.grad.clone() for parameter in judge.parameters()]
+        for parameter in judge.parameters():
+            parameter.data -= 1e-2 * parameter.grad
+        for name, value in zip(totals, (critic, penalty, classes), strict=True):
+            totals[name] += value.item() / 5
+    for ours, theirs in zip(stage.networks["discriminator"].parameters(), judge.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-9)
+    for ours, theirs in zip(stage.networks["discriminator"].parameters(), gradients, strict=True):
+        torch.testing.assert_close(ours.grad, theirs, rtol=1e-5, atol=1e-8)
+        assert ours.requires_grad
+
+    made = generator(image, target)
+    scores, logits = judge(made)
+    terms = {
+        "adversarial": -scores.mean(),
+        "made classes": binary_cross_entropy(logits, target),
+        "cycle": (generator(made, source) - image).abs().mean(),
+    }
+    (terms["adversarial"] + terms["made classes"] + 10 * terms["cycle"]).backward()
+    for ours, theirs in zip(stage.networks["stargan"].parameters(), generator.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-8)
+    expected = totals | {name: term.item() for name, term in terms.items()}
+    assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=1e-5)
+
+
+def test_rates_are_the_papers(faces):
+    stage = make_stage("stargan", TINY, faces)
+    for optimizer in stage.optimizers.values():
+        group = optimizer.param_groups[0]
+        assert (group["lr"], group["betas"], group["weight_decay"]) == (1e-4, (0.5, 0.999), 0)
+    assert stage.config == {
+        "lr": 1e-4,
+        "critic updates": 5,
+        "penalty weight": 10,
+        "class weight": 1,
+        "cycle weight": 10,
+    }
+
+
+@pytest.mark.parametrize("changed", ["parts", "recompute"])
+def test_how_a_step_is_executed_does_not_change_it(changed, faces):
+    (plain, at), (other, _) = in_double(faces), in_double(faces)
+    if changed == "recompute":
+        set_recompute(other.networks["stargan"], True)
+    for step in range(2):
+        parts = at(step).parts(4) if changed == "parts" else [at(step)]
+        losses = plain.step([at(step)], Accelerator()), other.step(parts, Accelerator())
+        assert {k: v.item() for k, v in losses[1].items()} == pytest.approx({k: v.item() for k, v in losses[0].items()})
+    for name, network in plain.networks.items():
+        for ours, theirs in zip(other.networks[name].parameters(), network.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
+
+
+def test_every_update_of_a_step_sees_faces_of_its_own(faces):
+    stage, at = in_double(faces)
+    whole = at(0)
+    for batch in (whole, *whole.parts(2)):
+        shares = [stage.share(batch, number) for number in range(5)]
+        assert [len(share.image) for share in shares] == [len(batch.image) // 5] * 5
+        for number, share in enumerate(shares):
+            places = np.arange(20)[share.share]
+            assert (places % 5 == number).all() and (share.index == whole.index[places]).all()
+            assert torch.equal(share.image, whole.image[torch.from_numpy(places)])
+            assert torch.equal(share.noise(3), whole.noise(3)[torch.from_numpy(places)])
+    with pytest.raises(TrainingError, match="holds 4 faces, which 5 updates of the discriminator cannot share"):
+        stage.step(whole.parts(5), Accelerator())
+
+
+def test_labels_are_asked_for_as_often_as_train_faces_have_them(tmp_path):
+    """One of four in the train split; all of the test split."""
+    faces = pack(tmp_path / "toy", [(1,), (-1,), (-1,), (1,), (-1,), (1,)], ("train", "train", "train", "test"))
+    faces.records[5] = replace(faces.records[5], attributes={"Smiling": -1})
+    stage, at = in_double(faces)
+    shares = [stage.asked(at(step))[1] for step in range(60)]
+    assert not torch.equal(shares[0], shares[1])
+    count = len(torch.cat(shares))
+    assert torch.cat(shares).mean().item() == pytest.approx(1 / 5, abs=4 * (0.16 / count) ** 0.5)
+    mixes = torch.cat([stage.asked(at(step))[2] for step in range(60)])
+    assert mixes.min() >= 0 and mixes.max() <= 1 and mixes.mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_penalty_is_not_autocast(faces, monkeypatch):
+    """accelerate has ``forward`` compute in half precision; a penalty from that would be noise."""
+    torch.manual_seed(0)
+    stage = make_stage("stargan", TINY, faces)
+    judge, seen = stage.networks["discriminator"], []
+    monkeypatch.setattr(judge, "forward", torch.autocast("cpu", torch.bfloat16)(judge.forward))
+    assert judge(images(1))[0].dtype == torch.bfloat16
+    scores = judge.scores
+    monkeypatch.setattr(judge, "scores", lambda x: seen.append(scores(x)) or seen[-1])
+    stage.step([Batches(faces, faces.indices("train"), 20).at(0)], Accelerator())
+    assert len(seen) == 5 and all(map.dtype == torch.float32 for map in seen)
+
+
+# ---- it learns, and what it cannot learn from
+
+
+def test_stargan_memorises_two_faces(tmp_path):
+    faces = pack_toy_faces(tmp_path / "two", 2)
+    preset = replace(
+        TINY,
+        stargan_width=8,
+        stargan_blocks=1,
+        stargan_critic_updates=1,
+        stargan_batch=2,
+        stargan_lr=3e-3,
+        log_every=10,
+        checkpoint_every=999,
+        sample_every=999,
+    )
+    log = train_stage("stargan", preset, faces, tmp_path / "run", steps=80)
+    network = load_weights(tmp_path / "run" / "stargan.safetensors")
+    batch = Batches(faces, np.arange(2), 2).at(0)
+    labels = torch.from_numpy(batch.index % 2).float()[:, None]
+    with torch.no_grad():
+        back = psnr(network(network(batch.image, 1 - labels), labels), batch.image).min().item()
+    assert back > 15 and log[-1]["cycle"] < 0.4 * log[0]["cycle"]
+    assert log[-1]["real classes"] < 0.3 < 0.5 < log[0]["real classes"]
+
+
+def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(faces, tmp_path):
+    def make(data, *attributes, **changes):
+        make_stage("stargan", replace(TINY, stargan_attributes=attributes, **changes), data)
+
+    with pytest.raises(TrainingError, match=r"has no attribute 'Bald'; it has: Smiling\. Name others"):
+        make(faces, "Smiling", "Bald")
+    with pytest.raises(TrainingError, match="No attribute is named"):
+        make(faces)
+    everyone = pack(tmp_path / "all", [(1, 1), (1, -1), (-1, -1)], ("train", "train", "test"))
+    with pytest.raises(TrainingError, match="has no face without Smiling in its train split"):
+        make(everyone, "Male", "Smiling")
+    nobody = pack(tmp_path / "none", [(-1, 1), (-1, -1)])
+    with pytest.raises(TrainingError, match="has no face with Smiling in its train split"):
+        make(nobody, "Smiling")
+    with pytest.raises(ValueError, match="stargan_batch must be a multiple of 5, not 12"):
+        make(faces, "Smiling", stargan_batch=12)
+
+
+def test_a_several_attribute_run_is_resumed_and_another_order_refused(tmp_path):
+    faces = pack(tmp_path / "toy", [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
+    preset = replace(TINY, stargan_attributes=("Young", "Smiling"))
+    train_stage("stargan", preset, faces, tmp_path / "run", steps=1)
+    train_stage("stargan", preset, faces, tmp_path / "run", steps=1, resume=True)
+    assert load_weights(tmp_path / "run" / "stargan.safetensors").config["attributes"] == ["Young", "Smiling"]
+    other = replace(TINY, stargan_attributes=("Smiling", "Young"))
+    with pytest.raises(TrainingError, match=r"stargan attributes \['Young', 'Smiling'\] there, \['Smiling', 'Young'\]"):
+        train_stage("stargan", other, faces, tmp_path / "run", steps=1, resume=True)
+
+
+def test_its_sample_shows_every_attribute_changed(tmp_path):
+    faces = pack(tmp_path / "toy", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+    stage = make_stage("stargan", replace(TINY, stargan_attributes=("Smiling", "Male")), faces)
+    with torch.no_grad():
+        assert stage.sample(stage.networks, Batches(faces, np.arange(4), 20).at(0)).shape == (4 * 32, 8 * 32, 3)
