@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := notebooks
 
-.PHONY: help course lab test
+.PHONY: help course lab test test-colab test-widgets pictures
 
 help:
 	@echo "make course   execute every notebook in order; executed copies and results go to build/"
 	@echo "make lab      open the course in JupyterLab"
 	@echo "make test     lint, unit tests, and every notebook at its smallest size"
+	@echo "make test-colab   the widgets' tests with the versions of the widget layer that Colab has"
+	@echo "make pictures     the pictures of the mask editor in README.md, taken in a browser"
 	@echo
 	@echo "PYTHON=/path/to/python3       the Python (3.11 or newer) that .venv is made from"
 	@echo "MASKGAN_DATA=/path/to/...     CelebAMask-HQ (folder or zip) instead of the embedded faces"
@@ -29,6 +31,18 @@ test: $(STAMP)
 	@$(BIN)/ruff check .
 	@env -u MASKGAN_DATA MASKGAN_PRESET=smoke MASKGAN_BUILD=build/test MASKGAN_PLAIN_PROGRESS=1 \
 	  $(BIN)/python -m pytest tests $(NOTEBOOKS) --nbval-lax --nbval-current-env --nbval-cell-timeout=360
+
+# An environment of its own. pip reads PIP_CONSTRAINT: what Colab pins is installed in that version, the rest as it comes.
+test-colab:
+	@PIP_CONSTRAINT=tests/colab/constraints.txt $(MAKE) --no-print-directory VENV=build/venv-colab test-widgets
+
+test-widgets: $(STAMP)
+	@env -u MASKGAN_DATA MASKGAN_PRESET=smoke MASKGAN_BUILD=build/test MASKGAN_PLAIN_PROGRESS=1 \
+	  $(BIN)/python -m pytest tests/colab tests/test_editor_*.py tests/test_survey.py \
+	  tests/browser/test_page.py tests/browser/test_editor_view.py tests/browser/test_survey_view.py
+
+pictures: $(STAMP)
+	@$(BIN)/python tests/browser/pictures.py
 
 # Made again when a requirement changes. The stamp is written last: an interrupted installation is taken up again.
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
