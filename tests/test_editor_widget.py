@@ -12,6 +12,7 @@ from PIL import Image
 from maskgan_lib.classes import COLORS
 from maskgan_lib.editor import EditError
 from maskgan_lib.editor.rle import decode_runs, encode_runs
+from maskgan_lib.editor.session import STYLE_REGIONS
 from maskgan_lib.editor.widget import MaskEditor
 
 SIZE = 64
@@ -149,12 +150,28 @@ def test_a_command_answers_with_mask_state_and_picture(editor):
     assert (decode_runs(editor.original, SIZE) == editor.session.faces[2].mask).all()
 
 
+def test_a_region_has_a_style_of_its_own_until_it_is_given_back(editor):
+    assert editor.state["regions"] == list(STYLE_REGIONS) and editor.state["regionStyles"] == {}
+    command(editor, 2, "choose_style", {"face": 1, "mix": 0.5, "region": "hair"})
+    assert editor.state["regionStyles"] == {"hair": [1, 0.5]} and editor.state["style"] == 0
+    command(editor, 3, "choose_style", {"face": 0, "mix": 1, "region": "hair"})
+    assert editor.state["regionStyles"] == {}
+
+
+def test_each_editor_has_an_id_that_stays(editor):
+    before = editor.state["id"]
+    command(editor, 2, "choose_target", {"face": 1})
+    assert editor.state["id"] == before != MaskEditor(drawn_session()).state["id"]
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
         ("save", {"folder": "x"}),
         ("copy_component", {"face": 99, "group": "mouth"}),
         ("choose_style", {"face": "a"}),
+        ("choose_style", {"face": 1, "region": "tail"}),
+        ("choose_style", {"face": 1, "region": 3}),
         (7, {}),
     ],
 )

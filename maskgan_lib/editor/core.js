@@ -191,6 +191,24 @@ export function zoomAt(at, [x, y], factor) {
   return fit({ zoom, x: x - (x - at.x) * by, y: y - (y - at.y) * by });
 }
 
+/** Where two fingers at [a, b] take what was `at` when they were at [a0, b0]; all in sides of the frame. */
+export function pinched(at, [a0, b0], [a, b]) {
+  const far = (p, q) => Math.max(0.01, Math.hypot(p[0] - q[0], p[1] - q[1]));
+  const middle = (p, q) => [(p[0] + q[0]) / 2, (p[1] + q[1]) / 2];
+  const [old, now] = [middle(a0, b0), middle(a, b)];
+  const zoomed = zoomAt(at, old, far(a, b) / far(a0, b0));
+  return fit({ ...zoomed, x: zoomed.x + now[0] - old[0], y: zoomed.y + now[1] - old[1] });
+}
+
+/** The least pan that brings a point, in sides of the picture, into the frame, `margin` from its edge. */
+export function follow({ zoom, x, y }, [px, py], margin = 0.05) {
+  const panned = (offset, p) => {
+    const seen = offset + zoom * p;
+    return offset + Math.max(margin - seen, 0) + Math.min(1 - margin - seen, 0);
+  };
+  return fit({ zoom, x: panned(x, px), y: panned(y, py) });
+}
+
 function crc32(bytes) {
   let crc = ~0;
   for (const byte of bytes) {

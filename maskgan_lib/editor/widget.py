@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,11 +18,16 @@ from PIL import Image
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_NAMES, CLASS_TITLES, COLORS, FLIPPED_ID, colorize
 from maskgan_lib.data.errors import DataError
-from maskgan_lib.editor.components import COMPONENTS
+from maskgan_lib.editor.components import COMPONENTS, STYLE_REGIONS
 from maskgan_lib.editor.rle import decode_runs, encode_runs
 from maskgan_lib.editor.session import EditSession, HistoryItem
 
 HERE = Path(__file__).parent
+MODULES = (
+    *("core.js", "words.js", "elements.js", "sheet.js", "kernel.js"),
+    *("tools.js", "drawing.js", "moving.js", "pen.js", "picture.js", "panels.js", "stored.js", "view.js"),
+)
+"""The view's files. Each one imports from those before it, and no two define the same name."""
 LIVE = ("drawing", "stroke", "button")
 """When a picture is made of a changed mask: again and again while drawing, at a stroke's end, when a button asks."""
 
@@ -43,9 +49,9 @@ Seq = tuple[str, int]
 
 
 def _module() -> str:
-    """``core.js`` and ``view.js`` as one module: nothing is fetched by the browser."""
-    text = "".join((HERE / name).read_text(encoding="utf-8") for name in ("core.js", "view.js"))
-    text = re.sub(r'^import \{[^}]*\} from "\./core\.js";\n', "", text, flags=re.M)
+    """``MODULES`` as one module: nothing is fetched by the browser."""
+    text = "".join((HERE / name).read_text(encoding="utf-8") for name in MODULES)
+    text = re.sub(r'^import \{[^}]*\} from "\./\w+\.js";\n', "", text, flags=re.M)
     return re.sub(r"^export (?!default)", "", text, flags=re.M)
 
 
@@ -55,7 +61,8 @@ class MaskEditor(anywidget.AnyWidget):
     ``live`` is one of ``LIVE``; ``brush`` is the radius of the brush in pixels of the mask, 1 to 100. Python and the
     browser work on the same session. What Python does through this object is seen at once; after calls to
     ``editor.session`` itself, call ``refresh()``. While a stroke and a change by Python are both on their way, the
-    kernel keeps what reaches it last. Undo is the browser's: each view of an editor has its own.
+    kernel keeps what reaches it last. Undo is the browser's: each view of an editor has its own, also after its page
+    was loaded again.
 
     A training cell must not write to an editor: the strokes after that would wait for the cell's end.
     """
@@ -88,6 +95,7 @@ class MaskEditor(anywidget.AnyWidget):
     def __init__(self, session: EditSession, live: str = "stroke", brush: int | None = None):
         self.session = session
         self._lock = threading.RLock()  # JupyterLab delivers messages on another thread while a cell runs
+        self._id = secrets.token_hex(8)  # by which a page that is loaded again finds its steps of undo
         self._thumb_files: list[bytes] = []
         self._unseen = False  # whether `edit` was changed here after the last mask that a view sent
         super().__init__(live=live, brush=brush or max(1, round(12 * session.size / 512)))
@@ -217,6 +225,7 @@ class MaskEditor(anywidget.AnyWidget):
     def _about(self) -> dict:
         session = self.session
         return {
+            "id": self._id,
             "size": session.size,
             "classes": CLASSES,
             "faces": [face.name for face in session.faces],
@@ -224,6 +233,8 @@ class MaskEditor(anywidget.AnyWidget):
             "target": session.target,
             "style": session.style,
             "mix": session.style_mix,
+            "regions": list(STYLE_REGIONS),
+            "regionStyles": {name: list(style) for name, style in session.region_styles.items()},
             "keep": session.keep,
             "groups": list(session.groups()),
             "directions": list(session.directions),

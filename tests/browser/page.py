@@ -157,10 +157,10 @@ class Mounted:
         return {name: value for name, value in self.widget.get_state().items() if name not in skipped}
 
 
-def mount(page: Page, widget: Any, colab: bool = False) -> Mounted:
+def mount(page: Page, widget: Any, colab: bool = False, address: str = "about:blank") -> Mounted:
     """Shows the widget in an empty page. ``colab``: bytes arrive as ``Uint8Array``, not as ``DataView``."""
     mounted = Mounted(page, widget)
-    page.goto("about:blank")  # a fresh window: nothing of the last view is left
+    page.goto(address)  # a fresh window: nothing of the last view is left
     page.set_content(f"<!doctype html><meta charset=utf-8><style>{widget._css}</style>")
     traits, data = _parts(mounted._known)
     page.evaluate(MODEL, [widget._esm, traits, data, colab])

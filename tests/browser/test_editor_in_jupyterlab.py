@@ -32,6 +32,9 @@ SHOW = 'editor = MaskEditor(EditSession.restore("autosave", drawn_faces(3, size)
 KERNELS_MASK = "print(hashlib.sha256(editor.mask.tobytes()).hexdigest())"
 
 
+ARROWS = [f"{far}Arrow{way}" for far in ("", "Shift+") for way in ("Left", "Right", "Up", "Down")]
+
+
 @pytest.fixture(scope="module")
 def jupyter(browser, tmp_path_factory):
     with lab.server(tmp_path_factory.mktemp("jupyter")) as running:
@@ -120,10 +123,20 @@ def test_an_edit_from_the_mouse_to_a_killed_kernel_and_back(page, jupyter):
     page.reload()
     page.wait_for_selector(f"{ROOT}[data-shown='1'][data-pending='0'][data-results='{results}']")
     assert runs(page) == last
+    press(page, *["Control+z"] * int(page.get_attribute(ROOT, "data-undo")))
+    settle(page)
+    assert runs(page) == first
+    press(page, *["Control+y"] * int(page.get_attribute(ROOT, "data-redo")))
+    settle(page)
+    assert runs(page) == last
 
     cells = lab.cell_sources(page)
     press(page, "d", "d", "x", "b", "m", "Shift+M", "1")
     assert lab.cell_sources(page) == cells
+    settle(page)
+    last = runs(page)  # with a dot of the keyboard's pen
+    with lab.Kernel(page, jupyter) as kernel:
+        results = kernel.run("print(len(editor.history))")
     assert page.locator(".jp-RenderedImage").count() == 0  # the still is for readers without a kernel
 
     lab.kill_kernel(page, jupyter)
@@ -137,10 +150,12 @@ def test_an_edit_from_the_mouse_to_a_killed_kernel_and_back(page, jupyter):
 def test_after_two_hundred_strokes_both_sides_hold_one_mask(page, jupyter):
     generator = np.random.default_rng(0)
     for _ in range(200):
-        kind = generator.choice(["stroke", "stroke", "fill", "lasso", "undo", "redo", "class"])
+        kind = generator.choice(["stroke", "stroke", "pen", "fill", "lasso", "undo", "redo", "class"])
         points = generator.uniform(0.02, 0.98, (3, 2))
         if kind == "class":
             press(page, generator.choice(list("0123456789oujhtgnkcerm[]")))
+        elif kind == "pen":
+            press(page, "b", "x", *generator.choice(ARROWS, 4), "x")
         elif kind in ("undo", "redo"):
             press(page, "Control+z" if kind == "undo" else "Control+y")
         else:

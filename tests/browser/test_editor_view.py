@@ -4,19 +4,28 @@ import base64
 import io
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from editor_faces import drawn_mask, drawn_session
+from editor_faces import ColourRenderer, drawn_mask, drawn_session
 from PIL import Image
 
 from browser.page import mount, new_page
+from maskgan_lib import faces
+from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.classes import CLASS_TITLES, COLORS, FLIPPED_ID, SIDED_PAIRS
+from maskgan_lib.data.procedural import render_packed
+from maskgan_lib.editor import EditorFace, EditSession
+from maskgan_lib.editor.latent import EVIDENCE, LatentEdits
 from maskgan_lib.editor.rle import decode_runs
+from maskgan_lib.editor.session import STYLE_REGIONS
 from maskgan_lib.editor.widget import MaskEditor
 
 SIZE, BRUSH = 64, 5
 SKIN, HAIR, HAT, CLOTH = 1, 13, 14, 18
+WEIGHTS = Path(__file__).resolve().parents[2] / "data" / "pretrained"
+DIRECTION = "Mouth_Slightly_Open"
 ROOT, STAGE = ".editor-root", ".editor-left .editor-stage"
 
 
@@ -501,6 +510,273 @@ def test_keys_change_the_brush_between_its_limits(editor):
     assert editor.widget.brush == 100
 
 
+# ---- the keyboard's pen
+
+
+def point_at(editor, x, y):
+    """The pen starts where the pointer is."""
+    editor.page.mouse.move(*at(editor, x + 4, y))
+    editor.page.mouse.move(*at(editor, x, y))
+
+
+def crosshair(editor):
+    """Where its middle is in the page, and its style."""
+    box = editor.page.locator(".editor-crosshair").bounding_box()
+    style = "node => [getComputedStyle(node).opacity, getComputedStyle(node).stroke]"
+    seen = editor.page.eval_on_selector(".editor-crosshair", style)
+    return (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2), *seen
+
+
+def test_arrows_move_a_cursor_that_is_seen_and_draws_when_it_is_down(editor):
+    before = labels(editor)
+    point_at(editor, 10, 20)
+    assert data(editor, "pen") == "" and editor.page.locator(".editor-crosshair").get_attribute("d") is None
+    press(editor, "ArrowRight", "Shift+ArrowRight", "ArrowDown", "ArrowUp", "ArrowLeft")
+    place, opacity, white = crosshair(editor)
+    assert math.dist(place, at(editor, 14, 20)) < 1 and opacity == "1" and data(editor, "pen") == "up"
+    editor.page.mouse.move(*at(editor, 10, 20))  # where it is: as a browser reports it when the page moves
+    assert data(editor, "pen") == "up"
+    assert (labels(editor) == before).all() and editor.page.inner_text(".editor-under") == CLASS_TITLES[before[20, 14]]
+    press(editor, "x", *["ArrowRight"] * 3, *["Shift+ArrowRight"] * 5)
+    _, opacity, yellow = crosshair(editor)
+    assert (data(editor, "pen"), data(editor, "pending"), opacity) == ("down", "1", "1") and yellow != white
+    press(editor, "x")
+    settle(editor)
+    assert_painted(editor.widget.mask, before, [(14, 20), (37, 20)])
+    assert (data(editor, "undo"), data(editor, "pen")) == ("1", "up")
+    press(editor, "Shift+ArrowDown", "x", "x")  # a disc
+    press(editor, "Control+z")
+    assert_painted(labels(editor), before, [(14, 20), (37, 20)])
+    press(editor, "Control+z")
+    assert (labels(editor) == before).all()
+    settle(editor)
+    editor.page.mouse.move(*at(editor, 50, 50))
+    assert data(editor, "pen") == "" and crosshair(editor)[1] == "0"
+
+
+def test_the_pen_starts_in_the_middle_of_what_is_seen_and_is_followed(editor):
+    press(editor, "x", "x")
+    assert labels(editor)[32, 32] == CLOTH and labels(editor)[32, 38] != CLOTH
+    press(editor, "+", "+", "+", *["Shift+ArrowRight"] * 9)
+    box = editor.page.locator(STAGE).bounding_box()
+    place, _, _ = crosshair(editor)
+    assert math.dist(place, at(editor, 63, 32)) < 1
+    assert box["x"] < place[0] < box["x"] + box["width"] and box["y"] < place[1] < box["y"] + box["height"]
+    settle(editor)
+
+
+def test_the_pen_mirrors_and_protects_as_the_mouse_does(editor):
+    before = labels(editor)
+    results = []
+    for draw in ("mouse", "pen"):
+        editor.page.click(f".editor-lock >> nth={HAIR}")
+        press(editor, "m", "4")
+        point_at(editor, 45, 20)
+        if draw == "mouse":
+            drag(editor, (45, 20), (45, 24), (53, 24))
+        else:
+            press(editor, "x", "Shift+ArrowDown", "Shift+ArrowRight", "Shift+ArrowRight", "x")
+        settle(editor)
+        results.append(editor.widget.mask)
+        press(editor, "Control+z", "m")
+        editor.page.click(f".editor-lock >> nth={HAIR}")
+        settle(editor)
+    mouse, pen = results
+    assert (pen == 4).sum() > (before == 4).sum() and (pen == 5).sum() == (pen == 4).sum()
+    assert (pen == HAIR)[before == HAIR].all()
+    assert (pen != mouse).mean() < 0.005  # the mouse is placed to a screen's pixel
+
+
+def test_fill_pick_lasso_and_polygon_work_with_the_pen(editor):
+    before = labels(editor)
+    point_at(editor, 39, 30)  # the left eye
+    press(editor, "3", "f", "x")
+    settle(editor)
+    assert (editor.widget.mask == np.where(before == 4, 3, before)).all() and data(editor, "undo") == "1"
+    press(editor, "Control+z")
+    settle(editor)
+    press(editor, "i", "x")
+    assert (data(editor, "value"), data(editor, "shape"), edits(editor)) == ("4", "brush", 0)
+    square = np.zeros((SIZE, SIZE), bool)
+    square[20:29, 10:19] = True
+    around = (("Right", 2), ("Down", 2), ("Left", 2), ("Up", 2))
+    press(editor, "c")
+    for tool in "lp":
+        point_at(editor, 10, 20)
+        press(editor, tool, "x")
+        for way, times in around:
+            press(editor, *[f"Shift+Arrow{way}"] * times)
+            if tool == "p":
+                press(editor, "x")  # back at the first corner it closes the polygon
+        if tool == "l":
+            press(editor, "x")
+        settle(editor)
+        assert (editor.widget.mask[21:28, 11:18] == CLOTH).all()
+        assert (editor.widget.mask == before)[~square].all()
+        press(editor, "Control+z")
+        settle(editor)
+        assert (labels(editor) == before).all() and data(editor, "corners") == "0"
+
+
+def test_the_pen_is_lifted_by_whatever_else_is_done(editor):
+    before = labels(editor)
+
+    def begin(row=20):
+        point_at(editor, 10, row)
+        press(editor, "x", "Shift+ArrowRight")
+
+    begin()
+    press(editor, "Escape")
+    assert (labels(editor) == before).all() and (data(editor, "undo"), data(editor, "pen")) == ("0", "up")
+    begin()
+    press(editor, "Control+z")
+    assert (labels(editor) == before).all() and (data(editor, "undo"), data(editor, "redo")) == ("0", "1")
+    for count, leave in enumerate(
+        (
+            lambda: press(editor, "f", "b"),
+            lambda: press(editor, "Enter"),
+            lambda: drag(editor, (50, 50)),
+            lambda: editor.page.evaluate("document.activeElement.blur()"),
+        ),
+        start=1,
+    ):
+        begin(10 * count)
+        leave()
+        assert data(editor, "pen") != "down" and int(data(editor, "undo")) >= count
+        settle(editor)
+    assert data(editor, "pen") == ""
+
+
+def test_arrows_still_nudge_parts_and_move_sliders(editor):
+    press(editor, "v")
+    editor.page.mouse.click(*at(editor, 32, 36))
+    press(editor, "ArrowLeft", "x")
+    settle(editor)
+    assert data(editor, "pen") == "" and (editor.widget.mask != drawn_mask(SIZE)).any()
+    press(editor, "b")
+    editor.page.focus(".editor-brush")
+    editor.page.keyboard.press("ArrowRight")
+    assert editor.page.input_value(".editor-brush") == str(BRUSH + 1) and data(editor, "pen") == ""
+    editor.page.focus(".editor-keys-panel summary")
+    editor.page.keyboard.press("ArrowDown")
+    assert data(editor, "pen") == ""
+
+
+# ---- steps that outlive the page
+
+
+ADDRESS = "http://editor.test/"
+
+
+@pytest.fixture
+def reloadable(browser):
+    """A page that has a place for storage, and how to load it with an editor."""
+    with new_page(browser) as page:
+        page.route(f"{ADDRESS}*", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+        widget = MaskEditor(drawn_session(size=SIZE), brush=BRUSH)
+
+        def load(widget=widget):
+            mounted = mount(page, widget, address=ADDRESS)
+            mounted.deliver()
+            page.wait_for_selector(f"{ROOT}[data-shown='1']")
+            return mounted
+
+        yield load
+        assert page.errors == []
+
+
+def steps(mounted):
+    return data(mounted, "undo"), data(mounted, "redo")
+
+
+def test_undo_and_redo_survive_a_reload(reloadable):
+    mounted = reloadable()
+    masks = [labels(mounted)]
+    for row in (10, 30, 50):
+        drag(mounted, (10, row), (50, row))
+        settle(mounted)
+        masks.append(labels(mounted))
+    mounted.page.click(".editor-target-panel summary")
+    mounted.page.click(".editor-target [data-face='2']")
+    settle(mounted)
+    for _ in range(2):
+        press(mounted, "Control+z")
+        settle(mounted)
+    assert steps(mounted) == ("2", "2")
+    again = reloadable()
+    assert (labels(again) == masks[2]).all() and steps(again) == ("2", "2")
+    press(again, "Control+z", "Control+z")
+    assert (labels(again) == masks[0]).all()
+    press(again, *["Control+y"] * 3)
+    settle(again)
+    assert (again.widget.mask == masks[3]).all()
+    press(again, "Control+y")
+    settle(again)
+    assert again.widget.session.target == 2 and (labels(again) == again.widget.session.faces[2].mask).all()
+
+
+def test_what_happened_without_the_page_is_a_step_of_its_own(reloadable):
+    mounted = reloadable()
+    drag(mounted, (10, 10), (50, 10))
+    settle(mounted)
+    painted = labels(mounted)
+    mounted.widget.mask = np.full((SIZE, SIZE), HAIR, np.uint8)  # and nobody tells the view
+    again = reloadable()
+    assert (labels(again) == HAIR).all() and steps(again) == ("2", "0")
+    press(again, "Control+z")
+    settle(again)
+    assert (labels(again) == painted).all()
+
+
+FOREIGN = {
+    "no JSON": "'?'",
+    "another thing": "'[1]'",
+    "null": "'null'",
+    "too many": "JSON.stringify({ ...good, past: Array(101).fill(good.now) })",
+    "a broken mask": "JSON.stringify({ ...good, past: [['AAAA', 0]] })",
+    "a class too high": "JSON.stringify({ ...good, past: [[btoa('\x13\x00\x10'), 0]] })",
+    "no base64": "JSON.stringify({ ...good, now: ['%', 0] })",
+    "no such face": "JSON.stringify({ ...good, future: [[good.now[0], 7]] })",
+    "no face at all": "JSON.stringify({ ...good, future: [[good.now[0], 'constructor']] })",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_other_contents_of_the_storage_are_ignored(reloadable, content):
+    mounted = reloadable()
+    drag(mounted, (10, 10), (50, 10))
+    settle(mounted)
+    mounted.page.goto(ADDRESS)  # without an editor
+    mounted.page.evaluate(
+        "const [key] = Object.keys(sessionStorage); const good = JSON.parse(sessionStorage[key]);"
+        f"sessionStorage[key] = {content}"
+    )
+    again = reloadable()
+    assert steps(again) == ("0", "0")
+    drag(again, (10, 50), (50, 50))
+    settle(again)
+
+
+def test_a_new_session_begins_without_steps_and_takes_the_place_of_old_ones(reloadable):
+    mounted = reloadable()
+    drag(mounted, (10, 10), (50, 10))
+    settle(mounted)
+    other = reloadable(MaskEditor(drawn_session(size=SIZE), brush=BRUSH))
+    assert steps(other) == ("0", "0")
+    drag(other, (10, 10), (50, 10))
+    settle(other)
+    other.page.evaluate(
+        """() => {
+          const key = "maskgan-editor old";
+          sessionStorage[key] = "";
+          for (let k = 1 << 22; k; k >>= 1) try { sessionStorage[key] += "x".repeat(k); } catch {}
+        }"""
+    )
+    again = reloadable(other.widget)
+    assert steps(again) == ("1", "0")
+    assert again.page.evaluate("Object.keys(sessionStorage).length") == 1
+
+
 # ---- faces, styles, shapes, results
 
 
@@ -536,6 +812,105 @@ def test_style_target_keep_and_copy_go_to_the_session(editor):
     press(editor, "Control+z")
     settle(editor)
     assert session.target == 0 and (editor.widget.mask == copied).all()
+
+
+def test_a_region_gets_a_style_of_its_own(editor):
+    session, page = editor.widget.session, editor.page
+    options = page.locator(".editor-where option")
+    assert [options.nth(i).get_attribute("value") for i in range(options.count())] == ["", *STYLE_REGIONS]
+
+    def chosen():
+        return page.locator(".editor-style [aria-pressed='true']").get_attribute("data-face")
+
+    own = page.locator("text=Like the whole picture")
+    page.select_option(".editor-where", "hair")
+    assert chosen() == "0" and not own.is_visible()
+    page.click(".editor-style [data-face='2']")
+    settle(editor)
+    assert session.region_styles == {"hair": (2, 1.0)} and session.style == 0
+    assert chosen() == "2" and own.is_visible()
+    page.fill(".editor-mix", "40")
+    settle(editor)
+    assert session.region_styles == {"hair": (2, 0.4)}
+    picture = editor.widget.image
+    page.select_option(".editor-where", "")
+    assert (chosen(), page.input_value(".editor-mix")) == ("0", "100") and not own.is_visible()
+    page.click(".editor-style [data-face='1']")
+    settle(editor)
+    page.select_option(".editor-where", "clothes")
+    assert (chosen(), page.input_value(".editor-mix")) == ("1", "100")
+    page.select_option(".editor-where", "hair")
+    assert (chosen(), page.input_value(".editor-mix")) == ("2", "40")
+    own.click()
+    settle(editor)
+    assert session.region_styles == {} and session.style == 1 and chosen() == "1"
+    assert (editor.widget.image != picture).any() and page.input_value(".editor-mix") == "100"
+    editor.widget.command("choose_style", face=0, region="face")  # Python's choice is seen, too
+    editor.deliver()
+    page.select_option(".editor-where", "face")
+    assert chosen() == "0" and own.is_visible()
+
+
+def test_an_own_photo_is_cut_out_and_parsed_by_the_networks_that_ship(editor):
+    face = faces.render(faces.sample(77, 1), 256)
+    photo = np.full((400, 520, 3), (120, 140, 150), np.uint8)
+    photo[70:326, 180:436] = face.image
+    page, session = editor.page, editor.widget.session
+    page.click(".editor-target-panel summary")
+    choose_file(editor, 1, png(photo), "me.png")
+    assert data(editor, "error") == "0" and session.target == 3 and session.faces[3].name == "own photo 1"
+    truth = np.asarray(Image.fromarray(face.labels).resize((SIZE, SIZE), Image.Resampling.NEAREST))
+    mask = labels(editor)
+    assert (mask == truth).mean() > 0.75 and (mask == session.faces[3].mask).all()
+    for left, right in SIDED_PAIRS[:2]:  # eyes and brows
+        rows, columns = zip(*(np.argwhere(mask == i).mean(0) for i in (left, right)))
+        assert columns[0] > columns[1] + 8 and max(rows) < np.argwhere(mask == 12)[:, 0].mean() - 8
+    thumb = page.locator(".editor-target [data-face='3'][aria-pressed='true'] img")
+    page.wait_for_function("(image) => image.complete && image.naturalWidth === 96", arg=thumb.element_handle())
+    press(editor, "Control+z")
+    settle(editor)
+    assert session.target == 0 and (labels(editor) == drawn_mask(SIZE)).all()
+
+
+@pytest.fixture(scope="module")
+def latent_session(tmp_path_factory):
+    """Makes sessions with the edits of the MaskVAE that ships, which know few faces."""
+    packed = render_packed(tmp_path_factory.mktemp("faces") / "faces", 40, SIZE, seed=20, workers=1, progress=False)
+    edits = LatentEdits(load_weights(WEIGHTS / "maskvae.safetensors"), packed, np.arange(36))
+    some = [EditorFace(f"face {i}", packed.images[i].copy(), packed.masks[i].copy()) for i in (36, 37, 38)]
+    return lambda: EditSession(some, ColourRenderer(SIZE), edits)
+
+
+def test_the_shipped_maskvaes_sliders_change_the_mask_and_undo_takes_that_back(window, latent_session):
+    session = latent_session()
+    mounted = mount(window, MaskEditor(session))
+    mounted.deliver()
+    before = labels(mounted)
+    assert session.directions
+    window.click(".editor-shape-panel summary")
+    assert window.locator(".editor-direction").count() == len(session.directions)
+    masks = {}
+    for place in (100, -100, 100):
+        window.fill(f".editor-direction[data-direction='{DIRECTION}']", str(place))
+        settle(mounted)
+        mask = labels(mounted)
+        assert 0 < (mask != before).mean() < 0.3 and session.sliders == {DIRECTION: place / 100}
+        assert (masks.setdefault(place, mask) == mask).all()
+    more, less = (np.isin(masks[place], EVIDENCE[DIRECTION]).sum() for place in (100, -100))
+    assert less < np.isin(before, EVIDENCE[DIRECTION]).sum() < more
+    for there in (masks[-100], masks[100], before):
+        press(mounted, "Control+z")
+        settle(mounted)
+        assert (labels(mounted) == there).all()
+    assert window.input_value(f".editor-direction[data-direction='{DIRECTION}']") == "0"
+    window.click(".editor-towards [data-face='1']")
+    window.fill(".editor-share", "100")
+    settle(mounted)
+    assert (labels(mounted) == session.faces[1].mask).all()
+    window.click("text=Random edit")
+    settle(mounted)
+    assert 0 < (labels(mounted) != session.faces[1].mask).mean() < 0.3
+    assert window.input_value(".editor-share") == "0" and window.errors == []
 
 
 def test_the_latent_sliders_are_the_sessions(editor):

@@ -9,10 +9,12 @@ const {
   capsule,
   fit,
   flood,
+  follow,
   maskPng,
   merge,
   mirrorInk,
   mirrorPoint,
+  pinched,
   polygon,
   rle,
   same,
@@ -225,6 +227,40 @@ test("zooming keeps what is under the pointer, and the picture in its frame", ()
     at = now;
   }
   assert.deepEqual(fit({ zoom: 0.2, x: 5, y: -5 }), { zoom: 1, x: 0, y: 0 });
+});
+
+const seen = (at, [x, y]) => [at.x + at.zoom * x, at.y + at.zoom * y];
+
+test("two fingers keep what is under them", () => {
+  const at = { zoom: 2, x: -0.4, y: -0.5 };
+  const fingers = [
+    [0.4, 0.4],
+    [0.6, 0.6],
+  ];
+  assert.deepEqual(pinched(at, fingers, fingers), at);
+  const moved = [
+    [0.35, 0.3],
+    [0.75, 0.7],
+  ];
+  const now = pinched(at, fingers, moved);
+  assert.ok(Math.abs(now.zoom - 4) < 1e-9);
+  fingers.forEach(([x, y], i) => {
+    const place = seen(now, [(x - at.x) / at.zoom, (y - at.y) / at.zoom]);
+    assert.ok(Math.hypot(place[0] - moved[i][0], place[1] - moved[i][1]) < 1e-9);
+  });
+});
+
+test("a zoomed picture follows a point, and no farther than it must", () => {
+  const next = random(13);
+  for (let k = 0; k < 200; k++) {
+    const at = fit({ zoom: 1 + 9 * next(), x: -9 * next(), y: -9 * next() });
+    const point = [next(), next()];
+    const now = follow(at, point);
+    seen(now, point).forEach((v) => assert.ok(v > -1e-9 && v < 1 + 1e-9));
+    assert.equal(now.zoom, at.zoom);
+    const before = seen(at, point);
+    if (before.every((v) => v > 0.05 && v < 0.95)) assert.deepEqual(now, at);
+  }
 });
 
 test("a mask is saved as a PNG that unpacks to its ids", async () => {

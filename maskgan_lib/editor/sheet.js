@@ -1,0 +1,43 @@
+// The mask on its canvas.
+
+/** Colours as the canvas holds them, by class. */
+export const colorsOf = (classes) =>
+  new Uint32Array(new Uint8Array(classes.flatMap((one) => [...one.rgb, 255])).buffer);
+
+/** `labels` is the mask: whoever changes or replaces it calls `paint`. */
+export class Sheet {
+  #context;
+  #picture;
+  #pixels;
+
+  constructor(canvas, size, colors, labels) {
+    Object.assign(this, { canvas, size, colors, labels });
+    this.#context = canvas.getContext("2d");
+    this.#picture = this.#context.createImageData(size, size);
+    this.#pixels = new Uint32Array(this.#picture.data.buffer);
+    this.paint();
+  }
+
+  /** Shows the pixels of the box [x0, y0, x1, y1). */
+  paint(x0 = 0, y0 = 0, x1 = this.size, y1 = this.size) {
+    if (x1 <= x0 || y1 <= y0) return;
+    for (let y = y0; y < y1; y++)
+      for (let i = y * this.size + x0; i < y * this.size + x1; i++) this.#pixels[i] = this.colors[this.labels[i]];
+    this.#context.putImageData(this.#picture, 0, 0, x0, y0, x1 - x0, y1 - y0);
+  }
+
+  replace(labels) {
+    this.labels = labels;
+    this.paint();
+  }
+
+  /** The pixel nearest to a point. */
+  pixelAt(point) {
+    return point.map((v) => Math.max(0, Math.min(this.size - 1, Math.round(v))));
+  }
+
+  classAt(point) {
+    const [x, y] = this.pixelAt(point);
+    return this.labels[y * this.size + x];
+  }
+}
