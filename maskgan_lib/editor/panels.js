@@ -168,6 +168,8 @@ export function makePanels({ model, state, sheet, classes, command, goTo, savePi
       styles,
       within(make("div", "below"), where.node, mix.node, asWhole),
     ),
+    panel("target-panel", "Edit another face", false, note("Your mask stays in the undo steps."), targets),
+    ...(directions.length ? [shapePanel()] : []),
     panel(
       "copy-panel",
       "Copy a part from another face",
@@ -176,8 +178,6 @@ export function makePanels({ model, state, sheet, classes, command, goTo, savePi
       sources,
       within(make("div", "cluster wrap"), ...copyButtons),
     ),
-    panel("target-panel", "Edit another face", false, note("Your mask stays in the undo steps."), targets),
-    ...(directions.length ? [shapePanel()] : []),
     panel(
       "files-panel",
       "Files",

@@ -97,6 +97,11 @@ def open_notebook(page: Page, lab: Lab, name: str, cells: Sequence[str]) -> None
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
     nbformat.write(notebook, lab.root / name)
+    show_notebook(page, lab, name)
+
+
+def show_notebook(page: Page, lab: Lab, name: str) -> None:
+    """Shows a notebook that lies in the server's folder, as above."""
     page.goto(f"{lab.address}/lab/tree/{name}?token={lab.token}&reset", wait_until="domcontentloaded")
     page.wait_for_function(IDLE, timeout=60_000)
 
@@ -109,6 +114,11 @@ def run_all_cells(page: Page) -> None:
 def cell_sources(page: Page) -> list[list[str]]:
     """Kind and source of each cell as they are in the browser."""
     return page.evaluate(f"{CURRENT}.content.widgets.map(cell => [cell.model.type, cell.model.sharedModel.source])")
+
+
+def show_cell(page: Page, number: int) -> None:
+    """Scrolls to a cell, counted from 0: JupyterLab keeps in the page only what is on the screen."""
+    page.evaluate(f"{CURRENT}.content.scrollToItem({number}, 'start')")
 
 
 class Kernel:

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import ipykernel
+import nbformat
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from browser.page import new_page
 ROOT = ".editor-root"
 TESTS = Path(__file__).resolve().parent.parent
 WEIGHTS = TESTS.parent / "data" / "pretrained" / "maskgan.safetensors"
+CHAPTER = TESTS.parent / "notebooks" / "06_mask_editor.ipynb"
 NOT_OURS = ("Could not restore the debugger state", "WebSocket connection to", "Failed to load resource")
 """What JupyterLab itself logs when a kernel is killed; it comes and goes."""
 
@@ -29,7 +31,7 @@ size = read_card({str(WEIGHTS)!r})["image_size"]
 renderer = Renderer(load_weights({str(WEIGHTS)!r}), size, way=PLAIN)
 """
 SHOW = 'editor = MaskEditor(EditSession.restore("autosave", drawn_faces(3, size), renderer))\neditor'
-KERNELS_MASK = "print(hashlib.sha256(editor.mask.tobytes()).hexdigest())"
+KERNELS_MASK = "import hashlib; print(hashlib.sha256(editor.mask.tobytes()).hexdigest())"
 
 
 ARROWS = [f"{far}Arrow{way}" for far in ("", "Shift+") for way in ("Left", "Right", "Up", "Down")]
@@ -164,3 +166,68 @@ def test_after_two_hundred_strokes_both_sides_hold_one_mask(page, jupyter):
     settle(page)
     with lab.Kernel(page, jupyter) as kernel:
         assert kernel.run(KERNELS_MASK) == views_mask(page)
+
+
+@pytest.fixture
+def chapter(browser, tmp_path, monkeypatch):
+    """Chapter 06 as a reader opens it: the real notebook without its stored outputs, and nothing prepared."""
+    monkeypatch.setenv("MASKGAN_PRESET", "smoke")
+    monkeypatch.setenv("MASKGAN_BUILD", str(tmp_path / "build"))
+    notebook = nbformat.read(CHAPTER, 4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    (place,) = [i for i, cell in enumerate(notebook.cells) if cell.source.startswith("editor = MaskEditor(")]
+    with lab.server(tmp_path) as running, new_page(browser, viewport={"width": 1400, "height": 1500}) as page:
+        page.set_default_timeout(120_000)
+        nbformat.write(notebook, running.root / CHAPTER.name)
+        lab.show_notebook(page, running, CHAPTER.name)
+        yield page, running, place
+        assert [text for text in page.errors if not text.startswith(NOT_OURS)] == []
+
+
+def test_chapter_06_from_run_all_to_a_reload(chapter):
+    page, jupyter, place = chapter
+    lab.run_all_cells(page)
+    page.wait_for_function(lab.IDLE)
+    with lab.Kernel(page, jupyter) as kernel:
+        assert kernel.run("print(type(feathered).__name__)") == "function", "the last cells have run"
+        lab.show_cell(page, place)
+        page.wait_for_selector(f"{ROOT}[data-shown='1'][data-pending='0']")
+        first, picture = runs(page), kernel.run("before_paint = session.image; print(before_paint.shape)")
+        assert picture == "(128, 128, 3)"
+        press(page, "t")
+        drag(page, (0.2, 0.12), (0.5, 0.06), (0.8, 0.12))
+        settle(page)
+        hat = runs(page)
+        assert hat != first and kernel.run(KERNELS_MASK) == views_mask(page)
+        changed = float(kernel.run("print(np.abs(session.image.astype(int) - before_paint).mean())"))
+        assert changed > 1, "a hat in the mask is seen in the picture"
+        press(page, "Control+z")
+        settle(page)
+        assert runs(page) == first
+        press(page, "Control+y")
+        settle(page)
+        assert runs(page) == hat
+        lender = kernel.run("print(donor('mouth'))")
+        page.click(f".editor-source [data-face='{lender}']")
+        page.click("[data-group='mouth']")
+        settle(page)
+        mouth = runs(page)
+        assert mouth != hat and kernel.run(KERNELS_MASK) == views_mask(page)
+        page.click(".editor-files-panel summary")
+        with page.expect_download() as saved:
+            page.click("text=Download mask")
+        code = "import hashlib; from maskgan_lib.editor.storage import read_mask; "
+        code += f"print(hashlib.sha256(read_mask({str(saved.value.path())!r}, 128).tobytes()).hexdigest())"
+        assert kernel.run(code) == views_mask(page)
+        results = page.get_attribute(ROOT, "data-results")
+    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    page.reload()
+    page.wait_for_function(lab.IDLE)
+    lab.show_cell(page, place)
+    page.wait_for_selector(f"{ROOT}[data-pending='0'][data-results='{results}']")
+    assert runs(page) == mouth
+    press(page, *["Control+z"] * int(page.get_attribute(ROOT, "data-undo")))
+    settle(page)
+    assert runs(page) == first
