@@ -27,6 +27,10 @@ from maskgan_lib.networks import NETWORKS, FaceParser, MultiScaleDiscriminator
 SMALL = {
     "DenseMappingNetwork": {"width": 2, "downsamplings": 2, "blocks": 1, "style_width": 2, "mask_branch": False},
     "SPADEGenerator": {"width": 1, "mask_width": 2, "latent": 3, "bottom": 1, "style_size": 8},
+    "StarGANGenerator": {"attributes": ["Smiling", "Young"], "width": 2, "blocks": 1},
+    "StarGANDiscriminator": {"attributes": ["Smiling"], "image_size": 32, "width": 2},
+    "Elegant": {"attributes": ["Smiling", "Young"], "width": 2, "latent": 5},
+    "ElegantDiscriminator": {"attributes": ["Smiling"], "image_size": 64, "width": 2},
     "MaskVAE": {"image_size": 16, "width": 2, "latent": 3},
     "AlphaBlender": {"width": 2, "downsamplings": 1, "blocks": 1, "alpha_channels": 1},
     "MultiScaleDiscriminator": {"width": 2, "layers": 2, "scales": 3},
