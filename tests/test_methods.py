@@ -1,0 +1,81 @@
+"""How networks of each kind answer a request, and what an answer costs."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from maskgan_lib.bench.costs import costs_of
+from maskgan_lib.editor.rendering import PLAIN, Renderer
+from maskgan_lib.evaluation.methods import STYLE_COPY, TRANSFER, Method, Request, method_of
+from maskgan_lib.networks import Elegant, SPADEGenerator, StarGANGenerator, one_hot
+
+SIZE = 32
+
+
+@pytest.fixture
+def request_():
+    generator = torch.Generator().manual_seed(0)
+    target, source = torch.rand(2, 2, 3, SIZE, SIZE, generator=generator) * 2 - 1
+    masks = torch.randint(0, 19, (3, 2, SIZE, SIZE), generator=generator, dtype=torch.uint8)
+    labels = {"Young": torch.tensor([True, False]), "Smiling": torch.tensor([False, False])}
+    return Request(TRANSFER, target, masks[0], source, masks[1], masks[2], "Smiling", labels=labels)
+
+
+@torch.no_grad()
+def test_a_label_is_asked_for_and_the_others_stay(request_):
+    network = StarGANGenerator(["Young", "Smiling"], width=2, blocks=1).eval()
+    method = method_of("StarGAN", network)
+    wanted = network(request_.target, torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
+    assert torch.equal(method.make(request_), wanted) and method.tasks == (TRANSFER,)
+    assert method.parameters == sum(parameter.numel() for parameter in network.parameters())
+    with pytest.raises(ValueError, match="Nobody knows whether the targets have Young"):
+        method.make(replace(request_, labels={}))
+    with pytest.raises(ValueError, match="was trained for Young, Smiling, not for Male"):
+        method.make(replace(request_, attribute="Male"))
+
+
+@torch.no_grad()
+def test_an_example_lends_its_attribute(request_):
+    network = Elegant(["Smiling"], width=2, latent=4).eval()
+    wanted = network.transfer(request_.target, request_.source, "Smiling")
+    assert torch.equal(method_of("ELEGANT", network).make(request_), wanted)
+    with pytest.raises(ValueError, match="not for None"):
+        method_of("ELEGANT", network).make(replace(request_, attribute=None))
+
+
+@torch.no_grad()
+def test_spade_renders_the_edited_mask_in_the_style_of_the_task(request_):
+    torch.manual_seed(1)
+    network = SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8)
+    for parameter in network.parameters():  # livelier than the initialisation: two styles make two pictures
+        nn.init.normal_(parameter, 0, 0.5)
+    network.eval()
+    method, mask = method_of("SPADE", network), one_hot(request_.edited)
+    own, other = (network.render(mask, network.encode(photo)[0]) for photo in (request_.target, request_.source))
+    assert not torch.equal(own, other)
+    assert torch.equal(method.make(request_), own)
+    assert torch.equal(method.make(replace(request_, task=STYLE_COPY)), other)
+
+
+@torch.no_grad()
+def test_the_editor_renders_with_spade(request_):
+    network = SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8).eval()
+    renderer = Renderer(network, SIZE, way=PLAIN)
+    photo = ((request_.target[0].movedim(0, -1) + 1) * 127.5).round().byte().numpy()
+    mask, edited = request_.target_mask[0].numpy(), request_.edited[0]
+    made = renderer.render(edited.numpy(), renderer.style(photo, mask))
+    image = torch.tensor(photo).movedim(-1, 0)[None] / 127.5 - 1
+    plain = network(one_hot(edited[None]), image)[0].movedim(0, -1)
+    assert (torch.tensor(made) / 127.5 - 1 - plain).abs().max() < 0.01
+    with pytest.raises(ValueError, match="masks of 32 or 64 pixels"):
+        Renderer(network, 48)
+
+
+def test_costs_are_of_one_pair(request_):
+    convolution = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+    method = Method("one convolution", lambda request: convolution(request.target), "x", parameters=81)
+    (cost,) = costs_of([method], request_, seconds=0.01)
+    assert (cost.method, cost.parameters, cost.operations) == ("one convolution", 81, 2 * 81 * SIZE * SIZE)
+    assert cost.milliseconds > 0
