@@ -335,6 +335,12 @@ def test_requests_come_in_order(pairs):
             assert known.dtype == torch.bool and np.array_equal(known, FACES.attribute(name)[pairs.sources] > 0)
     else:
         assert all(part.known == {} for part in parts)
+    if pairs.task == TRANSFER:
+        for name in FACES.attribute_names:
+            labels = torch.cat([part.labels[name] for part in parts])
+            assert labels.dtype == torch.bool and np.array_equal(labels, FACES.attribute(name)[pairs.targets] > 0)
+    else:
+        assert all(part.labels == {} for part in parts)
 
 
 def test_the_mouth_of_the_source_replaces_that_of_the_target():

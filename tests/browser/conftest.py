@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from browser import lab
 from browser.page import NoBrowser, chromium
 
 
@@ -19,4 +20,11 @@ def browser() -> Iterator:
             if os.environ.get("CI"):
                 pytest.fail(str(error), pytrace=False)
             pytest.skip(str(error))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def jupyter(browser, tmp_path_factory) -> Iterator[lab.Lab]:
+    """A JupyterLab server for the tests of one file."""
+    with lab.server(tmp_path_factory.mktemp("jupyter")) as running:
         yield running

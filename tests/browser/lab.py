@@ -18,6 +18,8 @@ import nbformat
 from jupyter_client import BlockingKernelClient
 from playwright.sync_api import Page
 
+NOT_OURS = ("Could not restore the debugger state", "WebSocket connection to", "Failed to load resource")
+"""What JupyterLab itself logs when a kernel is killed; it comes and goes."""
 START_SECONDS = 60
 CURRENT = "window.jupyterapp?.shell?.currentWidget"
 IDLE = f"{CURRENT}?.sessionContext?.session?.kernel?.status === 'idle'"

@@ -16,8 +16,6 @@ ROOT = ".editor-root"
 TESTS = Path(__file__).resolve().parent.parent
 WEIGHTS = TESTS.parent / "data" / "pretrained" / "maskgan.safetensors"
 CHAPTER = TESTS.parent / "notebooks" / "06_mask_editor.ipynb"
-NOT_OURS = ("Could not restore the debugger state", "WebSocket connection to", "Failed to load resource")
-"""What JupyterLab itself logs when a kernel is killed; it comes and goes."""
 
 SETUP = f"""
 import sys, hashlib
@@ -37,12 +35,6 @@ KERNELS_MASK = "import hashlib; print(hashlib.sha256(editor.mask.tobytes()).hexd
 ARROWS = [f"{far}Arrow{way}" for far in ("", "Shift+") for way in ("Left", "Right", "Up", "Down")]
 
 
-@pytest.fixture(scope="module")
-def jupyter(browser, tmp_path_factory):
-    with lab.server(tmp_path_factory.mktemp("jupyter")) as running:
-        yield running
-
-
 @pytest.fixture
 def page(browser, jupyter):
     with new_page(browser, viewport={"width": 1400, "height": 1300}) as page:
@@ -51,7 +43,7 @@ def page(browser, jupyter):
         lab.run_all_cells(page)
         page.wait_for_selector(f"{ROOT}[data-shown='1'][data-pending='0']")
         yield page
-        assert [text for text in page.errors if not text.startswith(NOT_OURS)] == []
+        assert [text for text in page.errors if not text.startswith(lab.NOT_OURS)] == []
         assert {urlsplit(url).hostname for url in page.requests if url.startswith("http")} == {"127.0.0.1"}
 
 
@@ -183,7 +175,7 @@ def chapter(browser, tmp_path, monkeypatch):
         nbformat.write(notebook, running.root / CHAPTER.name)
         lab.show_notebook(page, running, CHAPTER.name)
         yield page, running, place
-        assert [text for text in page.errors if not text.startswith(NOT_OURS)] == []
+        assert [text for text in page.errors if not text.startswith(lab.NOT_OURS)] == []
 
 
 def test_chapter_06_from_run_all_to_a_reload(chapter):

@@ -19,14 +19,6 @@ items = [
 ]
 """
 SHOW = 'survey = Survey(items, "answers.csv", "Ada")\nsurvey'
-NOT_OURS = ("Could not restore the debugger state", "WebSocket connection to", "Failed to load resource")
-"""What JupyterLab itself logs when a kernel is killed; it comes and goes."""
-
-
-@pytest.fixture(scope="module")
-def jupyter(browser, tmp_path_factory):
-    with lab.server(tmp_path_factory.mktemp("jupyter")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -35,7 +27,7 @@ def page(browser, jupyter):
         lab.open_notebook(page, jupyter, "survey.ipynb", [ITEMS, SHOW, "1 + 1"])
         lab.run_all_cells(page)
         yield page
-        assert [text for text in page.errors if not text.startswith(NOT_OURS)] == []
+        assert [text for text in page.errors if not text.startswith(lab.NOT_OURS)] == []
         assert {urlsplit(url).hostname for url in page.requests if url.startswith("http")} == {"127.0.0.1"}
 
 
