@@ -198,7 +198,8 @@ def _add_training(command) -> None:
 def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
-    for network in ("maskvae", "dmn", "blender", "parser", "attributes", "identity", "pose"):
+    baselines = ("pix2pixhd-m", "spade", "stargan", "elegant")
+    for network in ("maskvae", "dmn", "blender", *baselines, "parser", "attributes", "identity", "pose"):
         measure = kind(network, _evaluate, f"Measure weights of a {network}.")
         measure.set_defaults(network=network)
         measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")
@@ -225,7 +226,7 @@ def _add_evaluation(command) -> None:
         help="folder of the lists of pairs, of what is graded already, and of tables.md and tables.csv",
     )
     tables.add_argument(
-        "--networks", nargs="+", metavar="NAME=FILE", help="weights of DMNs to compare (default: those that ship)"
+        "--networks", nargs="+", metavar="NAME=FILE", help="weights of networks to compare (default: those that ship)"
     )
     tables.add_argument(
         "--judges", type=Path, default=None, metavar="FOLDER", help="weights of the judges (default: those that ship)"

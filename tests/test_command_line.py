@@ -7,19 +7,36 @@ import pytest
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.networks import AttributeNet, DenseMappingNetwork, FaceParser, MaskVAE
+from maskgan_lib.networks import (
+    AttributeNet,
+    DenseMappingNetwork,
+    Elegant,
+    FaceParser,
+    MaskVAE,
+    SPADEGenerator,
+    StarGANGenerator,
+)
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faces") / "packed"
-    assert main(["faces", str(folder), "--count", "30", "--size", "64", "--seed", "5", "--workers", "1"]) == 0
+    assert main(["faces", str(folder), "--count", "60", "--size", "64", "--seed", "5", "--workers", "1"]) == 0
     return folder
 
 
 @pytest.mark.parametrize(
     ("stage", "kind"),
-    [("maskvae", MaskVAE), ("dmn", DenseMappingNetwork), ("parser", FaceParser), ("attributes", AttributeNet)],
+    [
+        ("maskvae", MaskVAE),
+        ("dmn", DenseMappingNetwork),
+        ("pix2pixhd-m", DenseMappingNetwork),
+        ("spade", SPADEGenerator),
+        ("stargan", StarGANGenerator),
+        ("elegant", Elegant),
+        ("parser", FaceParser),
+        ("attributes", AttributeNet),
+    ],
 )
 def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage, kind):
     run, out = tmp_path / "run", tmp_path / "published" / f"{stage}.safetensors"
@@ -27,7 +44,7 @@ def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage, kind):
     assert main(train) == 0
     assert main(train) == 1
     assert "resume" in capsys.readouterr().err
-    weights = run / f"{stage}.safetensors"
+    (weights,) = run.glob("*.safetensors")
     assert main(["evaluate", stage, "--weights", str(weights), "--data", str(packed), "--publish", str(out)]) == 0
 
     printed = capsys.readouterr().out
@@ -35,7 +52,7 @@ def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage, kind):
     tested = len(PackedFaces.open(packed).indices("test"))
     assert isinstance(load_weights(out), kind)
     assert card["steps"] == 2 and card["preset"]["name"] == "smoke"
-    assert {figure["faces"] for figure in card["figures"]} == {tested}
+    assert max(figure["faces"] for figure in card["figures"]) == tested
     assert out.stat().st_size < 0.6 * weights.stat().st_size
     for figure in card["figures"]:
         assert figure["name"] in printed and figure["name"] in out.with_suffix(".md").read_text()

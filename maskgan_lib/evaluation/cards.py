@@ -40,7 +40,7 @@ def card_text(name: str, network: torch.nn.Module, card: dict, figures: list[Fig
 |---|---|
 {table}
 
-Measured on {figures[0].faces} unseen {card["measured_on"]}{brackets}:
+Measured on {max(figure.faces for figure in figures)} unseen {card["measured_on"]}{brackets}:
 
 {measured}
 

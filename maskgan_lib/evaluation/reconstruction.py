@@ -1,4 +1,4 @@
-"""How well MaskVAE and the DMN give back faces they have not seen, and whether an edit stays where it was made."""
+"""How well MaskVAE, and methods that render a mask, give back unseen faces; whether an edit stays where it was made."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from maskgan_lib.evaluation.metrics import (
     pixel_accuracy,
     psnr,
 )
-from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE, one_hot
+from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE, SPADEGenerator, one_hot
 from maskgan_lib.training.ebst import simulate_edits
 
 
@@ -67,7 +67,7 @@ def measure_maskvae(network: MaskVAE, faces: PackedFaces, indices: np.ndarray) -
 
 
 @torch.no_grad()
-def measure_dmn(network: DenseMappingNetwork, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
+def measure_dmn(network: DenseMappingNetwork | SPADEGenerator, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
     """PSNR of the faces ``indices`` rendered from their own mask and style, and the locality of a swapped mouth.
 
     The mouth of the next face in the list takes the place of each face's own; pairs that agree there are left out.
