@@ -1,11 +1,10 @@
 """python -m maskgan_lib: the course, the faces, the data set, training, evaluation and speed from the command line."""
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
-from maskgan_lib.presets import PRESETS
+from maskgan_lib.presets import PRESETS, changed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -168,10 +167,12 @@ def _add_training(command) -> None:
         "--maskvae", type=Path, default=None, metavar="FILE", help="the MaskVAE's weights, which ebst needs"
     )
     train.add_argument(
-        "--style-mask",
-        choices=("sft", "concat", "none"),
-        default=None,
-        help="how the DMN's style encoder sees the mask (default: the preset's, sft); others are for comparison",
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="another value for a field of the preset (see maskgan_lib/presets.py): style_mask=concat, dmn_lr=1e-4,"
+        " stargan_attributes=Smiling,Male",
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
     how = train.add_argument_group(
@@ -365,9 +366,11 @@ def _train(options) -> None:
     from maskgan_lib.training.stage import TrainingError
     from maskgan_lib.training.stages import train_all, train_stage
 
-    faces, preset = PackedFaces.open(options.data), PRESETS[options.preset]
-    if options.style_mask:
-        preset = dataclasses.replace(preset, style_mask=options.style_mask)
+    faces = PackedFaces.open(options.data)
+    try:
+        preset = changed(PRESETS[options.preset], options.set)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
     say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
     if options.stage == "all":

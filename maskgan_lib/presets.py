@@ -5,7 +5,8 @@ The same code runs in all of them; only these numbers differ. ``smoke`` is for t
 ``data/pretrained``, whose ``make.sh`` says how.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True)
@@ -298,3 +299,24 @@ SMOKE = replace(
 )
 
 PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, COLAB, PAPER)}
+
+
+def changed(preset: Preset, settings: Sequence[str]) -> Preset:
+    """``preset`` with other values of fields, each written ``field=value``; of a tuple's, commas part the values.
+
+    The name says what was changed. ``ValueError`` for a field that there is not, or a value that is none of its kind.
+    """
+    values: dict[str, object] = {}
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not equals or field not in _FIELDS:
+            raise ValueError(f"Write a setting as field=value, the field one of {', '.join(_FIELDS)}; not {setting!r}.")
+        kind = type(getattr(preset, field))
+        try:
+            values[field] = tuple(text.split(",")) if kind is tuple else kind(text)
+        except ValueError as error:
+            raise ValueError(f"{field} takes a number such as {getattr(preset, field)}, not {text!r}.") from error
+    return replace(preset, **values, name=", ".join([preset.name, *settings]))
+
+
+_FIELDS = [field.name for field in fields(Preset) if field.name != "name"]

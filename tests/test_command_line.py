@@ -93,3 +93,13 @@ def test_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([name, "--help"])
     assert "usage: python -m maskgan_lib" in capsys.readouterr().out
+
+
+def test_a_setting_of_a_preset_reaches_the_network(packed, tmp_path, capsys):
+    train = ["train", "dmn", "--data", str(packed), "--out", str(tmp_path), "--preset", "smoke", "--steps", "1"]
+    assert main([*train, "--set", "dmn_width=6", "--set", "style_mask=none"]) == 0
+    network = load_weights(tmp_path / "dmn.safetensors")
+    assert (network.config["width"], network.config["mask_branch"]) == (6, False)
+    assert read_card(tmp_path / "dmn.safetensors")["preset"]["name"] == "smoke, dmn_width=6, style_mask=none"
+    assert main([*train, "--set", "wings=2"]) == 1
+    assert "field=value" in capsys.readouterr().err
