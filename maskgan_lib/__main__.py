@@ -36,7 +36,7 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
     """Help that names a default where there is one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
 
 
 def _adder(commands):
