@@ -31,11 +31,11 @@ from maskgan_lib.evaluation.published import judges_of
 from maskgan_lib.evaluation.results import (
     README_BEGIN,
     README_END,
-    SHIPPED_METHODS,
     evaluate_methods,
     readme_section,
     write_readme,
 )
+from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.tables import VERIFICATION, Cell
 from maskgan_lib.networks import AttributeNet, DenseMappingNetwork, FaceParser, IdentityNet, PoseNet
 from maskgan_lib.networks.hopenet import HopeNet

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The exact commands that made the weights in this folder. Run from the project's root; everything else goes to build/.
-# Interrupted, it goes on where it stopped. The DMN learns at half the size first, where a step costs a quarter, and
-# ends with more weight on the perceptual loss; the parser ends with more weight on rare classes.
+# Interrupted, it goes on where it stopped. Whatever makes faces learns at half the size first, where a step costs a
+# quarter, and the mask methods end with more weight on the perceptual loss; the parser ends with more on rare classes.
 set -eu
 python=${PYTHON:-.venv/bin/python}
 run=build/shipped
@@ -15,7 +15,7 @@ faces() {
 train() {
   preset=$1 out=$2
   shift 2
-  [ -f "$run/$out/${out%%-*}.safetensors" ] || $lib train "$@" --preset "$preset" --out "$run/$out" --resume
+  ls "$run/$out"/*.safetensors > /dev/null 2>&1 || $lib train "$@" --preset "$preset" --out "$run/$out" --resume
 }
 
 faces faces-64 6000 64 1
@@ -56,3 +56,17 @@ $lib evaluate ebst-ablation --preset shipped-finish --data "$run/faces-128" --ou
 publish dmn $arms/ebst/dmn.safetensors maskgan
 publish dmn $arms/longer/dmn.safetensors dmn-longer
 publish blender $arms/ebst/blender.safetensors blender --dmn "$run/$arms/ebst/dmn.safetensors" --maskvae "$maskvae"
+
+# The baselines, in the same three phases. Two have discriminators that fit one size: of them the generator goes on.
+baseline() {
+  method=$1 weights=$2 start=$3
+  shift 3
+  train shipped-half "$method-64" "$method" --data "$run/faces-64" "$@"
+  train shipped "$method-128" "$method" --data "$run/faces-128" --init "$run/$method-64$start" "$@"
+  train shipped-finish "$method-finish" "$method" --data "$run/faces-128" --init "$run/$method-128" "$@"
+  publish "$method" "$method-finish/$weights.safetensors" "$method"
+}
+baseline pix2pixhd-m dmn ""
+baseline spade spade "" --precision bf16
+baseline stargan stargan /stargan.safetensors --precision bf16
+baseline elegant elegant /elegant.safetensors

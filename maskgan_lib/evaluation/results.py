@@ -28,7 +28,7 @@ from maskgan_lib.evaluation.columns import (
     verification_table,
 )
 from maskgan_lib.evaluation.comparison import FEWEST_FACES
-from maskgan_lib.evaluation.experiment import LONGER, MASKGAN, START, named_weights
+from maskgan_lib.evaluation.experiment import named_weights
 from maskgan_lib.evaluation.grading import Graded, GradingJudges, grade_method, grade_photos, grade_set
 from maskgan_lib.evaluation.judges import SHIPPED
 from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Method, methods_of
@@ -43,12 +43,10 @@ from maskgan_lib.evaluation.protocols import (
     style_pairs,
 )
 from maskgan_lib.evaluation.published import judges_of
+from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.tables import COLUMNS, FEW_PAIRS, TITLES, VERIFICATION, Cell, Table, make_table
 from maskgan_lib.evaluation.verification import Verification, people_of
 from maskgan_lib.readme import write_between
-
-SHIPPED_METHODS = {START: "dmn", LONGER: "dmn-longer", MASKGAN: "maskgan"}
-"""The names that the tables give to the weights that ship, by file."""
 
 DRAWN, PEOPLE, SIZE, SEED = 1600, 800, 128, 5
 SPLITS = (0.5, 0.0, 0.5)

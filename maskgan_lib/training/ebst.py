@@ -50,6 +50,11 @@ class EBSTStage(AdversarialStage):
     references = True
     fresh = ("blender",)
 
+    @classmethod
+    def updates_per_step(cls, preset: Preset) -> int:
+        """One in stage I, one in stage II."""
+        return 2
+
     def __init__(self, preset: Preset, faces: PackedFaces, maskvae: MaskVAE):
         super().__init__(preset, preset.ebst_lr)
         if maskvae.config["image_size"] != faces.size:

@@ -33,6 +33,16 @@ class ElegantStage(Stage):
     name = settings = "elegant"
     averaged = ("elegant",)
 
+    @classmethod
+    def updates_per_step(cls, preset: Preset) -> int:
+        """One for each attribute."""
+        return len(preset.elegant_attributes)
+
+    @classmethod
+    def faces_per_step(cls, preset: Preset) -> int:
+        """Those of the batch, and for each attribute a partner for each of them."""
+        return preset.elegant_batch * (1 + len(preset.elegant_attributes))
+
     def __init__(self, preset: Preset, faces: PackedFaces):
         self.attributes = preset.elegant_attributes
         self.labels = face_labels(faces, self.attributes)

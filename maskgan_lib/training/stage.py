@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch
+from maskgan_lib.presets import Preset
 
 BETAS = (0.5, 0.999)
 """Of Adam, as in the authors' code."""
@@ -54,6 +55,16 @@ class Stage(ABC):
     def sizes(self) -> dict[str, object]:
         """Every network's arguments, named as in ``"dmn width"``: weights of other sizes do not fit."""
         return {f"{name} {key}": value for name, net in self.networks.items() for key, value in net.config.items()}
+
+    @classmethod
+    def updates_per_step(cls, preset: Preset) -> int:
+        """How often a step updates the network that makes the pictures."""
+        return 1
+
+    @classmethod
+    def faces_per_step(cls, preset: Preset) -> int:
+        """Photos that a step learns from."""
+        return getattr(preset, f"{cls.settings}_batch")
 
     @abstractmethod
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:

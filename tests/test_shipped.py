@@ -1,0 +1,123 @@
+"""The weights that ship: the script that makes them says what the tables say of their training."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from maskgan_lib.__main__ import _parser
+from maskgan_lib.bench.costs import update_times
+from maskgan_lib.bench.data import noise_folder
+from maskgan_lib.bench.training import prepared
+from maskgan_lib.checkpoints import read_card
+from maskgan_lib.course import ROOT
+from maskgan_lib.data.batches import Batches
+from maskgan_lib.evaluation.judges import SHIPPED
+from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
+from maskgan_lib.networks import MaskVAE
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.stages import STAGES, make_stage, run_settings
+
+PRETENDS = """#!{python}
+import json, pathlib, sys
+with open("commands", "a") as file:
+    file.write(json.dumps(sys.argv[3:]) + "\\n")
+if sys.argv[3] == "train":
+    out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+    out.mkdir(parents=True)
+    (out / "network.safetensors").touch()
+"""
+"""A Python that notes what it is asked for."""
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    """What make.sh asks of the library, each command parsed as the library would."""
+    folder = tmp_path_factory.mktemp("make")
+    python = folder / "python"
+    python.write_text(PRETENDS.format(python=sys.executable))
+    python.chmod(0o755)
+    script = ROOT / "data" / "pretrained" / "make.sh"
+    subprocess.run(["sh", str(script)], cwd=folder, env={**os.environ, "PYTHON": str(python)}, check=True)
+    asked = [json.loads(line) for line in (folder / "commands").read_text().splitlines()]
+    return [(words, _parser().parse_args(words)) for words in asked]
+
+
+def published(commands):
+    """By name of the weights that ship: the run that they come from."""
+    found = [(words[1], options) for words, options in commands if words[0] == "evaluate" and "--publish" in words]
+    return {options.publish.stem: (what, options.weights.parent) for what, options in found}
+
+
+def test_every_file_that_ships_is_made_and_has_a_card(commands):
+    there = {path.stem for path in SHIPPED.glob("*.safetensors")}
+    assert there == set(published(commands)) == {path.stem for path in SHIPPED.glob("*.md")} - {"TUNING"}
+
+
+def test_methods_were_trained_as_the_tables_say(commands):
+    runs = {options.out: options for words, options in commands if words[0] == "train"}
+    (ablation,) = (options for words, options in commands if words[:2] == ["evaluate", "ebst-ablation"])
+    for name, file in SHIPPED_METHODS.items():
+        run, phases = published(commands)[file][1], []
+        if run not in runs:
+            assert run.parent == ablation.out / "seed-0"
+            phases.append(("ebst" if run.name == "ebst" else "dmn", ablation.preset))
+            run = ablation.dmn
+        while run is not None:
+            options = runs[run]
+            assert options.steps is None and not options.set, "the preset alone says how it was trained"
+            phases.append((options.stage, options.preset))
+            run = options.init and (options.init.parent if options.init.suffix else options.init)
+        assert [(phase.stage, phase.preset.name) for phase in TRAININGS[name]] == phases[::-1], name
+
+
+def test_cards_name_the_last_phase():
+    for name, file in SHIPPED_METHODS.items():
+        card, last = read_card(SHIPPED / f"{file}.safetensors"), TRAININGS[name][-1]
+        assert (card["network"], card["preset"]["name"], card["steps"]) == (last.stage, last.preset.name, last.steps)
+
+
+def test_presets_of_the_cards_are_those_of_today():
+    """What a network was trained with, as far as its stage looks at it."""
+    for name, file in SHIPPED_METHODS.items():
+        last = TRAININGS[name][-1]
+        settings = STAGES[last.stage].settings
+        then = read_card(SHIPPED / f"{file}.safetensors")["preset"]
+        today = {field: value for field, value in vars(last.preset).items() if field.startswith(f"{settings}_")}
+        assert {field: then[field] for field in today} == json.loads(json.dumps(today)), name
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    return noise_folder(tmp_path_factory.mktemp("noise") / "packed", 8, 64)
+
+
+@pytest.mark.parametrize("name", ["dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant"])
+def test_updates_of_a_step_are_counted(name, noise):
+    preset = replace(PRESETS["smoke"], elegant_attributes=("Smiling", "Smiling"))
+    stage = make_stage(name, preset, noise, MaskVAE(64, width=preset.vae_width, latent=preset.vae_latent))
+    maker = set(stage.networks[stage.averaged[0]].parameters())
+    updates = []
+    for optimizer in stage.optimizers.values():
+        if maker & {parameter for group in optimizer.param_groups for parameter in group["params"]}:
+            optimizer.register_step_post_hook(lambda *_: updates.append(1))
+    accelerator = prepared(stage)
+    batches = Batches(noise, np.arange(8), run_settings(name, preset).batch_size, references=stage.references)
+    stage.step([batches.at(0)], accelerator)
+    assert len(updates) == STAGES[name].updates_per_step(preset)
+    assert Phase(name, preset).updates == len(updates) * run_settings(name, preset).steps
+
+
+def test_faces_seen():
+    preset = PRESETS["smoke"]
+    for stage, steps, faces in (("dmn", 16, 4), ("ebst", 8, 4), ("stargan", 16, 20), ("elegant", 16, 2 * 4)):
+        assert Phase(stage, preset).faces == steps * faces, stage
+
+
+def test_every_stage_is_timed(noise):
+    times = update_times(["dmn", "ebst", "stargan"], PRESETS["smoke"], noise, seconds=0.01)
+    assert list(times) == ["dmn", "ebst", "stargan"] and all(time > 0 for time in times.values())
