@@ -1,5 +1,6 @@
 """Drawn faces, and a renderer that shows the mask in its colours, for tests of the editor's front end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,10 +47,10 @@ class Tint:
 
 
 class ColourRenderer:
-    """The mask's colours, halved, plus half the mean colour of the style's picture."""
+    """``share`` of the mask's colours, and the mean colour of the style's picture for the rest."""
 
-    def __init__(self, size: int = 64):
-        self.size, self.renders, self.error = size, 0, None
+    def __init__(self, size: int = 64, share: float = 0.5):
+        self.size, self.share, self.renders, self.error = size, share, 0, None
 
     def style(self, image: np.ndarray, mask: np.ndarray) -> Tint:
         return Tint(image.reshape(-1, 3).mean(0))
@@ -58,7 +59,7 @@ class ColourRenderer:
         self.renders += 1
         if self.error:
             raise RuntimeError(self.error)
-        return (0.5 * colorize(mask) + 0.5 * style.rgb).astype(np.uint8)
+        return (self.share * colorize(mask) + (1 - self.share) * style.rgb).astype(np.uint8)
 
 
 class Shifts:
@@ -77,5 +78,10 @@ class Shifts:
         return np.roll(mask, 1 + seed % 5, axis=1)
 
 
-def drawn_session(count: int = 3, size: int = 64, latent: bool = True, autosave=None) -> EditSession:
-    return EditSession(drawn_faces(count, size), ColourRenderer(size), Shifts() if latent else None, autosave)
+def drawn_session(
+    count: int = 3, size: int = 64, latent: bool = True, autosave=None, methods: Sequence[str] = ()
+) -> EditSession:
+    """Of ``methods``, each one shows more of the mask's colours than the one before."""
+    shares = np.linspace(0.2, 1, len(methods))
+    named = {name: ColourRenderer(size, share) for name, share in zip(methods, shares)}
+    return EditSession(drawn_faces(count, size), named or ColourRenderer(size), Shifts() if latent else None, autosave)

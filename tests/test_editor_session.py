@@ -62,6 +62,20 @@ class Painter:
         return picture
 
 
+class Negative(Painter):
+    """Another method, with another idea of a style, too."""
+
+    def style(self, image, mask):
+        return Style(255 - image.mean(axis=(0, 1)))
+
+    def render(self, mask, style):
+        return 255 - super().render(mask, style)
+
+
+def methods() -> dict[str, Painter]:
+    return {"plain": Painter(), "negative": Negative()}
+
+
 class Roller:
     """Latent edits as rolled masks: easy to check."""
 
@@ -95,8 +109,8 @@ def make_face(seed: int, size: int = SIZE) -> EditorFace:
     return EditorFace(f"face {seed}", rng.integers(0, 256, (size, size, 3), np.uint8), mask)
 
 
-def make_session(**options) -> EditSession:
-    return EditSession([make_face(seed) for seed in range(4)], Painter(), Roller(), **options)
+def make_session(renderer=None, **options) -> EditSession:
+    return EditSession([make_face(seed) for seed in range(4)], renderer or Painter(), Roller(), **options)
 
 
 @pytest.fixture
@@ -107,7 +121,7 @@ def session() -> EditSession:
 def content(session: EditSession) -> str:
     """A fingerprint of all that a session remembers."""
     digest = hashlib.sha256()
-    looks = (session.style, session.style_mix, session.keep, sorted(session.region_styles.items()))
+    looks = (session.style, session.style_mix, session.keep, sorted(session.region_styles.items()), session.method)
     digest.update(repr((session.target, *looks, len(session.faces))).encode())
     for array in (session.mask, b"-" if session.image is None else session.image):
         digest.update(np.ascontiguousarray(array) if not isinstance(array, bytes) else array)
@@ -137,6 +151,7 @@ def test_a_new_session(session):
     assert session.image is None and session.history == () and session.autosaved == ""
     assert session.groups() == ("mouth", "nose", "hair")
     assert session.directions == ("smile", "age")
+    assert (session.methods, session.method) == ((), "")
 
 
 def test_a_mask_is_set_as_a_copy_and_drawn(session):
@@ -383,6 +398,134 @@ def test_components(session):
     assert np.array_equal(session.mask == NOSE, session.original == NOSE), "one's own comes back to its place"
 
 
+# ---- methods
+
+
+def test_methods_by_name_in_order_and_the_first_at_first():
+    session = make_session(methods())
+    assert (session.methods, session.method) == (("plain", "negative"), "plain")
+    given = methods()
+    session = make_session(given)
+    given.clear()
+    session.choose_method("negative")
+    assert session.method == "negative" and session.render().shape == (SIZE, SIZE, 3), "the caller's dict stays theirs"
+
+
+@pytest.mark.parametrize(
+    ("renderer", "words"),
+    [
+        ({}, "one at least"),
+        ({"": Painter()}, "no empty name"),
+        ({"plain": Painter(), "": Painter()}, "no empty name"),
+        ({"small": Painter(), "large": Painter(64)}, r"sizes \(small 32, large 64\): give renderers of one size"),
+    ],
+)
+def test_methods_that_cannot_be(renderer, words):
+    with pytest.raises(EditError, match=words):
+        EditSession([make_face(0)], renderer)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=10))
+@settings(max_examples=30, deadline=None)
+def test_a_picture_is_that_of_the_chosen_method_alone(steps):
+    """Also with styles that are mixed, or of regions, and with the reconstruction that keeping needs."""
+    session = make_session(methods())
+    alone = {name: make_session(renderer) for name, renderer in methods().items()}
+    changes = [
+        lambda one: one.choose_style(1, 0.5),
+        lambda one: one.choose_style(3, region="hair"),
+        lambda one: one.set_keep(0.7),
+        lambda one: one.choose_target(2),
+        lambda one: setattr(one, "mask", np.roll(one.mask, 2, axis=0)),
+    ]
+    for step in steps:
+        if step < len(changes):
+            for one in (session, *alone.values()):
+                changes[step](one)
+        for name in ("plain", "negative"):
+            mask = session.mask
+            session.choose_method(name)
+            assert np.array_equal(session.mask, mask)
+            assert np.array_equal(session.render(), alone[name].render())
+
+
+def test_notes_say_which_method_made_a_picture_where_there_are_several():
+    session = make_session(methods())
+    session.mask = painted(session, 1)
+    session.render()
+    session.choose_method("negative")
+    session.render()
+    session.reset()
+    session.render()
+    assert [item.note for item in session.history] == ["painted (plain)", "painted (negative)", "original (negative)"]
+    only = make_session({"plain": Painter()})
+    only.render()
+    assert only.method == "plain" and only.history[0].note == "original"
+
+
+def test_choosing_a_method_changes_nothing_else():
+    session = make_session(methods())
+    session.choose_style(1, 0.5)
+    session.move_latent("smile", 0.5)
+    session.render()
+    before = content(session)
+    for name in ("Plain", "", "n" * 100):
+        with pytest.raises(EditError, match=r"no method .*: choose one of plain, negative\.$"):
+            session.choose_method(name)
+    assert content(session) == before
+    session.choose_method("negative")
+    assert content(session) != before and session.sliders == {"smile": 0.5}
+    session.choose_method("plain")
+    assert content(session) == before
+
+
+def test_the_method_is_saved_with_the_session(tmp_path):
+    session = make_session(methods(), autosave=tmp_path / "auto")
+    session.render()
+    session.choose_method("negative")
+    assert session.autosaved
+    restored = EditSession.restore(tmp_path / "auto", session.faces, methods(), Roller())
+    assert restored.method == "negative" and content(restored) == content(session)
+    assert np.array_equal(restored.render(), session.render())
+    other = make_session(dict(reversed(methods().items())))
+    session.choose_method("plain")
+    session.save(tmp_path / "saved")
+    other.load(tmp_path / "saved")
+    assert (other.methods, other.method) == (("negative", "plain"), "plain")
+
+
+def test_a_session_of_before_there_were_methods_opens_with_the_first(tmp_path, recwarn):
+    session = make_session(autosave=tmp_path)
+    session.mask = painted(session, 1)
+    session.render()
+    restored = EditSession.restore(tmp_path, session.faces, methods())
+    assert restored.method == "plain" and np.array_equal(restored.image, session.image) and not recwarn.list
+    assert np.array_equal(restored.mask, session.mask) and len(restored.history) == 1
+
+
+@pytest.mark.parametrize(
+    ("renderer", "method", "words"),
+    [
+        ({"dark": Negative(), "plain": Painter()}, "dark", " is not here: it goes on with dark."),
+        (Painter(), "", " is not here: it goes on with the renderer that was given."),
+    ],
+)
+def test_a_method_that_is_no_longer_there_is_said_and_the_first_one_taken(tmp_path, renderer, method, words):
+    session = make_session(methods(), autosave=tmp_path)
+    session.mask = painted(session, 1)
+    session.choose_method("negative")
+    session.render()
+    with pytest.warns(UserWarning) as said:
+        restored = EditSession.restore(tmp_path, session.faces, renderer)
+    (warning,) = said
+    assert str(warning.message) == f"The method 'negative' of the session in {tmp_path}{words}"
+    assert restored.method == method and np.array_equal(restored.mask, session.mask)
+    assert restored.image is None, "the other method made it; it is in the history still"
+    assert np.array_equal(restored.history[-1].image, session.image)
+    restored.render()
+    assert EditSession.restore(tmp_path, session.faces, renderer).method == method, "and it is not said again"
+
+
 # ---- latent edits
 
 
@@ -468,7 +611,7 @@ def calls(draw):
     fitting = {
         int: st.integers(-1, 5),
         float: st.floats(-2, 2),
-        str: st.sampled_from(["nose", "glasses", "hair", "hat", "smile", "age"]),
+        str: st.sampled_from(["nose", "glasses", "hair", "hat", "smile", "age", "plain", "negative"]),
         bytes: st.just(encode_mask(make_face(3).mask)) if name == "load_mask" else st.binary(max_size=40),
         type(None): st.none(),
     }
@@ -484,7 +627,7 @@ def calls(draw):
 @given(st.lists(calls(), min_size=1, max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_whatever_a_front_end_calls_is_done_or_refused(steps):
-    session = make_session(judges=object())
+    session = make_session(methods(), judges=object())
     known = set(range(NUM_CLASSES))
     for name, arguments in steps:
         before = content(session)
@@ -500,8 +643,10 @@ def test_whatever_a_front_end_calls_is_done_or_refused(steps):
         assert 0 <= session.target < 4 and 0 <= session.style < 4 and 0 <= session.style_mix <= 1
 
 
-def test_commands_do_what_the_methods_do(session):
-    other = make_session()
+def test_commands_do_what_the_methods_do():
+    session, other = make_session(methods()), make_session(methods())
+    session.command("choose_method", {"name": "negative"})
+    other.choose_method("negative")
     session.command("choose_style", {"face": 2})
     other.choose_style(2)
     session.command("copy_component", {"face": 1, "group": "glasses"})
@@ -536,6 +681,10 @@ def test_commands_do_what_the_methods_do(session):
         ("choose_target", {"face": 10**400}, "does not take"),
         ("choose_style", {"face": 1, "mix": 1.5}, "from 0 to 1"),
         ("choose_style", {"face": 1, "mix": float("nan")}, "from 0 to 1"),
+        ("choose_method", {"name": "SPADE"}, "no method 'SPADE': give renderers by name"),
+        ("choose_method", {"name": ""}, "no method ''"),
+        ("choose_method", {"name": None}, "does not take"),
+        ("choose_method", {}, "give all arguments"),
         ("set_keep", {"strength": -0.1}, "from 0 to 1"),
         ("set_keep", {}, "give all arguments"),
         ("copy_component", {"face": 0, "group": "hat"}, "no hat to copy"),

@@ -48,7 +48,8 @@ def random_state(seed: int) -> SessionState:
     image = None if seed % 3 == 0 else history[-1].image
     keep = None if seed % 2 else float(rng.random())
     regions = {"hair": (2, float(rng.random())), "background": (1, 1.0)} if seed >= 3 else {}
-    return SessionState(faces, 1, 3, float(rng.random()), keep, random_mask(rng), image, history, "note", regions)
+    looks = float(rng.random()), keep, random_mask(rng), image, history, "note", regions
+    return SessionState(faces, 1, 3, *looks, method=["", "DMN", "MaskGAN†"][seed % 3])
 
 
 def assert_same(read: SessionState, state: SessionState) -> None:
@@ -63,7 +64,7 @@ def assert_same(read: SessionState, state: SessionState) -> None:
     assert [read.faces[read.target].name, read.faces[read.style].name] == [face.name for face in used]
     same_pairs(read.history, state.history)
     assert [item.note for item in read.history] == [item.note for item in state.history]
-    assert (read.mix, read.keep, read.note) == (state.mix, state.keep, state.note)
+    assert (read.mix, read.keep, read.note, read.method) == (state.mix, state.keep, state.note, state.method)
     assert read.regions.keys() == state.regions.keys()
     for name, (place, mix) in state.regions.items():
         assert read.faces[read.regions[name][0]].key == state.faces[place].key and read.regions[name][1] == mix
@@ -215,6 +216,16 @@ def test_sessions_come_back(tmp_path, seed):
     read = read_session(tmp_path / "s", SIZE)
     assert_same(read, state)
     assert len(read.faces) == 2 + bool(state.regions)
+
+
+def test_a_session_of_before_there_were_methods_has_none(tmp_path):
+    write_session(tmp_path, random_state(1))
+    path = tmp_path / "session.json"
+    content = json.loads(path.read_text())
+    assert content.pop("method") == "DMN"
+    del content["sha256"]
+    path.write_text(json.dumps(content | {"sha256": storage._digest(content)}))
+    assert_same(read_session(tmp_path, SIZE), replace(random_state(1), method=""))
 
 
 def test_added_faces_come_along(tmp_path):

@@ -158,6 +158,20 @@ def test_a_region_has_a_style_of_its_own_until_it_is_given_back(editor):
     assert editor.state["regionStyles"] == {}
 
 
+def test_a_method_is_chosen_and_draws_the_same_mask(mask):
+    assert MaskEditor(drawn_session()).state["methods"] == [] and MaskEditor(drawn_session()).state["method"] == ""
+    editor = MaskEditor(drawn_session(methods=["DMN", "SPADE"]))
+    assert (editor.state["methods"], editor.state["method"]) == (["DMN", "SPADE"], "DMN")
+    front_end(editor, {"seq": ["v", 1]}, encode_runs(mask))
+    before = editor.picture
+    command(editor, 2, "choose_method", {"name": "SPADE"})
+    assert editor.done[:3] == ("v", 2, None) and editor.state["method"] == "SPADE"
+    assert (editor.mask == mask).all() and editor.picture != before
+    assert [item.note for item in editor.history[1:]] == ["painted (DMN)", "painted (SPADE)"]
+    editor.command("choose_method", name="DMN")
+    assert editor.state["method"] == "DMN" and editor.picture == before
+
+
 def test_each_editor_has_an_id_that_stays(editor):
     before = editor.state["id"]
     command(editor, 2, "choose_target", {"face": 1})
@@ -172,6 +186,8 @@ def test_each_editor_has_an_id_that_stays(editor):
         ("choose_style", {"face": "a"}),
         ("choose_style", {"face": 1, "region": "tail"}),
         ("choose_style", {"face": 1, "region": 3}),
+        ("choose_method", {"name": "SPADE"}),
+        ("choose_method", {"name": 0}),
         (7, {}),
     ],
 )

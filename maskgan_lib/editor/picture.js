@@ -34,6 +34,11 @@ export function makePicture({ model, size, photo, command, say, onMode, onPictur
     showLive();
     if (live.select.value !== "button") command("render");
   };
+  const methods = model.get("state").methods.map((name) => [name, name]);
+  const method = chooser("method", "Method", methods);
+  method.node.title = "What makes the picture of the mask";
+  method.node.hidden = methods.length < 2;
+  method.select.onchange = () => command("choose_method", { name: method.select.value }, { replace: "method" });
   const renderButton = button("render", "Render", "Make a picture of the mask (Enter)", () => command("render"));
   const keep = make("input", "keep", "", { type: "checkbox" });
   const strength = slider("strength", "Strength", { value: 100 });
@@ -53,6 +58,7 @@ export function makePicture({ model, size, photo, command, say, onMode, onPictur
       make("div", "below"),
       within(make("div", "cluster"), ...modeButtons),
       comparison.node,
+      method.node,
       live.node,
       renderButton,
       within(
@@ -155,6 +161,8 @@ export function makePicture({ model, size, photo, command, say, onMode, onPictur
     renderButton.hidden = model.get("live") !== "button";
   }
 
+  const showMethod = (name) => (method.select.value = name);
+
   function showKeep(value) {
     keep.checked = value !== null;
     if (value !== null && document.activeElement !== strength.input) strength.input.value = Math.round(value * 100);
@@ -177,6 +185,7 @@ export function makePicture({ model, size, photo, command, say, onMode, onPictur
     show,
     save,
     showLive,
+    showMethod,
     showKeep,
     small,
     allowRender: (is) => (renderButton.disabled = !is),

@@ -8,6 +8,7 @@
 import inspect
 import reprlib
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -48,6 +49,7 @@ _WHOLE, _NUMBER, _TEXT, _FILE = (int,), (int, float), (str,), (bytes,)
 COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "choose_target": {"face": _WHOLE},
     "choose_style": {"face": _WHOLE, "mix": _NUMBER, "region": (*_TEXT, type(None))},
+    "choose_method": {"name": _TEXT},
     "set_keep": {"strength": (*_NUMBER, type(None))},
     "copy_component": {"face": _WHOLE, "group": _TEXT},
     "transform_component": {
@@ -101,6 +103,8 @@ class EditSession:
 
     Args:
         faces: the first one is edited at first. All have the renderer's size.
+        renderer: makes the pictures. Several, by name and of one size, are methods to choose from; the first one makes
+            them at first.
         latent: for ``move_latent``, ``interpolate`` and ``random_edit``.
         judges: the parser among them makes the mask of an own photo; by default those that ship.
     """
@@ -108,37 +112,44 @@ class EditSession:
     def __init__(
         self,
         faces: Sequence[EditorFace],
-        renderer: "Renderer",
+        renderer: "Renderer | Mapping[str, Renderer]",
         latent: "LatentEdits | None" = None,
         autosave: str | Path | None = None,
         judges: "Judges | None" = None,
     ):
         if not faces:
             raise EditError("There is no face to edit: give one at least.")
-        self.size = renderer.size
+        self._renderers = dict(renderer) if isinstance(renderer, Mapping) else {"": renderer}
+        if isinstance(renderer, Mapping) and not (renderer and all(renderer)):
+            raise EditError("Methods are renderers by name: give one at least, and no empty name.")
+        self.size, *others = dict.fromkeys(one.size for one in self._renderers.values())
+        if others:
+            sizes = ", ".join(f"{name} {one.size}" for name, one in self._renderers.items())
+            raise EditError(f"The methods make pictures of different sizes ({sizes}): give renderers of one size.")
         self.autosave = None if autosave is None else Path(autosave)
         self.autosave_trouble = ""
         self._saved: SessionState | None = None
-        self._renderer, self._latent, self._judges = renderer, latent, judges
+        self._latent, self._judges = latent, judges
         self._lock = threading.RLock()
         self._sliding: _Sliding | None = None
         self._reconstruction: tuple[tuple, np.ndarray] | None = None
         checked = tuple(self._checked_face(face) for face in faces)
         self._given = len(checked)
-        self._state = SessionState(checked, 0, 0, 1.0, None, checked[0].mask)
+        self._state = SessionState(checked, 0, 0, 1.0, None, checked[0].mask, method=next(iter(self._renderers)))
 
     @classmethod
     def restore(
         cls,
         autosave: str | Path,
         faces: Sequence[EditorFace],
-        renderer: "Renderer",
+        renderer: "Renderer | Mapping[str, Renderer]",
         latent: "LatentEdits | None" = None,
         judges: "Judges | None" = None,
     ) -> Self:
         """The session in the folder ``autosave`` as it was after its last change, or a new one if there is none.
 
-        It goes on saving there. ``EditError`` if the folder is damaged or its session is of another size.
+        It goes on saving there. Where its method is not here, it goes on with the first one, and a warning says so.
+        ``EditError`` if the folder is damaged or its session is of another size.
         """
         session = cls(faces, renderer, latent, autosave, judges)
         if has_session(autosave):
@@ -183,6 +194,16 @@ class EditSession:
     def region_styles(self) -> dict[str, tuple[int, float]]:
         """Regions with a style of their own, by name: the place of the face that lends it, and how much of it."""
         return dict(self._state.regions)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names for ``choose_method``; none where a single renderer without a name was given."""
+        return tuple(filter(None, self._renderers))
+
+    @property
+    def method(self) -> str:
+        """The one of ``methods`` that makes the pictures; empty if there are none."""
+        return self._state.method
 
     @property
     def keep(self) -> float | None:
@@ -268,6 +289,14 @@ class EditSession:
     def _mixture(self, face: int, mix: float) -> tuple[int, float]:
         """The same for styles that are the same: none of another face's is the target's own."""
         return (face, mix) if face != self.target and mix > 0 else (self.target, 1.0)
+
+    @_locked
+    def choose_method(self, name: str) -> None:
+        """Makes pictures with another one of ``methods`` from now on."""
+        if name not in self.methods:
+            known = f"choose one of {', '.join(self.methods)}" if self.methods else "give renderers by name to have any"
+            raise EditError(f"There is no method {name!r}: {known}.")
+        self._change(self._state.note, method=name)
 
     @_locked
     def set_keep(self, strength: float | None) -> None:
@@ -383,9 +412,14 @@ class EditSession:
         state, picture = self._state, _read_only(picture.copy())
         last = state.history[-1] if state.history else None
         if last is None or not (np.array_equal(last.image, picture) and np.array_equal(last.mask, state.mask)):
-            history = (*state.history, HistoryItem(state.mask, picture, state.note))[-HISTORY:]
+            note = f"{state.note} ({state.method})" if len(self.methods) > 1 else state.note
+            history = (*state.history, HistoryItem(state.mask, picture, note))[-HISTORY:]
             self._change(state.note, image=picture, history=history)
         return picture.copy()
+
+    @property
+    def _renderer(self) -> "Renderer":
+        return self._renderers[self.method]
 
     def _draw(self) -> np.ndarray:
         style = self._style_code(self.style, self.style_mix)
@@ -410,8 +444,8 @@ class EditSession:
         return codes[0] if own is other else codes[0].mix(codes[1], mix)
 
     def _reconstruct(self, style: "StyleCode") -> np.ndarray:
-        """The picture of the original mask in this style, kept until target or style change."""
-        key = self.target, self.style, self.style_mix
+        """The picture of the original mask in this style, kept until target, style or method change."""
+        key = self.method, self.target, self.style, self.style_mix
         if self._reconstruction is None or self._reconstruction[0] != key:
             self._reconstruction = key, np.asarray(self._renderer.render(self.original.copy(), style))
         return self._reconstruction[1].copy()
@@ -425,7 +459,10 @@ class EditSession:
 
     @_locked
     def load(self, folder: str | Path) -> None:
-        """Goes on from what ``save`` wrote. Its faces are found among those here, or join them."""
+        """Goes on from what ``save`` wrote. Its faces are found among those here, or join them.
+
+        Where its method is not here, it goes on with the first one, without the last picture, and a warning says so.
+        """
         stored = read_session(folder, self.size)
         keys = [face.key for face in self.faces]
         joining = [self._checked_face(face) for face in stored.faces if face.key not in keys]
@@ -433,8 +470,26 @@ class EditSession:
         places = [keys.index(face.key) for face in stored.faces]
         target, style = places[stored.target], places[stored.style]
         regions = {name: (places[place], mix) for name, (place, mix) in stored.regions.items()}
+        method, image = stored.method, stored.image
+        if method not in self._renderers:
+            method = next(iter(self._renderers))
+            if stored.method:  # older sessions have none
+                image = None
+                now = method or "the renderer that was given"
+                warnings.warn(
+                    f"The method {stored.method!r} of the session in {folder} is not here: it goes on with {now}.",
+                    stacklevel=3,
+                )
         self._sliding = None
-        self._state = replace(stored, faces=(*self.faces, *joining), target=target, style=style, regions=regions)
+        self._state = replace(
+            stored,
+            faces=(*self.faces, *joining),
+            target=target,
+            style=style,
+            regions=regions,
+            method=method,
+            image=image,
+        )
         self._save_automatically()
 
     @_locked

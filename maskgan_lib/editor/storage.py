@@ -73,7 +73,8 @@ class HistoryItem(_Pair):
 class SessionState:
     """All that a session remembers. ``target`` and ``style`` are places in ``faces``; ``image`` None: none made yet.
 
-    ``regions``: by name of a region, the place of the face whose style it has, and how much of it.
+    ``regions``: by name of a region, the place of the face whose style it has, and how much of it. ``method``: name of
+    the renderer, empty if it has none.
     """
 
     faces: tuple[EditorFace, ...]
@@ -86,6 +87,7 @@ class SessionState:
     history: tuple[HistoryItem, ...] = ()
     note: str = "original"
     regions: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    method: str = ""
 
 
 # ---- masks and pictures
@@ -236,6 +238,7 @@ def write_session(folder: str | Path, state: SessionState, added: Sequence[Edito
         "image": image_name,
         "history": [{"image": i.files[0], "mask": i.files[1], "note": i.note} for i in state.history],
         "note": state.note,
+        "method": state.method,
     }
     pictures = folder / PICTURES
     there = {path.name for path in pictures.glob("*.png")}
@@ -291,8 +294,8 @@ def _state(content: dict[str, Any], pictures: "_Pictures") -> SessionState:
     ):
         raise ValueError("a place, a share or a region that cannot be")
     drawn = None if content["image"] is None else image(content["image"])
-    note = str(content["note"])
-    return SessionState(faces, target, style, mix, keep, mask(content["mask"]), drawn, history, note, regions)
+    note, method = str(content["note"]), str(content.get("method", ""))
+    return SessionState(faces, target, style, mix, keep, mask(content["mask"]), drawn, history, note, regions, method)
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ function render({ model, el }) {
     original = decoded(u8(model.get("original")));
     target = state().target;
     panels.show();
+    if (!kernel.isCommanding()) picture.showMethod(state().method); // else another choice may be on its way
     picture.showKeep(state().keep);
     moving.showParts();
   }

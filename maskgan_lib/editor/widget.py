@@ -127,7 +127,7 @@ class MaskEditor(anywidget.AnyWidget):
     def history(self) -> tuple[HistoryItem, ...]:
         return self.session.history
 
-    def command(self, name: str, **arguments: Any) -> None:
+    def command(self, name: str, /, **arguments: Any) -> None:
         """What a button does: a command of the session, see its ``COMMANDS``, then a picture.
 
         ``editor.command("copy_component", face=2, group="mouth")``. ``EditError`` if it cannot be done.
@@ -235,6 +235,8 @@ class MaskEditor(anywidget.AnyWidget):
             "mix": session.style_mix,
             "regions": list(STYLE_REGIONS),
             "regionStyles": {name: list(style) for name, style in session.region_styles.items()},
+            "methods": list(session.methods),
+            "method": session.method,
             "keep": session.keep,
             "groups": list(session.groups()),
             "directions": list(session.directions),

@@ -851,6 +851,74 @@ def test_a_region_gets_a_style_of_its_own(editor):
     assert chosen() == "0" and own.is_visible()
 
 
+METHODS = "MaskGAN†", "SPADE <b>", "Pix2PixHD-m, with a name that is longer than a narrow page is wide"
+
+
+@pytest.fixture
+def choosable(window):
+    """A mounted editor with ``METHODS``."""
+    window.set_viewport_size({"width": 1200, "height": 1200})
+    window.errors.clear()
+    mounted = mount(window, MaskEditor(drawn_session(size=SIZE, methods=METHODS), brush=BRUSH))
+    mounted.deliver()
+    window.wait_for_selector(f"{ROOT}[data-results='1']")
+    yield mounted
+    assert window.errors == []
+
+
+def test_a_method_is_chosen_for_the_same_mask(choosable):
+    session, page = choosable.widget.session, choosable.page
+    page.set_viewport_size({"width": 360, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.set_viewport_size({"width": 1200, "height": 1200})
+    method = page.get_by_label("Method")
+    assert method.locator("option").all_inner_texts() == list(METHODS) and method.input_value() == METHODS[0]
+    drag(choosable, (10, 20), (50, 20))
+    settle(choosable)
+    mask, picture = labels(choosable), choosable.widget.image
+    method.select_option(METHODS[2])
+    settle(choosable)
+    assert session.method == METHODS[2] and (labels(choosable) == mask).all()
+    assert (choosable.widget.image == COLORS[mask]).all() and (picture != COLORS[mask]).any()
+    page.wait_for_selector(f"{ROOT}[data-results='3']")
+    assert steps(choosable) == ("1", "0"), "only the mask has steps"
+    press(choosable, "Control+z")
+    settle(choosable)
+    assert (labels(choosable) != mask).any() and session.method == method.input_value() == METHODS[2]
+    choosable.widget.command("choose_method", name=METHODS[1])  # Python's choice is seen, too
+    choosable.deliver()
+    assert method.input_value() == METHODS[1]
+    page.click(".editor-shape-panel summary")
+    page.fill(".editor-share", "50")
+    settle(choosable)
+    method.select_option(METHODS[0])
+    settle(choosable)
+    assert page.input_value(".editor-share") == "50", "a blend goes on"
+
+
+def test_a_method_is_chosen_by_key_while_the_kernel_is_busy(choosable):
+    session, page = choosable.widget.session, choosable.page
+    method = page.get_by_label("Method")
+    method.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert method.input_value() == METHODS[2] and data(choosable, "pen") == ""
+    choosable.deliver(1)
+    assert session.method == METHODS[1]
+    assert method.input_value() == METHODS[2], "the second choice is still on its way"
+    settle(choosable)
+    assert session.method == method.input_value() == METHODS[2]
+    page.keyboard.press("m")  # letters choose there, too
+    settle(choosable)
+    assert session.method == METHODS[0] and page.get_attribute("[title^='Mirror']", "aria-pressed") == "false"
+
+
+@pytest.mark.parametrize("names", [(), METHODS[:1]])
+def test_one_method_is_not_to_be_chosen(window, names):
+    mount(window, MaskEditor(drawn_session(size=SIZE, methods=names), brush=BRUSH))
+    assert not window.get_by_label("Method").is_visible() and window.get_by_label("Render").first.is_visible()
+
+
 def test_an_own_photo_is_cut_out_and_parsed_by_the_networks_that_ship(editor):
     face = faces.render(faces.sample(77, 1), 256)
     photo = np.full((400, 520, 3), (120, 140, 150), np.uint8)
