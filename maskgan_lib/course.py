@@ -53,6 +53,9 @@ CHAPTERS = (
     ),
     Chapter("05", "Evaluation", "judges and their errors, the paper's two tasks, a survey", "Tables 2 to 4"),
     Chapter("06", "The mask editor", "a face editor in the notebook, and the same from Python", "interactive editing"),
+    Chapter(
+        "07", "The baselines", "four other methods, trained and measured side by side", "the baselines of Tables 2 to 4"
+    ),
 )
 
 

@@ -221,33 +221,31 @@ SHIPPED = replace(
     identity_steps=6000,
     pose_steps=3000,
     stargan_steps=2000,
-    elegant_steps=2000,
+    elegant_steps=3000,
     ema_decay=0.998,
     checkpoint_every=500,
     sample_every=500,
     log_every=25,
 )
 
-# The DMN's first phase: at half the size a step costs a quarter.
+# First phases: at half the size a step costs a quarter.
 SHIPPED_HALF = replace(
     SHIPPED,
     name="shipped-half",
     image_size=64,
     dmn_steps=7000,
     spade_steps=7000,
-    stargan_steps=7000,
+    stargan_steps=3000,
     elegant_steps=7000,
     perceptual_weight=10.0,
 )
-# Last phases. The DMN's: less of the discriminator, whose texture is grain at this size. The parser's: more of the
+# Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of the
 # small parts.
 SHIPPED_FINISH = replace(
     SHIPPED,
     name="shipped-finish",
     dmn_steps=1000,
     spade_steps=1000,
-    stargan_steps=1000,
-    elegant_steps=1000,
     perceptual_weight=100.0,
     parser_steps=4000,
     parser_balance=0.5,

@@ -57,16 +57,34 @@ publish dmn $arms/ebst/dmn.safetensors maskgan
 publish dmn $arms/longer/dmn.safetensors dmn-longer
 publish blender $arms/ebst/blender.safetensors blender --dmn "$run/$arms/ebst/dmn.safetensors" --maskvae "$maskvae"
 
-# The baselines, in the same three phases. Two have discriminators that fit one size: of them the generator goes on.
-baseline() {
-  method=$1 weights=$2 start=$3
-  shift 3
-  train shipped-half "$method-64" "$method" --data "$run/faces-64" "$@"
-  train shipped "$method-128" "$method" --data "$run/faces-128" --init "$run/$method-64$start" "$@"
-  train shipped-finish "$method-finish" "$method" --data "$run/faces-128" --init "$run/$method-128" "$@"
-  publish "$method" "$method-finish/$weights.safetensors" "$method"
+# The baselines, in the same phases; those of the DMN end with more weight on a loss that StarGAN and ELEGANT lack. Their
+# discriminators fit one size: from half of it, only what makes pictures goes on.
+half() {
+  stage=$1
+  shift
+  train shipped-half "$stage-64" "$stage" --data "$run/faces-64" "$@"
 }
-baseline pix2pixhd-m dmn ""
-baseline spade spade "" --precision bf16
-baseline stargan stargan /stargan.safetensors --precision bf16
-baseline elegant elegant /elegant.safetensors
+full() {
+  stage=$1 init=$2
+  shift 2
+  train shipped "$stage-128" "$stage" --data "$run/faces-128" --init "$run/$init" "$@"
+}
+finish() {
+  stage=$1
+  shift
+  train shipped-finish "$stage-finish" "$stage" --data "$run/faces-128" --init "$run/$stage-128" "$@"
+}
+half pix2pixhd-m
+full pix2pixhd-m pix2pixhd-m-64
+finish pix2pixhd-m
+half spade --precision bf16
+full spade spade-64 --precision bf16
+finish spade --precision bf16
+half stargan --precision bf16
+full stargan stargan-64/stargan.safetensors --precision bf16
+half elegant
+full elegant elegant-64/elegant.safetensors
+publish pix2pixhd-m pix2pixhd-m-finish/dmn.safetensors pix2pixhd-m
+publish spade spade-finish/spade.safetensors spade
+publish stargan stargan-128/stargan.safetensors stargan
+publish elegant elegant-128/elegant.safetensors elegant

@@ -42,14 +42,19 @@ class Phase:
         return STAGES[self.stage].faces_per_step(self.preset) * self.steps
 
 
-def _three_phases(stage: str) -> tuple[Phase, ...]:
-    return tuple(Phase(stage, preset) for preset in (SHIPPED_HALF, SHIPPED, SHIPPED_FINISH))
+def _phases(stage: str, *presets: Preset) -> tuple[Phase, ...]:
+    return tuple(Phase(stage, preset) for preset in presets)
 
+
+_DMN = _phases("dmn", SHIPPED_HALF, SHIPPED, SHIPPED_FINISH)
 
 TRAININGS: dict[str, Sequence[Phase]] = {
-    **{name: _three_phases(name.lower()) for name in ("StarGAN", "ELEGANT", "Pix2PixHD-m", "SPADE")},
-    START: _three_phases("dmn"),
-    LONGER: (*_three_phases("dmn"), Phase("dmn", control_preset(SHIPPED_FINISH))),
-    MASKGAN: (*_three_phases("dmn"), Phase("ebst", SHIPPED_FINISH)),
+    "StarGAN": _phases("stargan", SHIPPED_HALF, SHIPPED),
+    "ELEGANT": _phases("elegant", SHIPPED_HALF, SHIPPED),
+    "Pix2PixHD-m": _phases("pix2pixhd-m", SHIPPED_HALF, SHIPPED, SHIPPED_FINISH),
+    "SPADE": _phases("spade", SHIPPED_HALF, SHIPPED, SHIPPED_FINISH),
+    START: _DMN,
+    LONGER: (*_DMN, Phase("dmn", control_preset(SHIPPED_FINISH))),
+    MASKGAN: (*_DMN, Phase("ebst", SHIPPED_FINISH)),
 }
 """By method, the phases of its training in order, as in ``data/pretrained/make.sh``; for MaskGAN† without MaskVAE's."""
