@@ -124,11 +124,12 @@ def test_maskvae_memorises_two_masks(tmp_path):
     assert pixel_accuracy(confusion_matrix(logits.argmax(dim=1), mask)) >= 0.97
 
 
-def test_dmn_memorises_two_faces(tmp_path):
+@pytest.mark.parametrize("stage", ["dmn", "pix2pixhd-m"])
+def test_dmn_memorises_two_faces(tmp_path, stage):
     faces = pack_toy_faces(tmp_path / "two", 2)
     preset = replace(TINY, dmn_width=8, dmn_batch=2, dmn_lr=2e-3, log_every=50, checkpoint_every=999, sample_every=999)
-    start = make_stage("dmn", preset, faces).networks["dmn"]
-    train_stage("dmn", preset, faces, tmp_path / "run", steps=120)
+    start = make_stage(stage, preset, faces).networks["dmn"]
+    train_stage(stage, preset, faces, tmp_path / "run", steps=120)
     batch = Batches(faces, np.arange(2), 2).at(0)
     mask = one_hot(batch.mask)
     with torch.no_grad():
