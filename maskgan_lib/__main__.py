@@ -394,7 +394,7 @@ def _train(options) -> None:
 
 
 def _evaluate(options) -> None:
-    from maskgan_lib.checkpoints import load_weights
+    from maskgan_lib.checkpoints import CheckpointError, load_weights
     from maskgan_lib.data.packed import PackedFaces
     from maskgan_lib.evaluation.cards import publish
     from maskgan_lib.evaluation.measures import MEASURES
@@ -403,7 +403,12 @@ def _evaluate(options) -> None:
     indices = faces.indices("test")
     network = load_weights(options.weights)
     others = {name: load_weights(getattr(options, name)) for name in ("dmn", "maskvae") if hasattr(options, name)}
-    figures = MEASURES[options.network](network, faces, indices, **others)
+    kind, measure = MEASURES[options.network]
+    if not isinstance(network, kind):
+        raise CheckpointError(
+            f"{options.weights} holds a {type(network).__name__}, where a {kind.__name__} is measured."
+        )
+    figures = measure(network, faces, indices, **others)
     print(*figures, sep="\n")
     if options.publish:
         publish(options.weights, options.publish, faces.source, figures)

@@ -240,8 +240,8 @@ SHIPPED_HALF = replace(
     elegant_steps=7000,
     perceptual_weight=10.0,
 )
-# Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of the
-# small parts.
+# Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of
+# the small parts.
 SHIPPED_FINISH = replace(
     SHIPPED,
     name="shipped-finish",

@@ -7,6 +7,7 @@ import pytest
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card
 from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.evaluation.judges import SHIPPED
 from maskgan_lib.networks import (
     AttributeNet,
     DenseMappingNetwork,
@@ -56,6 +57,12 @@ def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage, kind):
     assert out.stat().st_size < 0.6 * weights.stat().st_size
     for figure in card["figures"]:
         assert figure["name"] in printed and figure["name"] in out.with_suffix(".md").read_text()
+
+
+def test_weights_of_another_network_are_named(packed, capsys):
+    weights = SHIPPED / "maskvae.safetensors"
+    assert main(["evaluate", "spade", "--weights", str(weights), "--data", str(packed)]) == 1
+    assert "holds a MaskVAE, where a SPADEGenerator is measured" in capsys.readouterr().err
 
 
 def test_practice_layout_is_prepared(tmp_path, capsys):

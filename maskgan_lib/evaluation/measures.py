@@ -3,19 +3,31 @@
 from maskgan_lib.evaluation.attribute_edits import measure_elegant, measure_stargan
 from maskgan_lib.evaluation.judges import measure_attributes, measure_identity, measure_parser, measure_pose
 from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
+from maskgan_lib.networks import (
+    AlphaBlender,
+    AttributeNet,
+    DenseMappingNetwork,
+    Elegant,
+    FaceParser,
+    IdentityNet,
+    MaskVAE,
+    PoseNet,
+    SPADEGenerator,
+    StarGANGenerator,
+)
 
 MEASURES = {
-    "maskvae": measure_maskvae,
-    "dmn": measure_dmn,
-    "blender": measure_blender,
-    "pix2pixhd-m": measure_dmn,
-    "spade": measure_dmn,
-    "stargan": measure_stargan,
-    "elegant": measure_elegant,
-    "parser": measure_parser,
-    "attributes": measure_attributes,
-    "identity": measure_identity,
-    "pose": measure_pose,
+    "maskvae": (MaskVAE, measure_maskvae),
+    "dmn": (DenseMappingNetwork, measure_dmn),
+    "blender": (AlphaBlender, measure_blender),
+    "pix2pixhd-m": (DenseMappingNetwork, measure_dmn),
+    "spade": (SPADEGenerator, measure_dmn),
+    "stargan": (StarGANGenerator, measure_stargan),
+    "elegant": (Elegant, measure_elegant),
+    "parser": (FaceParser, measure_parser),
+    "attributes": (AttributeNet, measure_attributes),
+    "identity": (IdentityNet, measure_identity),
+    "pose": (PoseNet, measure_pose),
 }
-"""By network: ``measure(network, faces, indices)``, which returns the figures; a blender also needs ``dmn`` and
-``maskvae``."""
+"""By name: the network, and ``measure(network, faces, indices)``, which returns the figures; a blender also needs
+``dmn`` and ``maskvae``."""
