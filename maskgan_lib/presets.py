@@ -98,6 +98,7 @@ class Preset:
     stargan_penalty_weight: float = 10.0  # lambda_gp = 10
     stargan_class_weight: float = 1.0  # lambda_cls = 1
     stargan_cycle_weight: float = 10.0  # lambda_rec = 10
+    stargan_identity_weight: float = 0.0  # none; ours: of faces that are asked for what they have
 
     elegant_attributes: tuple[str, ...] = ("Smiling",)  # those that the network can transfer; Smiling in Table 2
     elegant_width: int = 64  # 64
@@ -192,8 +193,9 @@ LAPTOP = replace(
     stargan_batch=20,
     stargan_steps=1500,
     stargan_lr=1e-3,  # ours, for short runs: data/pretrained/TUNING.md says what else was tried
-    stargan_class_weight=5.0,  # ours, as above: with 1 the label is not learnt by then
+    stargan_class_weight=10.0,  # ours, as above: with 1 the label is not learnt by then
     stargan_cycle_weight=50.0,  # ours, as above
+    stargan_identity_weight=50.0,  # ours, as above: with 0 colours are still lost by then
     elegant_width=16,
     elegant_latent=128,
     elegant_disc_width=16,

@@ -33,6 +33,7 @@ TINY = replace(
     stargan_penalty_weight=PAPER.stargan_penalty_weight,
     stargan_class_weight=PAPER.stargan_class_weight,
     stargan_cycle_weight=PAPER.stargan_cycle_weight,
+    stargan_identity_weight=PAPER.stargan_identity_weight,
 )
 
 
@@ -269,12 +270,13 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -(labels * chance.log() + (1 - labels) * (1 - chance).log()).sum(dim=1).mean()
 
 
-@pytest.mark.parametrize("attributes", [1, 2])
-def test_a_step_is_the_papers(attributes, tmp_path):
-    """Five updates of the discriminator and one of the generator, written once more."""
+@pytest.mark.parametrize(("attributes", "identity_weight"), [(1, 0.0), (2, 0.0), (1, 7.0)])
+def test_a_step_is_the_papers(attributes, identity_weight, tmp_path):
+    """Five updates of the discriminator and one of the generator, written once more; and with a term that is ours."""
     labels = [(1, 1), (1, -1), (-1, 1), (-1, -1), (1, 1), (-1, 1), (1, -1)]
     faces = pack(tmp_path / "toy", [own[:attributes] for own in labels])
-    stage, at = in_double(faces, stargan_attributes=("Smiling", "Male")[:attributes])
+    names = ("Smiling", "Male")[:attributes]
+    stage, at = in_double(faces, stargan_attributes=names, stargan_identity_weight=identity_weight)
     batch = at(2)
     generator, judge = (copy.deepcopy(stage.networks[name]) for name in ("stargan", "discriminator"))
     losses = stage.step([batch], Accelerator())
@@ -313,8 +315,11 @@ def test_a_step_is_the_papers(attributes, tmp_path):
         "adversarial": -scores.mean(),
         "made classes": binary_cross_entropy(logits, target),
         "cycle": (generator(made, source) - image).abs().mean(),
+        "identity": sum((m - i).abs().mean() for m, i, s, t in zip(made, image, source, target) if s.equal(t)) / 4,
     }
-    (terms["adversarial"] + terms["made classes"] + 10 * terms["cycle"]).backward()
+    assert 0 < sum(s.equal(t) for s, t in zip(source, target, strict=True)) < 4 or attributes == 2
+    loss = terms["adversarial"] + terms["made classes"] + 10 * terms["cycle"] + identity_weight * terms["identity"]
+    loss.backward()
     for ours, theirs in zip(stage.networks["stargan"].parameters(), generator.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-8)
     expected = totals | {name: term.item() for name, term in terms.items()}
@@ -332,6 +337,7 @@ def test_rates_are_the_papers(faces):
         "penalty weight": 10,
         "class weight": 1,
         "cycle weight": 10,
+        "identity weight": 0,
     }
 
 

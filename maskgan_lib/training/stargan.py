@@ -53,6 +53,7 @@ class StarGANStage(Stage):
             "penalty weight": preset.stargan_penalty_weight,
             "class weight": preset.stargan_class_weight,
             "cycle weight": preset.stargan_cycle_weight,
+            "identity weight": preset.stargan_identity_weight,
         }
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
@@ -116,16 +117,23 @@ class StarGANStage(Stage):
         return loss, {"critic": critic, "penalty": penalty, "real classes": classes}
 
     def generator_loss(self, batch: Batch, judge: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
-        """The score, the attributes that were asked for, and L1 between a face and itself after there and back."""
+        """The score, the attributes that were asked for, and L1 between a face and itself after there and back.
+
+        Where nothing new was asked for, the result should be the face itself: L1 again, of weight 0 in the paper. A
+        generator that cannot yet do that loses the face on its way there, and learns the way back slowly.
+        """
         source, target, _ = self.asked(batch)
         made = self.networks["stargan"](batch.image, target)
         scores, logits = judge(made)
         adversarial = -scores.mean()
         classes = label_loss(logits, target)
         cycle = F.l1_loss(self.networks["stargan"](made, source), batch.image)
+        unchanged = (target == source).all(dim=1)
+        identity = ((made - batch.image).abs().mean(dim=(1, 2, 3)) * unchanged).mean()
         preset = self.preset
         loss = adversarial + preset.stargan_class_weight * classes + preset.stargan_cycle_weight * cycle
-        return loss, {"adversarial": adversarial, "made classes": classes, "cycle": cycle}
+        loss = loss + preset.stargan_identity_weight * identity
+        return loss, {"adversarial": adversarial, "made classes": classes, "cycle": cycle, "identity": identity}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, there and back with their own labels, and for each attribute those with that label changed."""
