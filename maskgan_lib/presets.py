@@ -96,6 +96,7 @@ class Preset:
     stargan_steps: int = 600_000  # 40,000 in the authors' code; here as many as the DMN's
     stargan_lr: float = 1e-4  # 1e-4, betas (0.5, 0.999)
     stargan_penalty_weight: float = 10.0  # lambda_gp = 10
+    stargan_disc_class_weight: float = 1.0  # lambda_cls = 1
     stargan_class_weight: float = 1.0  # lambda_cls = 1
     stargan_cycle_weight: float = 10.0  # lambda_rec = 10
     stargan_identity_weight: float = 0.0  # none; ours: of faces that are asked for what they have
@@ -193,7 +194,8 @@ LAPTOP = replace(
     stargan_batch=20,
     stargan_steps=1500,
     stargan_lr=1e-3,  # ours, for short runs: data/pretrained/TUNING.md says what else was tried
-    stargan_class_weight=10.0,  # ours, as above: with 1 the label is not learnt by then
+    stargan_disc_class_weight=10.0,  # ours, as above: with 1 the label is not learnt by then
+    stargan_class_weight=2.0,  # ours, as above: with 10 the label is met by a pattern, not by a smile
     stargan_cycle_weight=50.0,  # ours, as above
     stargan_identity_weight=50.0,  # ours, as above: with 0 colours are still lost by then
     elegant_width=16,

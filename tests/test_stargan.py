@@ -31,6 +31,7 @@ TINY = replace(
     stargan_critic_updates=5,
     stargan_lr=1e-4,
     stargan_penalty_weight=PAPER.stargan_penalty_weight,
+    stargan_disc_class_weight=PAPER.stargan_disc_class_weight,
     stargan_class_weight=PAPER.stargan_class_weight,
     stargan_cycle_weight=PAPER.stargan_cycle_weight,
     stargan_identity_weight=PAPER.stargan_identity_weight,
@@ -270,13 +271,14 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -(labels * chance.log() + (1 - labels) * (1 - chance).log()).sum(dim=1).mean()
 
 
-@pytest.mark.parametrize(("attributes", "identity_weight"), [(1, 0.0), (2, 0.0), (1, 7.0)])
-def test_a_step_is_the_papers(attributes, identity_weight, tmp_path):
-    """Five updates of the discriminator and one of the generator, written once more; and with a term that is ours."""
+@pytest.mark.parametrize(("attributes", "identity_weight", "disc_class_weight"), [(1, 0, 1), (2, 0, 1), (1, 7, 3)])
+def test_a_step_is_the_papers(attributes, identity_weight, disc_class_weight, tmp_path):
+    """Five updates of the discriminator and one of the generator, written once more; and with what is ours."""
     labels = [(1, 1), (1, -1), (-1, 1), (-1, -1), (1, 1), (-1, 1), (1, -1)]
     faces = pack(tmp_path / "toy", [own[:attributes] for own in labels])
     names = ("Smiling", "Male")[:attributes]
-    stage, at = in_double(faces, stargan_attributes=names, stargan_identity_weight=identity_weight)
+    ours = {"stargan_identity_weight": identity_weight, "stargan_disc_class_weight": disc_class_weight}
+    stage, at = in_double(faces, stargan_attributes=names, **ours)
     batch = at(2)
     generator, judge = (copy.deepcopy(stage.networks[name]) for name in ("stargan", "discriminator"))
     losses = stage.step([batch], Accelerator())
@@ -297,7 +299,7 @@ def test_a_step_is_the_papers(attributes, identity_weight, tmp_path):
         slope = torch.autograd.grad(judge(between)[0].sum(), between, create_graph=True)[0]
         penalty = sum((one.square().sum().sqrt() - 1) ** 2 for one in slope) / len(slope)
         classes = binary_cross_entropy(judge(image)[1], source)
-        (critic + 10 * penalty + classes).backward()
+        (critic + 10 * penalty + disc_class_weight * classes).backward()
         gradients = [parameter.grad.clone() for parameter in judge.parameters()]
         for parameter in judge.parameters():
             parameter.data -= 1e-2 * parameter.grad
@@ -335,6 +337,7 @@ def test_rates_are_the_papers(faces):
         "lr": 1e-4,
         "critic updates": 5,
         "penalty weight": 10,
+        "discriminator's class weight": 1,
         "class weight": 1,
         "cycle weight": 10,
         "identity weight": 0,

@@ -51,6 +51,7 @@ class StarGANStage(Stage):
             "lr": preset.stargan_lr,
             "critic updates": updates,
             "penalty weight": preset.stargan_penalty_weight,
+            "discriminator's class weight": preset.stargan_disc_class_weight,
             "class weight": preset.stargan_class_weight,
             "cycle weight": preset.stargan_cycle_weight,
             "identity weight": preset.stargan_identity_weight,
@@ -113,7 +114,7 @@ class StarGANStage(Stage):
         penalty = gradient_penalty(judge.scores, batch.image, made, mix)
         classes = label_loss(logits.chunk(2)[0], source)
         preset = self.preset
-        loss = critic + preset.stargan_penalty_weight * penalty + preset.stargan_class_weight * classes
+        loss = critic + preset.stargan_penalty_weight * penalty + preset.stargan_disc_class_weight * classes
         return loss, {"critic": critic, "penalty": penalty, "real classes": classes}
 
     def generator_loss(self, batch: Batch, judge: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
