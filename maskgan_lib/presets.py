@@ -108,6 +108,7 @@ class Preset:
     elegant_batch: int = 16  # 16 pairs
     elegant_steps: int = 600_000  # 200,000 in the authors' code; here as many as the DMN's
     elegant_lr: float = 2e-4  # 2e-4, betas (0.5, 0.999)
+    elegant_disc_lr: float = 2e-4  # 2e-4
     elegant_reconstruction_weight: float = 5.0  # 5
 
     decay_from: float = (
@@ -201,7 +202,8 @@ LAPTOP = replace(
     elegant_width=16,
     elegant_latent=128,
     elegant_disc_width=16,
-    elegant_batch=4,
+    elegant_batch=8,
+    elegant_disc_lr=5e-4,  # ours, for short runs: data/pretrained/TUNING.md says what else was tried
     elegant_steps=1500,
     ema_decay=0.99,
     checkpoint_every=250,
@@ -225,8 +227,8 @@ SHIPPED = replace(
     attribute_steps=3000,
     identity_steps=6000,
     pose_steps=3000,
-    stargan_steps=1200,
-    elegant_steps=2000,
+    stargan_steps=1000,
+    elegant_steps=800,
     ema_decay=0.998,
     checkpoint_every=500,
     sample_every=500,
@@ -241,7 +243,7 @@ SHIPPED_HALF = replace(
     dmn_steps=7000,
     spade_steps=7000,
     stargan_steps=3000,
-    elegant_steps=7000,
+    elegant_steps=3000,
     perceptual_weight=10.0,
 )
 # Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of

@@ -29,7 +29,8 @@ TINY = replace(
     PRESETS["smoke"],
     image_size=32,
     elegant_batch=4,
-    elegant_lr=2e-4,
+    elegant_lr=PRESETS["paper"].elegant_lr,
+    elegant_disc_lr=PRESETS["paper"].elegant_disc_lr,
     elegant_reconstruction_weight=PRESETS["paper"].elegant_reconstruction_weight,
 )
 NAMES = ("Smiling", "Male", "Young")
@@ -310,7 +311,13 @@ def test_rates_are_the_papers(faces):
     for optimizer in stage.optimizers.values():
         group = optimizer.param_groups[0]
         assert (group["lr"], group["betas"], group["weight_decay"]) == (2e-4, (0.5, 0.999), 1e-5)
-    assert stage.config == {"lr": 2e-4, "reconstruction weight": 5}
+    assert stage.config == {"lr": 2e-4, "disc_lr": 2e-4, "reconstruction weight": 5}
+
+
+def test_the_discriminators_rate_is_a_setting(faces):
+    stage = make_stage("elegant", replace(TINY, elegant_disc_lr=7e-4), faces)
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in stage.optimizers.items()}
+    assert rates == {"elegant": 2e-4, "discriminator": 7e-4}
 
 
 @pytest.mark.parametrize("changed", ["parts", "recompute"])

@@ -54,12 +54,17 @@ class ElegantStage(Stage):
             "elegant": Elegant(self.attributes, preset.elegant_width, preset.elegant_latent),
             "discriminator": ElegantDiscriminator(self.attributes, faces.size, preset.elegant_disc_width),
         }
+        rates = {"elegant": preset.elegant_lr, "discriminator": preset.elegant_disc_lr}
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), preset.elegant_lr, BETAS, weight_decay=WEIGHT_DECAY)
+            name: torch.optim.Adam(network.parameters(), rates[name], BETAS, weight_decay=WEIGHT_DECAY)
             for name, network in self.networks.items()
         }
         self.reconstruction_weight = preset.elegant_reconstruction_weight
-        self.config = {"lr": preset.elegant_lr, "reconstruction weight": self.reconstruction_weight}
+        self.config = {
+            "lr": preset.elegant_lr,
+            "disc_lr": preset.elegant_disc_lr,
+            "reconstruction weight": self.reconstruction_weight,
+        }
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
         """The updates for every attribute; returns the losses' means over the attributes."""
