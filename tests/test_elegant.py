@@ -22,6 +22,7 @@ from maskgan_lib.networks import Elegant, ElegantDiscriminator
 from maskgan_lib.networks.elegant import ChannelNormalization
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import set_recompute
+from maskgan_lib.training.loop import newest_checkpoint
 from maskgan_lib.training.stage import TrainingError, update
 from maskgan_lib.training.stages import make_stage, train_stage
 
@@ -407,6 +408,23 @@ def test_elegant_gives_and_takes_what_its_discriminator_wants_to_see(tmp_path):
         taken = (network.transfer(smiling, serious, "Smiling") - smiling)[:, :, 18:26, 10:22].mean()
         kept = psnr(network.transfer(pictures, pictures, "Smiling"), pictures).min()
     assert given > 0.3 and taken < -0.3 and kept > 20
+
+
+def test_from_half_the_size_the_discriminator_goes_on_at_half_size(tmp_path):
+    small, large = (pack_toy_faces(tmp_path / str(size), 6, size=size) for size in (32, 64))
+    train_stage("elegant", TINY, small, tmp_path / "half", steps=2)
+    still = replace(TINY, image_size=64, elegant_lr=0.0, elegant_disc_lr=0.0)
+    train_stage("elegant", still, large, tmp_path / "run", steps=1, init=tmp_path / "half")
+    theirs, ours = (newest_checkpoint(tmp_path / name)["networks"] for name in ("half", "run"))
+    assert all(torch.equal(ours["elegant"][name], value) for name, value in theirs["elegant"].items())
+    then, now = ElegantDiscriminator(("Smiling",), 32, width=4), ElegantDiscriminator(("Smiling",), 64, width=4)
+    then.load_state_dict(theirs["discriminator"])
+    now.load_state_dict(ours["discriminator"])
+    image, label = torch.rand(3, 3, 64, 64) * 2 - 1, torch.tensor([[1.0], [0.0], [1.0]])
+    with torch.no_grad():
+        torch.testing.assert_close(now(image, label)[1], then(F.avg_pool2d(image, 2), label)[0])
+    with pytest.raises(TrainingError, match="discriminator image_size 64 there, 32 here"):
+        train_stage("elegant", TINY, small, tmp_path / "back", steps=1, init=tmp_path / "run")
 
 
 def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(faces, tmp_path):

@@ -57,8 +57,8 @@ publish dmn $arms/ebst/dmn.safetensors maskgan
 publish dmn $arms/longer/dmn.safetensors dmn-longer
 publish blender $arms/ebst/blender.safetensors blender --dmn "$run/$arms/ebst/dmn.safetensors" --maskvae "$maskvae"
 
-# The baselines, in the same phases; those of the DMN end with more weight on a loss that StarGAN and ELEGANT lack. Their
-# discriminators fit one size: from half of it, only what makes pictures goes on.
+# The baselines, in the same phases; those of the DMN end with more weight on a loss that StarGAN and ELEGANT lack. The
+# discriminator of StarGAN fits one size: from half of it, only what makes pictures goes on.
 half() {
   stage=$1
   shift
@@ -83,7 +83,7 @@ finish spade --precision bf16
 half stargan --precision bf16
 full stargan stargan-64/stargan.safetensors --precision bf16
 half elegant
-full elegant elegant-64/elegant.safetensors
+full elegant elegant-64
 publish pix2pixhd-m pix2pixhd-m-finish/dmn.safetensors pix2pixhd-m
 publish spade spade-finish/spade.safetensors spade
 publish stargan stargan-128/stargan.safetensors stargan

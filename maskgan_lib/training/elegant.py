@@ -1,6 +1,6 @@
 """ELEGANT: a face that has an attribute and one that has not exchange it; both ways round are learnt at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import Elegant, ElegantDiscriminator
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, Stage, tile, update
+from maskgan_lib.training.stage import BETAS, Stage, Weights, tile, update
 
 WEIGHT_DECAY = 1e-5
 SCALES = (1.0, 0.5)
@@ -65,6 +65,20 @@ class ElegantStage(Stage):
             "disc_lr": preset.elegant_disc_lr,
             "reconstruction weight": self.reconstruction_weight,
         }
+
+    def grown(
+        self, sizes: Mapping[str, object], networks: Mapping[str, Weights]
+    ) -> tuple[Mapping[str, object], Mapping[str, Weights]]:
+        """From half the size: the discriminator at full size there is the one at half size here; the other is new."""
+        name = "discriminator image_size"
+        size = self.sizes()[name]
+        if 2 * sizes.get(name, 0) != size:
+            return sizes, networks
+        full, half = ("scales.0.", "scales.1.")
+        learnt = networks["discriminator"]
+        known = {half + key.removeprefix(full): value for key, value in learnt.items() if key.startswith(full)}
+        own = self.networks["discriminator"].state_dict()
+        return {**sizes, name: size}, {**networks, "discriminator": {**own, **known}}
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
         """The updates for every attribute; returns the losses' means over the attributes."""

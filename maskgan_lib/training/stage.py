@@ -16,6 +16,9 @@ from maskgan_lib.presets import Preset
 BETAS = (0.5, 0.999)
 """Of Adam, as in the authors' code."""
 
+Weights = Mapping[str, Tensor]
+"""A network's, by name."""
+
 Losses = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
 """What is minimised on a part of a batch, and the terms to log, by name: scalars that are means over its faces."""
 
@@ -65,6 +68,12 @@ class Stage(ABC):
     def faces_per_step(cls, preset: Preset) -> int:
         """Photos that a step learns from."""
         return getattr(preset, f"{cls.settings}_batch")
+
+    def grown(
+        self, sizes: Mapping[str, object], networks: Mapping[str, Weights]
+    ) -> tuple[Mapping[str, object], Mapping[str, Weights]]:
+        """``sizes`` and weights of another run, changed to this stage's where it can go on from smaller images."""
+        return sizes, networks
 
     @abstractmethod
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:

@@ -148,15 +148,16 @@ def _start_from(stage: Stage, source: Path) -> None:
     state = newest_checkpoint(source)
     if state is None:
         raise TrainingError(f"{source} holds no checkpoint to start from.")
-    others = differing(state["agreed"], stage.sizes())
+    sizes, networks = stage.grown(state["agreed"], state["networks"])
+    others = differing(sizes, stage.sizes())
     if others:
         raise TrainingError(f"The run in {source} is not of this preset: {others}.")
     for name, network in stage.networks.items():
-        if name in stage.fresh and name not in state["networks"]:
+        if name in stage.fresh and name not in networks:
             continue
-        if name not in state["networks"]:
-            raise TrainingError(f"The run in {source} trained {', '.join(state['networks'])}, and no {name}.")
-        _fill(network, state["networks"][name], f"The {name} in {source}")
+        if name not in networks:
+            raise TrainingError(f"The run in {source} trained {', '.join(networks)}, and no {name}.")
+        _fill(network, networks[name], f"The {name} in {source}")
 
 
 def _start_from_weights(stage: Stage, source: Path) -> None:
