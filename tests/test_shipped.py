@@ -114,7 +114,7 @@ def test_updates_of_a_step_are_counted(name, noise):
 
 def test_faces_seen():
     preset = PRESETS["smoke"]
-    for stage, steps, faces in (("dmn", 16, 4), ("ebst", 8, 4), ("stargan", 16, 20), ("elegant", 16, 2 * 4)):
+    for stage, steps, faces in (("dmn", 16, 4), ("ebst", 8, 4), ("stargan", 16, 20), ("elegant", 16, 2 * 8)):
         assert Phase(stage, preset).faces == steps * faces, stage
 
 
