@@ -98,13 +98,13 @@ def _figures(
             made, again = edit(images, places, column)
             said = [judges.attributes(pictures)[:, seen] > 0 for pictures in (images, made)]
             parts.append([values.cpu() for values in (*said, psnr(made, images), psnr(again, images))])
-        before, after, distance, back = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        before, after, distance, back = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
         had = labels[:, column].numpy()
         figures += [
             *_shares(f"{name} given", ~had, after, before, wanted=True),
             *_shares(f"{name} taken", had, after, before, wanted=False),
             mean_over_faces(f"PSNR of the edited faces ({name}) to the photos", distance, "dB"),
-            mean_over_faces(f"reconstruction PSNR, {way_back}", back, "dB"),
+            mean_over_faces(f"reconstruction PSNR, {way_back} ({name})", back, "dB"),
         ]
     return figures
 
