@@ -173,6 +173,13 @@ def _add_training(command) -> None:
         default=None,
         help="how the DMN's style encoder sees the mask (default: the preset's, sft); others are for comparison",
     )
+    train.add_argument(
+        "--classes",
+        type=int,
+        choices=(19, 12),
+        default=None,
+        help="which classes the parser tells apart (default: the preset's, 19); 12: the merged ones of SeCGAN",
+    )
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
     how = train.add_argument_group(
         "execution",
@@ -365,8 +372,8 @@ def _train(options) -> None:
     from maskgan_lib.training.stages import train_all, train_stage
 
     faces, preset = PackedFaces.open(options.data), PRESETS[options.preset]
-    if options.style_mask:
-        preset = dataclasses.replace(preset, style_mask=options.style_mask)
+    named = {"style_mask": options.style_mask, "parser_classes": options.classes}
+    preset = dataclasses.replace(preset, **{field: value for field, value in named.items() if value is not None})
     say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
     if options.stage == "all":

@@ -66,6 +66,7 @@ class Preset:
     # A pixel counts its class' share of all pixels to the power of minus this: 0 as in the authors' code; with 0.5 the
     # parser finds necklaces and earrings too.
     parser_balance: float = 0.0
+    parser_classes: int = 19  # 19; 12: the merged classes of SeCGAN, for its parser P
 
     attribute_width: int = 64  # 64: ResNet-18
     attribute_batch: int = 32  # not stated
