@@ -140,12 +140,12 @@ def _add_training(command) -> None:
         " A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume, and"
         " ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...;"
         " several processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch"
-        " normalisation, which are maskvae, spade and the judges, then see a process's share of it at a time).",
+        " normalisation, which are maskvae, spade, attgan and the judges, then see a process's share of it at a time).",
     )
     train.add_argument(
         "stage",
         choices=(
-            *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant"),
+            *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant", "secgan"),
             *("parser", "attributes", "identity", "pose", "all"),
         ),
         help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
@@ -168,6 +168,13 @@ def _add_training(command) -> None:
         "--maskvae", type=Path, default=None, metavar="FILE", help="the MaskVAE's weights, which ebst needs"
     )
     train.add_argument(
+        "--parser",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="the weights of a parser of 12 classes, which secgan needs but for the variant baseline",
+    )
+    train.add_argument(
         "--style-mask",
         choices=("sft", "concat", "none"),
         default=None,
@@ -179,6 +186,19 @@ def _add_training(command) -> None:
         choices=(19, 12),
         default=None,
         help="which classes the parser tells apart (default: the preset's, 19); 12: the merged ones of SeCGAN",
+    )
+    train.add_argument(
+        "--variant",
+        choices=("secgan", "baseline", "concat"),
+        default=None,
+        help="of secgan (default: the preset's, secgan); others are for comparison: without masks, or with the mask as"
+        " an input",
+    )
+    train.add_argument(
+        "--backbone",
+        choices=("stargan", "attgan"),
+        default=None,
+        help="whose layers secgan's networks have (default: the preset's, stargan)",
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
     how = train.add_argument_group(
@@ -372,13 +392,18 @@ def _train(options) -> None:
     from maskgan_lib.training.stages import train_all, train_stage
 
     faces, preset = PackedFaces.open(options.data), PRESETS[options.preset]
-    named = {"style_mask": options.style_mask, "parser_classes": options.classes}
+    named = {
+        "style_mask": options.style_mask,
+        "parser_classes": options.classes,
+        "secgan_variant": options.variant,
+        "secgan_backbone": options.backbone,
+    }
     preset = dataclasses.replace(preset, **{field: value for field, value in named.items() if value is not None})
     say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
     if options.stage == "all":
-        if options.steps or options.init or options.maskvae:
-            raise TrainingError("--steps, --init and --maskvae are for one stage: leave them out with all.")
+        if options.steps or options.init or options.maskvae or options.parser:
+            raise TrainingError("--steps, --init, --maskvae and --parser are for one stage: leave them out with all.")
         train_all(preset, faces, options.out, seed=options.seed, execution=execution)
     else:
         train_stage(
@@ -391,6 +416,7 @@ def _train(options) -> None:
             resume=options.resume,
             init=options.init,
             maskvae=options.maskvae,
+            parser=options.parser,
             execution=execution,
         )
     say(f"weights: {' '.join(sorted(map(str, options.out.rglob('*.safetensors'))))}")
