@@ -140,7 +140,8 @@ def _add_training(command) -> None:
         " A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume, and"
         " ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...;"
         " several processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch"
-        " normalisation, which are maskvae, spade, attgan and the judges, then see a process's share of it at a time).",
+        " normalisation, which are maskvae, spade, secgan on attgan and the judges, then see a process's share of it at"
+        " a time).",
     )
     train.add_argument(
         "stage",
