@@ -583,7 +583,8 @@ def test_a_step_is_the_weighed_sum_of_the_terms(variant, backbone, faces):
         terms = twin.discriminator_terms(twin.share(batch, number), judges_of(twin))
         parameters = [p for name in twin.discriminators for p in twin.networks[name].parameters()]
         total = sum(weights[name] * terms[b + name] for b in branches for name in ("critic", "penalty", "real classes"))
-        for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
+        gradients = torch.autograd.grad(total, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.data -= 1e-4 * gradient
         logged.append({name: term.item() for name, term in terms.items()})
     expected = {name: (logged[0][name] + logged[1][name]) / 2 for name in logged[0]}
@@ -595,6 +596,9 @@ def test_a_step_is_the_weighed_sum_of_the_terms(variant, backbone, faces):
         parameter.data -= 1e-4 * gradient
     expected |= {name: term.item() for name, term in terms.items()}
     assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(expected, rel=1e-6)
+    judges = [p for name in stage.discriminators for p in stage.networks[name].parameters()]
+    for parameter, gradient in zip(judges, gradients, strict=True):  # none is added by the generators' update
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-5, atol=1e-12)
     assert len(losses) == {"secgan": 14, "baseline": 6, "concat": 6}[variant]
     for name, network in stage.networks.items():
         triples = zip(network.parameters(), twin.networks[name].parameters(), start[name].parameters(), strict=True)
