@@ -16,7 +16,7 @@ from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
 from maskgan_lib.classes import CLASS_NAMES, COLORS, IGNORE_ID, MERGED_CLASSES, MERGED_ID, colorize_merged
 from maskgan_lib.data.batches import Batches, flip, merge
-from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
 from maskgan_lib.evaluation.metrics import psnr
 from maskgan_lib.losses import gradient_penalty, soft_cross_entropy
 from maskgan_lib.networks import (
@@ -53,6 +53,7 @@ TINY = replace(
     secgan_consistency_weight=3.0,  # no other weight's value, so that none can be taken for it
 )
 """The published weights of losses whatever the presets are tuned to."""
+KNOWN = [(i % 2, int(i % 3 == 0)) for i in range(12)]
 ALL = [("secgan", "stargan"), ("secgan", "attgan"), ("baseline", "stargan"), ("concat", "attgan")]
 
 
@@ -67,7 +68,14 @@ def one_thread(monkeypatch):
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory) -> PackedFaces:
-    return pack_toy_faces(tmp_path_factory.mktemp("secgan") / "toy", 12, splits=("train", "train", "test"))
+    """Twelve pictures of noise with two attributes; ``KNOWN`` says which."""
+    with PackedWriter(tmp_path_factory.mktemp("secgan") / "noise", 32, 12, "noise", ("Smiling", "Male")) as writer:
+        for i, (smiling, male) in enumerate(KNOWN):
+            rng = np.random.default_rng(i)
+            image, mask = rng.integers(0, 256, (32, 32, 3), np.uint8), rng.integers(0, 19, (32, 32), np.uint8)
+            attributes = {"Smiling": 2 * smiling - 1, "Male": 2 * male - 1}
+            writer.write(i, image, mask, FaceRecord(str(i), "test" if i % 3 == 2 else "train", attributes=attributes))
+        return writer.finish()
 
 
 def make_parser(classes: int = 12, gain: float = 20.0) -> FaceParser:
@@ -356,10 +364,11 @@ def test_the_penalty_and_its_gradient_are_those_of_finite_differences(kind, chan
 # ---- the terms of the step
 
 
-def in_double(faces, variant="secgan", backbone="stargan", **changes):
+def in_double(faces, variant="secgan", backbone="stargan"):
     """A stage in float64 with plain gradient descent, and its batches. Adam makes whole steps of rounding errors."""
     torch.manual_seed(0)
-    preset = replace(TINY, secgan_variant=variant, secgan_backbone=backbone, **changes)
+    attributes = ("Male", "Smiling")
+    preset = replace(TINY, secgan_variant=variant, secgan_backbone=backbone, secgan_attributes=attributes)
     stage = make_stage("secgan", preset, faces, parser=make_parser())
     for module in stage.modules():
         module.double()
@@ -381,13 +390,12 @@ def judges_of(stage) -> dict[str, nn.Module]:
     return {name: stage.networks[name] for name in stage.discriminators}
 
 
-def wishes_of(stage, batch) -> tuple[Tensor, Tensor, Tensor]:
+def wishes_of(batch) -> tuple[Tensor, Tensor, Tensor]:
     """Labels of the faces, those to give them and the places of the penalty, from the batch's noise."""
     draws = (1 + torch.erf(batch.noise(2).double() / math.sqrt(2))) / 2
-    smiling = torch.from_numpy(batch.index % 2).double()[:, None]  # toy faces smile in turns
-    train = [index for index in range(12) if index % 3 < 2]
-    target = torch.tensor([[train[int(place)] % 2] for place in (draws[:, 0] * len(train)).tolist()]).double()
-    return smiling, target, draws[:, 1]
+    known = torch.tensor([(male, smiling) for smiling, male in KNOWN]).double()
+    train = known[[index for index in range(12) if index % 3 < 2]]
+    return known[batch.index], train[(draws[:, 0] * len(train)).long()], draws[:, 1]
 
 
 def entropy_of_labels(logits: Tensor, labels: Tensor, mean: bool) -> Tensor:
@@ -403,7 +411,7 @@ def both_passes(network: nn.Module, x: Tensor, difference: Tensor) -> tuple[Tens
 
 
 def generator_terms_by_hand(stage, batch, variant, backbone) -> dict[str, Tensor]:
-    image, (source, target, _) = batch.image, wishes_of(stage, batch)
+    image, (source, target, _) = batch.image, wishes_of(batch)
     logits = stage.parser(image) if stage.parser else None
     mask = None if logits is None else (logits.exp() / logits.exp().sum(dim=1, keepdim=True)).detach()
     mean, nets = backbone == "attgan", stage.networks
@@ -446,7 +454,7 @@ def test_the_generators_terms_are_the_papers(variant, backbone, faces):
 def test_the_discriminators_terms_are_the_papers(variant, backbone, faces):
     stage, at = in_double(faces, variant, backbone)
     batch = stage.share(at(2), 1)
-    source, target, places = wishes_of(stage, batch)
+    source, target, places = wishes_of(batch)
     with torch.no_grad():
         mask = stage.parser(batch.image).softmax(dim=1) if stage.parser else None
         seen = torch.cat([batch.image, mask], dim=1) if variant == "concat" else batch.image
@@ -557,7 +565,7 @@ def test_no_change_has_to_give_back_the_face_and_its_soft_mask(faces):
     assert terms["reconstruction"].item() == 0
     # Nothing can be below the entropy of the soft mask itself, which hardened would be zero.
     assert terms["seg reconstruction"].item() == pytest.approx(-(mask * mask.log()).sum(dim=1).mean().item(), rel=1e-9)
-    source, target, _ = wishes_of(stage, batch)
+    source, target, _ = wishes_of(batch)
     assert (source != target).any()
     for name in stage.generators:
         (asked,) = stage.networks[name].asked
@@ -712,7 +720,7 @@ def test_what_cannot_be_trained_is_refused(faces, tmp_path):
         make(make_parser(), secgan_backbone="unet")
     with pytest.raises(ValueError, match="secgan_batch must be a multiple of 2, not 7"):
         make(make_parser(), secgan_batch=7)
-    with pytest.raises(TrainingError, match=r"has no attribute 'Bald'; it has: Smiling\."):
+    with pytest.raises(TrainingError, match=r"has no attribute 'Bald'; it has: Smiling, Male\."):
         make(make_parser(), secgan_attributes=("Bald",))
     save_weights(tmp_path / "generator", SeCGANGenerator(width=2, blocks=1))
     with pytest.raises(TrainingError, match="holds a SeCGANGenerator, where a FaceParser is needed"):
