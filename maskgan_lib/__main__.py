@@ -139,12 +139,13 @@ def _add_training(command) -> None:
         " A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume, and"
         " ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...;"
         " several processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch"
-        " normalisation, which are maskvae, spade and the judges, then see a process's share of it at a time).",
+        " normalisation, which are maskvae, spade, secgan on attgan and the judges, then see a process's share of it at"
+        " a time).",
     )
     train.add_argument(
         "stage",
         choices=(
-            *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant"),
+            *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant", "secgan"),
             *("parser", "attributes", "identity", "pose", "all"),
         ),
         help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
@@ -172,7 +173,14 @@ def _add_training(command) -> None:
         default=[],
         metavar="FIELD=VALUE",
         help="another value for a field of the preset (see maskgan_lib/presets.py): style_mask=concat, dmn_lr=1e-4,"
-        " stargan_attributes=Smiling,Male",
+        " stargan_attributes=Smiling,Male, parser_classes=12, secgan_variant=concat, secgan_backbone=attgan",
+    )
+    train.add_argument(
+        "--parser",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="the weights of a parser of 12 classes, which secgan needs but for the variant baseline",
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
     how = train.add_argument_group(
@@ -374,8 +382,8 @@ def _train(options) -> None:
     say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
     if options.stage == "all":
-        if options.steps or options.init or options.maskvae:
-            raise TrainingError("--steps, --init and --maskvae are for one stage: leave them out with all.")
+        if options.steps or options.init or options.maskvae or options.parser:
+            raise TrainingError("--steps, --init, --maskvae and --parser are for one stage: leave them out with all.")
         train_all(preset, faces, options.out, seed=options.seed, execution=execution)
     else:
         train_stage(
@@ -388,6 +396,7 @@ def _train(options) -> None:
             resume=options.resume,
             init=options.init,
             maskvae=options.maskvae,
+            parser=options.parser,
             execution=execution,
         )
     say(f"weights: {' '.join(sorted(map(str, options.out.rglob('*.safetensors'))))}")

@@ -1,4 +1,4 @@
-"""The 19 classes of CelebAMask-HQ: ids, names, colours, merge order, left/right partners and groups.
+"""The 19 classes of CelebAMask-HQ: ids, names, colours, merge order, left/right partners, groups, and 12 wider classes.
 
 Ids follow the official order, which is also the order in which the part masks are merged: a later part overwrites an
 earlier one. ``l_`` and ``r_`` are the subject's own sides, so ``l_eye`` lies on the viewer's right. ``l_lip`` is the
@@ -52,6 +52,28 @@ GROUPS = {
 }
 """Classes that are edited together, by a name a person would use."""
 
+MERGED_CLASSES = {
+    "skin": (1,),
+    "eyebrows": (6, 7),
+    "eyes": (4, 5),
+    "eyeglasses": (3,),
+    "ears": (8, 9),
+    "earrings": (15,),
+    "nose": (2,),
+    "mouth": (10,),
+    "lips": (11, 12),
+    "neck": (17,),
+    "hair": (13,),
+    "others": (0, 14, 16, 18),
+}
+"""The 12 classes of SeCGAN in the order of their ids, each with those of the 19 that it is made of."""
+
+MERGED_ID = np.full(256, IGNORE_ID, np.uint8)
+"""``MERGED_ID[labels]`` is a label map in the 12 classes, ``IGNORE_ID`` where it was that."""
+for _id, _members in enumerate(MERGED_CLASSES.values()):
+    MERGED_ID[list(_members)] = _id
+MERGED_ID.flags.writeable = False
+
 ATTRIBUTE_NAMES = tuple(
     "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair "
     "Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male "
@@ -67,3 +89,10 @@ def colorize(labels: np.ndarray) -> np.ndarray:
     table = np.full((256, 3), 128, np.uint8)
     table[:NUM_CLASSES] = COLORS
     return table[np.asarray(labels, np.uint8)]
+
+
+def colorize_merged(labels: np.ndarray) -> np.ndarray:
+    """Colours of a label map in the 12 classes: each has that of the first of the 19 that it is made of."""
+    table = np.full(256, IGNORE_ID, np.uint8)
+    table[: len(MERGED_CLASSES)] = [members[0] for members in MERGED_CLASSES.values()]
+    return colorize(table[np.asarray(labels, np.uint8)])

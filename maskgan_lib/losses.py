@@ -27,6 +27,13 @@ def reconstruction_loss(logits: Tensor, labels: Tensor, weights: Tensor | None =
     return F.cross_entropy(logits, labels.long(), weights, ignore_index=IGNORE_ID)
 
 
+def soft_cross_entropy(probabilities: Tensor, target: Tensor) -> Tensor:
+    """SeCGAN's ``-1/HW sum target . log probabilities``, averaged over the batch too; both are ``[B, K, H, W]``."""
+    # The smallest number keeps the logarithm finite where a softmax is so sure that its other classes become zero.
+    smallest = torch.finfo(probabilities.dtype).tiny
+    return -(target * probabilities.clamp(min=smallest).log()).sum(dim=1).mean()
+
+
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     """Eq. 4: KL(N(mu, exp(logvar)) || N(0, 1)), both ``[B, L]``: summed over L, averaged over the batch."""
     return 0.5 * (mu.square() + logvar.exp() - logvar - 1).sum(dim=1).mean()

@@ -67,6 +67,7 @@ class Preset:
     # A pixel counts its class' share of all pixels to the power of minus this: 0 as in the authors' code; with 0.5 the
     # parser finds necklaces and earrings too.
     parser_balance: float = 0.0
+    parser_classes: int = 19  # 19; 12: the merged classes of SeCGAN, for its parser P
 
     attribute_width: int = 64  # 64: ResNet-18
     attribute_batch: int = 32  # not stated
@@ -111,6 +112,30 @@ class Preset:
     elegant_disc_lr: float = 2e-4  # 2e-4
     elegant_reconstruction_weight: float = 5.0  # 5
 
+    # "secgan"; its baselines: "baseline", without masks, and "concat", the image's mask beside the image.
+    secgan_variant: str = "secgan"
+    secgan_backbone: str = "stargan"  # "stargan" and "attgan"
+    secgan_attributes: tuple[str, ...] = (
+        *("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Bushy_Eyebrows", "Eyeglasses", "Male"),
+        *("Mouth_Slightly_Open", "Mustache", "No_Beard", "Pale_Skin", "Young"),
+    )  # these 13
+    # From here on the paper states nothing: these are the backbones', for both branches.
+    secgan_width: int = 64  # 64 in StarGAN and AttGAN
+    secgan_blocks: int = 6  # 6 in StarGAN
+    secgan_disc_width: int = 64  # 64 in StarGAN and AttGAN
+    secgan_critic_updates: int = 5  # 5 in StarGAN and AttGAN, for one of the generators, which is a step
+    secgan_batch: int = 80  # 5 times 16, StarGAN's; AttGAN's is 32
+    secgan_steps: int = 600_000  # 40,000 in StarGAN's code; here as many as the DMN's
+    secgan_lr: float = 1e-4  # 1e-4 in StarGAN, betas (0.5, 0.999)
+    secgan_attgan_lr: float = 2e-4  # 2e-4 in AttGAN, the same betas
+    secgan_penalty_weight: float = 10.0  # 10 in StarGAN and AttGAN
+    secgan_disc_class_weight: float = 1.0  # 1 in StarGAN and AttGAN
+    secgan_class_weight: float = 1.0  # 1 in StarGAN, of the sum over attributes
+    secgan_attgan_class_weight: float = 10.0  # 10 in AttGAN, of the mean over attributes
+    secgan_reconstruction_weight: float = 10.0  # 10 in StarGAN, of its cycle
+    secgan_attgan_reconstruction_weight: float = 100.0  # 100 in AttGAN
+    secgan_consistency_weight: float = 1.0  # lambda_sc: ours
+
     decay_from: float = (
         0.5  # constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs)
     )
@@ -147,6 +172,8 @@ COLAB = replace(
     elegant_width=32,
     elegant_latent=256,
     elegant_steps=40_000,
+    secgan_width=32,
+    secgan_steps=40_000,
 )
 
 LAPTOP = replace(
@@ -206,6 +233,10 @@ LAPTOP = replace(
     elegant_lr=1e-4,  # ours, for short runs: data/pretrained/TUNING.md says what else was tried
     elegant_disc_lr=1e-3,  # ours, as above
     elegant_steps=1500,
+    secgan_width=16,
+    secgan_disc_width=16,
+    secgan_batch=20,
+    secgan_steps=1500,
     ema_decay=0.99,
     checkpoint_every=250,
     sample_every=250,
@@ -230,6 +261,7 @@ SHIPPED = replace(
     pose_steps=3000,
     stargan_steps=1000,
     elegant_steps=800,
+    secgan_steps=1000,
     ema_decay=0.998,
     checkpoint_every=500,
     sample_every=500,
@@ -245,6 +277,7 @@ SHIPPED_HALF = replace(
     spade_steps=7000,
     stargan_steps=3000,
     elegant_steps=3000,
+    secgan_steps=3000,
     perceptual_weight=10.0,
 )
 # Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of
@@ -300,6 +333,11 @@ SMOKE = replace(
     elegant_latent=32,
     elegant_disc_width=4,
     elegant_steps=16,
+    secgan_attributes=("Smiling",),
+    secgan_width=4,
+    secgan_blocks=2,
+    secgan_disc_width=4,
+    secgan_steps=16,
     ema_decay=0.9,
     checkpoint_every=10,
     sample_every=10,

@@ -31,6 +31,8 @@ SMALL = {
     "StarGANDiscriminator": {"attributes": ["Smiling"], "image_size": 32, "width": 2},
     "Elegant": {"attributes": ["Smiling", "Young"], "width": 2, "latent": 5},
     "ElegantDiscriminator": {"attributes": ["Smiling"], "image_size": 64, "width": 2},
+    "SeCGANGenerator": {"attributes": ["Smiling", "Young"], "branch": "seg", "backbone": "attgan", "width": 2},
+    "AttGANDiscriminator": {"attributes": ["Smiling"], "image_size": 32, "width": 2, "inputs": 12},
     "MaskVAE": {"image_size": 16, "width": 2, "latent": 3},
     "AlphaBlender": {"width": 2, "downsamplings": 1, "blocks": 1, "alpha_channels": 1},
     "MultiScaleDiscriminator": {"width": 2, "layers": 2, "scales": 3},

@@ -65,6 +65,15 @@ def test_weights_of_another_network_are_named(packed, capsys):
     assert "holds a MaskVAE, where a SPADEGenerator is measured" in capsys.readouterr().err
 
 
+def test_a_parser_of_merged_classes_is_trained_and_measured(packed, tmp_path, capsys):
+    run = ["--data", str(packed), "--out", str(tmp_path), "--preset", "smoke", "--steps", "2"]
+    assert main(["train", "parser", *run, "--set", "parser_classes=12"]) == 0
+    weights = tmp_path / "parser.safetensors"
+    assert load_weights(weights).config["num_classes"] == 12 and read_card(weights)["preset"]["parser_classes"] == 12
+    assert main(["evaluate", "parser", "--weights", str(weights), "--data", str(packed)]) == 0
+    assert "pixel accuracy" in capsys.readouterr().out
+
+
 def test_practice_layout_is_prepared(tmp_path, capsys):
     layout, out = tmp_path / "CelebAMask-HQ", tmp_path / "packed"
     command = ["faces", str(layout), "--layout", "celebamask-hq", "--count", "3", "--size", "256", "--workers", "1"]

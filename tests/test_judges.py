@@ -115,6 +115,33 @@ def test_parser_memorises_two_faces(tmp_path):
     assert pixel_accuracy(confusion_matrix(parsed, torch.as_tensor(np.array(faces.masks)))) >= 0.97
 
 
+def test_a_parser_of_merged_classes_learns_from_merged_masks(faces, tmp_path):
+    """The 12 classes: eyes without sides, lips without up and down, what is left over together."""
+    preset = replace(SMOKE, parser_classes=12, parser_balance=0.5)
+    batch = Batches(faces, np.arange(8), 4, seed=1).at(0)
+    image, mask, _ = imperfect(batch)
+    stage = make_stage("parser", preset, faces)
+    new = {0: 11, 1: 0, 2: 6, 4: 2, 5: 2, 10: 7, 13: 10}  # the classes that toy faces have
+    merged = torch.tensor([new[old] for old in mask.flatten().tolist()]).reshape(mask.shape)
+    everywhere = np.array([new[old] for old in np.array(faces.masks).flatten()])
+    counts = np.array([(everywhere == number).sum() for number in range(12)])
+    weights = torch.tensor([(counts.max() / count) ** 0.5 if count else 1.0 for count in counts]).float()
+    torch.testing.assert_close(stage.weights, weights)
+    logits = stage.networks["parser"](image)
+    assert logits.shape[1] == 12
+    by_hand, total = 0.0, 0.0
+    chances = logits.softmax(dim=1)
+    for number in range(12):
+        here = merged == number
+        by_hand -= weights[number] * chances[:, number][here].log().sum()
+        total += weights[number] * here.sum()
+    assert stage.step([batch], Accelerator())["loss"].item() == pytest.approx((by_hand / total).item(), rel=1e-4)
+    with torch.no_grad():
+        assert stage.sample(stage.networks, batch).shape == (3 * 32, 4 * 32, 3)
+    with pytest.raises(ValueError, match="parser_classes must be 19 or 12, not 13"):
+        make_stage("parser", replace(SMOKE, parser_classes=13), faces)
+
+
 def test_attributes_memorises_eight_faces(faces, tmp_path):
     preset = replace(SMOKE, attribute_width=8, attribute_lr=1e-2)
     train_stage("attributes", preset, faces, tmp_path / "run", steps=120)
@@ -214,6 +241,9 @@ def test_judges_that_cannot_be_had_are_named(files):
     save_weights(parser, FaceParser(width=2))
     with pytest.raises(CheckpointError, match=r"parser\.safetensors does not say which image_size"):
         Judges.load(parser, attributes)
+    save_weights(parser, FaceParser(12, width=2), {"image_size": 32})
+    with pytest.raises(CheckpointError, match=r"parser\.safetensors knows 12 classes, a judge 19"):
+        Judges.load(parser, attributes)
     parser.unlink()
     with pytest.raises(CheckpointError, match=r"There is no file .*parser\.safetensors"):
         Judges.shipped(folder=files)
@@ -238,15 +268,18 @@ def test_the_shipped_judges_know_procedural_faces(tmp_path):
 class ReadsRed(nn.Module):
     """A parser of pictures whose red is ten times the class, except that hair comes out as skin if it is forgetful."""
 
-    def __init__(self, forgetful: bool):
+    def __init__(self, forgetful: bool, renamed: dict[int, int] | None = None):
         super().__init__()
         self.forgetful = nn.Parameter(torch.tensor(float(forgetful)))
+        self.renamed = renamed
 
     def forward(self, image):
         labels = ((image[:, 0] + 1) * 12.75).round().long()
         if self.forgetful:
             labels[labels == 13] = 1
-        return nn.functional.one_hot(labels, 19).movedim(-1, 1).float()
+        if self.renamed:
+            labels = torch.tensor([self.renamed[old] for old in labels.flatten().tolist()]).reshape(labels.shape)
+        return nn.functional.one_hot(labels, 12 if self.renamed else 19).movedim(-1, 1).float()
 
 
 class ReadsGreen(nn.Module):
@@ -282,6 +315,9 @@ def test_parser_figures(painted):
     hair, skin = ((np.asarray(painted.masks) == name).mean() for name in (13, 1))
     assert accuracy.value == pytest.approx(1 - hair) and accuracy.faces == 20
     assert iou.value == pytest.approx((1 + 0 + skin / (skin + hair)) / 3)
+    merged = [ReadsRed(forgetful, {0: 11, 1: 0, 13: 10}) for forgetful in (False, True)]
+    assert [figure.value for figure in measure_parser(merged[0], painted, indices)] == [1, 1]
+    assert measure_parser(merged[1], painted, indices) == [accuracy, iou]
 
 
 def test_attribute_figures(painted):

@@ -120,7 +120,12 @@ def test_a_network_can_be_rebuilt_from_its_config(name):
         "IdentityNet": {"image_size": 64, "width": 8},
         "PersonCentres": {"persons": 4, "embedding": 5},
         "PoseNet": {"width": 8},
-        "StarGANDiscriminator": {"attributes": ("Male", "Young"), "image_size": 64, "width": 8},
+        "StarGANDiscriminator": {"attributes": ("Male", "Young"), "image_size": 64, "width": 8, "inputs": 12},
+        "AttGANDiscriminator": {"attributes": ("Male", "Young"), "image_size": 64, "width": 8, "inputs": 12},
+        "SeCGANGenerator": {
+            **{"attributes": ("Male", "Young"), "branch": "rgb", "backbone": "attgan", "num_classes": 7},
+            **{"concatenate": True, "width": 8, "blocks": 2},
+        },
         "StarGANGenerator": {"attributes": ("Male", "Young"), "width": 8, "blocks": 2},
     }
     sizes = own.get(name, {"num_classes": 7, "width": 8})

@@ -9,8 +9,9 @@ from accelerate import Accelerator
 from maskgan_lib.bench.data import noise_folder
 from maskgan_lib.bench.measuring import Effort, Row, finish_queue, rate
 from maskgan_lib.bench.ways import channels_last_or_not, naive_or_not, one_pass_or_two
+from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.networks import MaskVAE, one_hot
+from maskgan_lib.networks import FaceParser, MaskVAE, one_hot
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.execution import make_accelerator
 from maskgan_lib.training.stage import Stage, update
@@ -34,8 +35,9 @@ def bench_training(effort: Effort, folder: Path) -> Iterator[Row]:
     preset = effort.preset
     packed = noise_folder(folder / "noise", 64, preset.image_size)
     maskvae = MaskVAE(preset.image_size, width=preset.vae_width, latent=preset.vae_latent)
+    parser = FaceParser(len(MERGED_CLASSES), preset.parser_width)
     for name in STAGES:
-        stage, batch_size = make_stage(name, preset, packed, maskvae), run_settings(name, preset).batch_size
+        stage, batch_size = make_stage(name, preset, packed, maskvae, parser), run_settings(name, preset).batch_size
         accelerator = prepared(stage)
         indices = packed.indices("train")
         batches = Batches(packed, indices, batch_size, device=accelerator.device, references=stage.references)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskgan_lib.classes import FLIPPED_ID, IGNORE_ID
+from maskgan_lib.classes import FLIPPED_ID, IGNORE_ID, MERGED_ID
 from maskgan_lib.data.packed import PackedFaces
 
 
@@ -32,6 +32,11 @@ def flip(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     table[: len(FLIPPED_ID)] = FLIPPED_ID
     swapped = torch.from_numpy(table).to(mask.device, mask.dtype)[mask.long()]
     return image.flip(-1), swapped.flip(-1)
+
+
+def merge(mask: Tensor) -> Tensor:
+    """Label maps of the 19 classes, integer ``[...]``, as such of the 12 wider ones."""
+    return torch.tensor(MERGED_ID).to(mask.device, mask.dtype)[mask.long()]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
-from maskgan_lib.classes import NUM_CLASSES
+from maskgan_lib.classes import MERGED_CLASSES, NUM_CLASSES
+from maskgan_lib.data.batches import merge
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation.metrics import confusion_matrix, mean_iou, pixel_accuracy
 from maskgan_lib.evaluation.reconstruction import Figure, mean_over_faces, pairs
@@ -40,6 +41,9 @@ class Judge:
         network, card = load_weights(path, device), read_card(path)
         if not isinstance(network, kind):
             raise CheckpointError(f"{path} holds a {type(network).__name__}, no {kind.__name__}: name other weights.")
+        if network.config.get("num_classes", NUM_CLASSES) != NUM_CLASSES:
+            known = network.config["num_classes"]
+            raise CheckpointError(f"{path} knows {known} classes, a judge {NUM_CLASSES}: train another parser.")
         if "image_size" not in card:
             raise CheckpointError(f"The card in {path} does not say which image_size was learnt: train again.")
         return cls(network.requires_grad_(False), card["image_size"], card)
@@ -161,12 +165,18 @@ def _there(judge: Judge | None, role: str) -> Judge:
 
 @torch.no_grad()
 def measure_parser(network: FaceParser, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
-    """Pixel accuracy and mean IoU over the classes present of the masks parsed from the photos ``indices``."""
+    """Pixel accuracy and mean IoU over the classes present of the masks parsed from the photos ``indices``.
+
+    A parser of the merged classes is compared with the masks merged.
+    """
     device = next(network.parameters()).device
     total = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
     for images, masks in pairs(faces, indices):
-        parsed = network(images.to(device)).argmax(dim=1).cpu()
-        total += confusion_matrix(parsed, torch.as_tensor(masks))
+        logits = network(images.to(device))
+        masks = torch.as_tensor(masks)
+        total += confusion_matrix(
+            logits.argmax(dim=1).cpu(), merge(masks) if logits.shape[1] == len(MERGED_CLASSES) else masks
+        )
     return [
         Figure("pixel accuracy", pixel_accuracy(total), "", len(indices)),
         Figure("mean IoU over the classes present", mean_iou(total), "", len(indices)),

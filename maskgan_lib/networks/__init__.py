@@ -1,5 +1,6 @@
 """The networks of MaskGAN. Sizes are arguments whose defaults are the paper's; masks go in as one-hot planes."""
 
+from maskgan_lib.networks.attgan import AttGANDiscriminator
 from maskgan_lib.networks.attributes import AttributeNet
 from maskgan_lib.networks.blender import AlphaBlender
 from maskgan_lib.networks.blocks import AdaIN, one_hot
@@ -15,6 +16,7 @@ from maskgan_lib.networks.identity import IdentityNet, PersonCentres
 from maskgan_lib.networks.maskvae import MaskVAE
 from maskgan_lib.networks.parser import FaceParser
 from maskgan_lib.networks.pose import PoseNet
+from maskgan_lib.networks.secgan import SeCGANGenerator
 from maskgan_lib.networks.spade import SPADE, SPADEGenerator
 from maskgan_lib.networks.stargan import StarGANDiscriminator, StarGANGenerator
 
@@ -35,6 +37,8 @@ NETWORKS = {
         StarGANDiscriminator,
         Elegant,
         ElegantDiscriminator,
+        SeCGANGenerator,
+        AttGANDiscriminator,
     )
 }
 """The networks that a checkpoint can name; each keeps its constructor's arguments in ``.config``."""
@@ -44,6 +48,7 @@ __all__ = [
     "SPADE",
     "AdaIN",
     "AlphaBlender",
+    "AttGANDiscriminator",
     "AttributeNet",
     "DenseMappingNetwork",
     "Elegant",
@@ -57,6 +62,7 @@ __all__ = [
     "PoseNet",
     "SFTLayer",
     "SPADEGenerator",
+    "SeCGANGenerator",
     "SpatialAwareStyleEncoder",
     "StarGANDiscriminator",
     "StarGANGenerator",

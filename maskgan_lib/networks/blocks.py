@@ -40,6 +40,13 @@ def check_size(images: Tensor, multiple: int, smallest: int, network: str) -> No
         )
 
 
+def check_square(images: Tensor, size: int) -> None:
+    """``ValueError`` unless height and width are ``size``: a discriminator that sees whole pictures takes no other."""
+    height, width = images.shape[-2:]
+    if (height, width) != (size, size):
+        raise ValueError(f"This discriminator takes pictures of {size} x {size} pixels, not {height} x {width}.")
+
+
 def init_convolutions(network: nn.Module, he: bool = False) -> None:
     """Draw the weights of every ``Conv2d`` from N(0, 0.02), as the authors do, or from He's N(0, 2 / fan_in).
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from maskgan_lib.networks.blocks import Recomputing, check_size
+from maskgan_lib.networks.blocks import Recomputing, check_size, check_square
 
 
 def _normalized(convolution: nn.Module, channels: int) -> list[nn.Module]:
@@ -16,6 +16,20 @@ def _normalized(convolution: nn.Module, channels: int) -> list[nn.Module]:
     normalised by its own statistics, in training and afterwards.
     """
     return [convolution, nn.InstanceNorm2d(channels, affine=True)]
+
+
+def as_planes(numbers: Tensor, like: Tensor) -> Tensor:
+    """``numbers [B, A]`` as planes of one value each, ``[B, A, H, W]``, of the size and the type of ``like``."""
+    return numbers.to(like.dtype)[:, :, None, None].expand(-1, -1, *like.shape[-2:])
+
+
+def check_labels(labels: Tensor, images: Tensor, attributes: Sequence[str]) -> None:
+    """``ValueError`` unless there is a label for every attribute of every image."""
+    if labels.shape != (len(images), len(attributes)):
+        raise ValueError(
+            f"{len(images)} images need labels [{len(images)}, {len(attributes)}] for {', '.join(attributes)}, "
+            f"not {list(labels.shape)}."
+        )
 
 
 class LabelledResidualBlock(nn.Module):
@@ -32,52 +46,64 @@ class LabelledResidualBlock(nn.Module):
         return x + self.layers(x)
 
 
-class StarGANGenerator(Recomputing):
-    """``cat(image, labels as planes)``, ``c7s1-64, c4s2-128, c4s2-256, r256 x6``, two transposed, ``c7s1-3``, tanh.
+class StarGANBackbone(Recomputing):
+    """``cat(x, condition as planes)``, ``c7s1-64, c4s2-128, c4s2-256, r256 x6``, two transposed, a last ``c7s1``.
 
     Padding is with zeros: after a padding by reflection a plane of one value stays one, and the instance normalisation
-    that follows removes it. As it is, labels come in from the border of the picture.
+    that follows removes it. As it is, the condition comes in from the border of the picture.
 
     Args:
-        attributes: names of the A attributes, in the order of the labels.
+        inputs: channels of what is changed.
+        outputs: channels of the result, to which no activation is applied.
+        conditions: numbers of the condition.
         width: channels at full resolution; they double at each of the two halvings.
         blocks: residual blocks, at a quarter of the size.
 
     Sizes: heights and widths from 8 pixels up, multiples of 4; others are a ``ValueError``.
     """
 
-    def __init__(self, attributes: Sequence[str] = ("Smiling",), width: int = 64, blocks: int = 6):
+    def __init__(self, inputs: int, outputs: int, conditions: int, width: int = 64, blocks: int = 6):
         super().__init__()
-        self.config = {"attributes": list(attributes), "width": width, "blocks": blocks}
 
         def transposed(channels: int) -> list[nn.Module]:
             up = nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False)
             return [*_normalized(up, channels // 2), nn.ReLU(inplace=True)]
 
-        first = nn.Conv2d(3 + len(attributes), width, 7, padding=3, bias=False)
+        first = nn.Conv2d(inputs + conditions, width, 7, padding=3, bias=False)
         layers = [*_normalized(first, width), nn.ReLU(inplace=True)]
         for channels in (width, 2 * width):
             down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False)
             layers += [*_normalized(down, 2 * channels), nn.ReLU(inplace=True)]
         self.down = nn.Sequential(*layers)
         self.blocks = nn.ModuleList(LabelledResidualBlock(4 * width) for _ in range(blocks))
-        last = nn.Conv2d(width, 3, 7, padding=3, bias=False)
-        self.up = nn.Sequential(*transposed(4 * width), *transposed(2 * width), last, nn.Tanh())
+        last = nn.Conv2d(width, outputs, 7, padding=3, bias=False)
+        self.up = nn.Sequential(*transposed(4 * width), *transposed(2 * width), last)
 
-    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
-        """``image [B, 3, H, W]`` in [-1, 1] with the attributes ``labels [B, A]``, 1 or 0 each: such an image."""
-        check_size(image, 4, 8, type(self).__name__)
-        attributes = self.config["attributes"]
-        if labels.shape != (len(image), len(attributes)):
-            raise ValueError(
-                f"{len(image)} images need labels [{len(image)}, {len(attributes)}] for {', '.join(attributes)}, "
-                f"not {list(labels.shape)}."
-            )
-        planes = labels.to(image.dtype)[:, :, None, None].expand(-1, -1, *image.shape[-2:])
-        x = self.segment(self.down, torch.cat([image, planes], dim=1))
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """``x [B, inputs, H, W]`` and ``condition [B, conditions]`` to ``[B, outputs, H, W]``."""
+        check_size(x, 4, 8, type(self).__name__)
+        x = self.segment(self.down, torch.cat([x, as_planes(condition, x)], dim=1))
         for block in self.blocks:
             x = self.segment(block, x)
         return self.segment(self.up, x)
+
+
+class StarGANGenerator(StarGANBackbone):
+    """The backbone from an image to an image, its condition the labels that are asked for; tanh at the end.
+
+    Args:
+        attributes: names of the A attributes, in the order of the labels.
+        width, blocks: as of ``StarGANBackbone``.
+    """
+
+    def __init__(self, attributes: Sequence[str] = ("Smiling",), width: int = 64, blocks: int = 6):
+        super().__init__(3, 3, len(attributes), width, blocks)
+        self.config = {"attributes": list(attributes), "width": width, "blocks": blocks}
+
+    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
+        """``image [B, 3, H, W]`` in [-1, 1] with the attributes ``labels [B, A]``, 1 or 0 each: such an image."""
+        check_labels(labels, image, self.config["attributes"])
+        return super().forward(image, labels).tanh()
 
 
 class StarGANDiscriminator(nn.Module):
@@ -90,15 +116,18 @@ class StarGANDiscriminator(nn.Module):
         attributes: names of the A attributes, in the order of the answers.
         image_size: side of the pictures: the second head sees all of one.
         width: channels of the first layer; they double per layer.
+        inputs: channels of the pictures: 3, or the classes of masks.
     """
 
-    def __init__(self, attributes: Sequence[str] = ("Smiling",), image_size: int = 128, width: int = 64):
+    def __init__(
+        self, attributes: Sequence[str] = ("Smiling",), image_size: int = 128, width: int = 64, inputs: int = 3
+    ):
         super().__init__()
         if image_size < 8:
             raise ValueError(f"The discriminator takes pictures from 8 pixels a side up, not {image_size}.")
-        self.config = {"attributes": list(attributes), "image_size": image_size, "width": width}
+        self.config = {"attributes": list(attributes), "image_size": image_size, "width": width, "inputs": inputs}
         count = min(6, image_size.bit_length() - 2)
-        layers, channels = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)], width
+        layers, channels = [nn.Conv2d(inputs, width, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)], width
         for _ in range(count - 1):
             layers += [nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)]
             channels *= 2
@@ -108,10 +137,7 @@ class StarGANDiscriminator(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """``image [B, 3, S, S]`` in [-1, 1] to scores ``[B, 1, h, w]``, linear, and logits ``[B, A]`` of attributes."""
-        size = self.config["image_size"]
-        if image.shape[-2:] != (size, size):
-            height, width = image.shape[-2:]
-            raise ValueError(f"This discriminator takes pictures of {size} x {size} pixels, not {height} x {width}.")
+        check_square(image, self.config["image_size"])
         features = self.layers(image)
         return self.source(features), self.classes(features).flatten(1)
 

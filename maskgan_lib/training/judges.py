@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskgan_lib.classes import NUM_CLASSES, colorize
-from maskgan_lib.data.batches import Batch, flip, to_uint8_image
+from maskgan_lib.classes import MERGED_CLASSES, MERGED_ID, NUM_CLASSES, colorize, colorize_merged
+from maskgan_lib.data.batches import Batch, flip, merge, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import angular_margin_loss, binned_angle_loss, reconstruction_loss
 from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PersonCentres, PoseNet
@@ -38,29 +38,41 @@ def imperfect(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return image.clamp(-1, 1), mask, mirrored.flatten()
 
 
-def class_weights(faces: PackedFaces, balance: float, most: int = 1000) -> Tensor:
+def class_weights(faces: PackedFaces, balance: float, most: int = 1000, merged: bool = False) -> Tensor:
     """``[19]``: every class' share of the pixels to the power of ``-balance``, 1 for the commonest class.
 
-    Counted on at most ``most`` faces, evenly spaced. A class that is absent there weighs 1.
+    Counted on at most ``most`` faces, evenly spaced. A class that is absent there weighs 1. ``merged``: ``[12]``, of
+    the merged classes.
     """
     masks = faces.masks[:: -(-len(faces) // most)]
-    share = torch.from_numpy(np.bincount(masks.reshape(-1), minlength=256)[:NUM_CLASSES]).float()
+    count = np.bincount(masks.reshape(-1), minlength=256)[:NUM_CLASSES]
+    if merged:
+        count = np.bincount(MERGED_ID[:NUM_CLASSES], count)
+    share = torch.from_numpy(count).float()
     return torch.where(share > 0, (share / share.max()) ** -balance, 1.0)
 
 
 class ParserStage(Stage):
-    """Minimises the cross-entropy of a pixel's class, rare classes weighing more if the preset says so, with Adam."""
+    """Minimises the cross-entropy of a pixel's class, rare classes weighing more if the preset says so, with Adam.
+
+    With 12 classes it learns the merged ones, and is what SeCGAN calls P.
+    """
 
     name = settings = "parser"
     averaged = ("parser",)
     accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        network = FaceParser(width=preset.parser_width)
+        if preset.parser_classes not in (NUM_CLASSES, len(MERGED_CLASSES)):
+            raise ValueError(
+                f"parser_classes must be {NUM_CLASSES} or {len(MERGED_CLASSES)}, not {preset.parser_classes}."
+            )
+        self.merged = preset.parser_classes == len(MERGED_CLASSES)
+        network = FaceParser(preset.parser_classes, preset.parser_width)
         self.networks = {"parser": network}
         self.optimizers = {"parser": torch.optim.Adam(network.parameters(), lr=preset.parser_lr, betas=BETAS)}
         self.config = {"lr": preset.parser_lr, "class balance": preset.parser_balance}
-        self.weights = class_weights(faces, preset.parser_balance)
+        self.weights = class_weights(faces, preset.parser_balance, merged=self.merged)
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
         """One update on the photos and their masks."""
@@ -69,14 +81,16 @@ class ParserStage(Stage):
     def parser_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of the masks, seen in photos made ``imperfect``."""
         image, mask, _ = imperfect(batch)
+        mask = merge(mask) if self.merged else mask
         loss = reconstruction_loss(self.networks["parser"](image), mask, self.weights.to(image.device))
         return loss, {"loss": loss}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, their masks, the masks that the parser sees."""
         image, mask = batch.image[:8], batch.mask[:8]
+        mask, colours = (merge(mask), colorize_merged) if self.merged else (mask, colorize)
         parsed = networks["parser"](image).argmax(dim=1)
-        rows = [to_uint8_image(image), *(colorize(labels.byte().cpu().numpy()) for labels in (mask, parsed))]
+        rows = [to_uint8_image(image), *(colours(labels.byte().cpu().numpy()) for labels in (mask, parsed))]
         return tile(np.concatenate(rows), len(image))
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from maskgan_lib.checkpoints import CheckpointError, load_into, load_weights
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.networks import MaskVAE
+from maskgan_lib.networks import FaceParser, MaskVAE
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.ebst import EBSTStage
@@ -19,6 +19,7 @@ from maskgan_lib.training.judges import AttributesStage, IdentityStage, ParserSt
 from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
 from maskgan_lib.training.maskvae import MaskVAEStage
 from maskgan_lib.training.pix2pixhdm import Pix2PixHDmStage
+from maskgan_lib.training.secgan import SeCGANStage
 from maskgan_lib.training.spade import SPADEStage
 from maskgan_lib.training.stage import Stage, TrainingError, differing
 from maskgan_lib.training.stargan import StarGANStage
@@ -33,6 +34,7 @@ STAGES: dict[str, type[Stage]] = {
         SPADEStage,
         StarGANStage,
         ElegantStage,
+        SeCGANStage,
         ParserStage,
         AttributesStage,
         IdentityStage,
@@ -43,10 +45,17 @@ MASKGAN = ("maskvae", "dmn", "ebst")
 """The stages of MaskGAN in the order in which they are trained."""
 
 
-def make_stage(name: str, preset: Preset, faces: PackedFaces, maskvae: MaskVAE | None = None) -> Stage:
-    """The stage ``name`` with freshly initialised networks; ``ebst`` walks in the latent space of ``maskvae``."""
+def make_stage(
+    name: str, preset: Preset, faces: PackedFaces, maskvae: MaskVAE | None = None, parser: FaceParser | None = None
+) -> Stage:
+    """The stage ``name`` with freshly initialised networks.
+
+    ``ebst`` walks in the latent space of ``maskvae``, ``secgan`` reads masks off pictures with ``parser``.
+    """
     if name not in STAGES:
         raise ValueError(f"There is no stage {name!r}; there are {', '.join(STAGES)}.")
+    if name == SeCGANStage.name:
+        return SeCGANStage(preset, faces, parser)
     if name != EBSTStage.name:
         return STAGES[name](preset, faces)
     if maskvae is None:
@@ -72,16 +81,24 @@ def train_stage(
     resume: bool = False,
     init: str | Path | None = None,
     maskvae: str | Path | None = None,
+    parser: str | Path | None = None,
     execution: Execution | None = None,
 ) -> list[dict]:
     """Train the stage ``name`` on ``faces`` (their train split unless ``indices`` are given) and return the log.
 
     ``init`` names where the networks start: the folder of another run, for instance one at half the image size, or a
-    weights file, for one of the networks. ``maskvae`` names the MaskVAE's weights, which EBST needs. The run is a
-    function of the preset, the faces, these two and ``seed``. See ``loop.train`` for what is written to ``folder``.
+    weights file, for one of the networks. ``maskvae`` names the MaskVAE's weights, which EBST needs, ``parser`` those
+    of SeCGAN's parser. The run is a function of the preset, the faces, these three and ``seed``. See ``loop.train`` for
+    what is written to ``folder``.
     """
     torch.manual_seed(seed)
-    stage = make_stage(name, preset, faces, None if maskvae is None else _load(maskvae, MaskVAE))
+    stage = make_stage(
+        name,
+        preset,
+        faces,
+        None if maskvae is None else _load(maskvae, MaskVAE),
+        None if parser is None else _load(parser, FaceParser),
+    )
     if init is not None:
         _start_from(stage, Path(init))
     indices = faces.indices("train") if indices is None else indices
@@ -165,6 +182,7 @@ def _start_from_weights(stage: Stage, source: Path) -> None:
     fitting = [network for network in stage.networks.values() if type(network) is type(loaded)]
     if not fitting:
         raise TrainingError(f"{source} holds a {type(loaded).__name__}, which {stage.name} does not train.")
+    fitting.sort(key=lambda network: network.config != loaded.config)  # SeCGAN has two of a kind
     if fitting[0].config != loaded.config:
         others = differing(loaded.config, fitting[0].config)
         raise TrainingError(f"The network in {source} is not of this preset: {others}.")

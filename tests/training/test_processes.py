@@ -13,7 +13,7 @@ from pathlib import Path
 import children
 import pytest
 import torch
-from tiny_runs import assert_same_run, flat, untrained_maskvae
+from tiny_runs import assert_same_run, flat, untrained_maskvae, untrained_parser
 
 from maskgan_lib.checkpoints import load_state, read_card
 from maskgan_lib.data.batches import Batches
@@ -118,9 +118,9 @@ TINY = replace(PRESETS["smoke"], image_size=32, log_every=2, checkpoint_every=50
 
 def train(name, out, parts=1, resume=False, preset=TINY, steps=3):
     faces, folder = PackedFaces.open(sys.argv[1]), sys.argv[2] + "/" + out
-    maskvae = sys.argv[3] if name == "ebst" else None
+    others = {"ebst": {"maskvae": sys.argv[3]}, "secgan": {"parser": sys.argv[4]}}.get(name, {})
     how = Execution(accumulate=parts)
-    stages.train_stage(name, preset, faces, folder, steps=steps, resume=resume, maskvae=maskvae, execution=how)
+    stages.train_stage(name, preset, faces, folder, steps=steps, resume=resume, execution=how, **others)
 
 def interrupted(name, out, parts):
     kind = stages.STAGES[name]
@@ -144,7 +144,7 @@ def both():
     train("dmn", "dmn/two")
     train("ebst", "ebst/two")
     train("ebst", "ebst/parts", 2)
-    for name in ("stargan", "elegant"):
+    for name in ("stargan", "elegant", "secgan"):
         train(name, name + "/two")
         train(name, name + "/parts", 2)
     interrupted("ebst", "ebst/stopped", 2)
@@ -158,6 +158,7 @@ if __name__ == "__main__":
     train("ebst", "ebst/one")
     train("stargan", "stargan/one")
     train("elegant", "elegant/one")
+    train("secgan", "secgan/one")
 """
 
 
@@ -168,7 +169,7 @@ def two_processes(faces, tmp_path_factory) -> tuple[Path, str]:
     script = folder / "two_processes.py"
     script.write_text(TWO_PROCESSES)
     done = subprocess.run(
-        [sys.executable, script, faces.folder, folder, untrained_maskvae(folder)],
+        [sys.executable, script, faces.folder, folder, untrained_maskvae(folder), untrained_parser(folder)],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -184,7 +185,10 @@ def state(folder: Path) -> dict:
 
 @pytest.mark.parametrize(
     "run",
-    ["dmn/two", "ebst/two", "ebst/parts", "stargan/two", "stargan/parts", "elegant/two", "elegant/parts"],
+    [
+        *("dmn/two", "ebst/two", "ebst/parts", "stargan/two", "stargan/parts", "elegant/two", "elegant/parts"),
+        *("secgan/two", "secgan/parts"),
+    ],
 )
 def test_two_processes_are_one_with_the_whole_batch(run, two_processes):
     ours, theirs = state(two_processes[0] / run), state(two_processes[0] / run.partition("/")[0] / "one")

@@ -19,6 +19,7 @@ from maskgan_lib.training.stages import STAGES, make_stage, train_stage
 # ---- what a run leaves behind
 
 ADVERSARIAL = {"discriminator", "adversarial", "feature", "perceptual"}
+SECGAN = {"critic", "penalty", "real classes", "adversarial", "made classes", "reconstruction"}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -35,6 +36,7 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "spade": ADVERSARIAL | {"kl"},
         "stargan": {"critic", "penalty", "real classes", "adversarial", "made classes", "cycle"},
         "elegant": {"discriminator", "adversarial", "reconstruction"},
+        "secgan": SECGAN | {"consistency", "seg consistency"} | {f"seg {loss}" for loss in SECGAN},
         "parser": {"loss"},
         "attributes": {"loss", "wrong"},
         "identity": {"loss", "wrong"},
@@ -50,6 +52,7 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "spade": (4, 4),
         "stargan": (3, 8),
         "elegant": (4, 4),
+        "secgan": (6, 8),
         "parser": (3, 8),
         "attributes": (1, 8),
         "identity": (2, 8),
@@ -64,6 +67,7 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "spade": {"spade": "SPADEGenerator"},
         "stargan": {"stargan": "StarGANGenerator"},
         "elegant": {"elegant": "Elegant"},
+        "secgan": {"g_rgb": "SeCGANGenerator", "g_seg": "SeCGANGenerator"},
         "parser": {"parser": "FaceParser"},
         "attributes": {"attributes": "AttributeNet"},
         "identity": {"identity": "IdentityNet"},

@@ -8,7 +8,7 @@ import torch
 
 from maskgan_lib.checkpoints import load_state, load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.networks import MaskVAE
+from maskgan_lib.networks import FaceParser, MaskVAE
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.loop import load_log
 from maskgan_lib.training.stages import STAGES, train_stage
@@ -42,10 +42,23 @@ def untrained_maskvae(folder: Path, size: int = 32) -> Path:
     return path
 
 
+def untrained_parser(folder: Path) -> Path:
+    """Weights of a small parser of 12 classes for SeCGAN, always the same ones."""
+    torch.manual_seed(6)
+    network = FaceParser(12, width=TINY.parser_width)
+    # Larger weights at the end: pixels of a face then have different classes.
+    network.final.weight.data.mul_(20)
+    path = folder / "untrained-parser.safetensors"
+    save_weights(path, network)
+    return path
+
+
 def train_tiny(name: str, faces: PackedFaces, folder: Path, preset=TINY, **settings) -> list[dict]:
-    """``train_stage`` with what the stage needs beside the faces: EBST gets its MaskVAE."""
+    """``train_stage`` with what the stage needs beside the faces: EBST gets its MaskVAE, SeCGAN its parser."""
     if name == "ebst":
         settings.setdefault("maskvae", untrained_maskvae(faces.folder.parent, faces.size))
+    if name == "secgan":
+        settings.setdefault("parser", untrained_parser(faces.folder.parent))
     return train_stage(name, preset, faces, folder, **settings)
 
 

@@ -1,0 +1,208 @@
+"""SeCGAN: a generator of pictures learns what an attribute changes together with a generator of masks.
+
+A fixed parser P reads the masks off the pictures. It also ties the branches: what P sees in the picture that G_rgb made
+has to be the mask that G_seg made, and the other way round. Only G_rgb is needed to change a face.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskgan_lib.classes import MERGED_CLASSES, colorize_merged
+from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.losses import reconstruction_loss, soft_cross_entropy
+from maskgan_lib.networks import AttGANDiscriminator, FaceParser, SeCGANGenerator, StarGANDiscriminator, one_hot
+from maskgan_lib.networks.secgan import BACKBONES
+from maskgan_lib.presets import Preset
+from maskgan_lib.training.ebst import fingerprint
+from maskgan_lib.training.stage import TrainingError, tile
+from maskgan_lib.training.wgan import Terms, WassersteinStage, critic_terms, label_loss
+
+VARIANTS = ("secgan", "baseline", "concat")
+"""The paper's method; G_rgb and D_rgb alone; these two, with the mask of the image beside the image."""
+
+
+class SeCGANStage(WassersteinStage):
+    """Two branches, (G_rgb, D_rgb) on images and (G_seg, D_seg) on soft masks of 12 classes, with the same weights.
+
+    ``L_D = L_adv + l_cls L_cls`` and ``L_G = L_adv + l_cls L_cls + l_rec L_rec + l_sc L_sc`` in each branch; what is
+    logged of the second one is called ``seg ...``. The generators see the difference of the labels that are asked for
+    and those of the face; none at all has to give back the face, or its mask.
+
+    Args:
+        parser: P, whose weights stay as they are; the variant ``baseline`` does without.
+
+    Raises ``TrainingError`` for faces that do not show the attributes both ways, and for a missing or another parser.
+    """
+
+    name = settings = "secgan"
+
+    def __init__(self, preset: Preset, faces: PackedFaces, parser: FaceParser | None = None):
+        self.variant, backbone = preset.secgan_variant, preset.secgan_backbone
+        if self.variant not in VARIANTS or backbone not in BACKBONES:
+            raise ValueError(
+                f"secgan_variant must be one of {', '.join(VARIANTS)} and secgan_backbone one of "
+                f"{', '.join(BACKBONES)}, not {self.variant!r} and {backbone!r}."
+            )
+        super().__init__(faces, preset.secgan_attributes, preset.secgan_critic_updates, preset.secgan_batch)
+        self.parser = None if self.variant == "baseline" else frozen(parser)
+        branches = ("rgb", "seg") if self.variant == "secgan" else ("rgb",)
+        self.averaged = tuple(f"g_{branch}" for branch in branches)
+        # Batch normalisation: it looks at the whole batch.
+        self.accumulates = backbone == "stargan"
+        self.attgan = backbone == "attgan"
+        self.learn_with_adam(
+            {f"g_{branch}": self._generator(preset, branch) for branch in branches},
+            {f"d_{branch}": self._discriminator(preset, branch, faces.size) for branch in branches},
+            preset.secgan_attgan_lr if self.attgan else preset.secgan_lr,
+        )
+        self._set_weights(preset)
+
+    def _generator(self, preset: Preset, branch: str) -> SeCGANGenerator:
+        return SeCGANGenerator(
+            preset.secgan_attributes,
+            branch,
+            preset.secgan_backbone,
+            concatenate=self.variant == "concat",
+            width=preset.secgan_width,
+            blocks=preset.secgan_blocks,
+        )
+
+    def _discriminator(self, preset: Preset, branch: str, size: int) -> StarGANDiscriminator | AttGANDiscriminator:
+        kind = AttGANDiscriminator if self.attgan else StarGANDiscriminator
+        inputs = len(MERGED_CLASSES) if branch == "seg" else 3
+        return kind(preset.secgan_attributes, size, preset.secgan_disc_width, inputs)
+
+    def _set_weights(self, preset: Preset) -> None:
+        """What each term counts, in both branches."""
+        classes, reconstruction = preset.secgan_class_weight, preset.secgan_reconstruction_weight
+        if self.attgan:
+            classes, reconstruction = preset.secgan_attgan_class_weight, preset.secgan_attgan_reconstruction_weight
+        self.weights = {
+            "critic": 1.0,
+            "penalty": preset.secgan_penalty_weight,
+            "real classes": preset.secgan_disc_class_weight,
+            "adversarial": 1.0,
+            "made classes": classes,
+            "reconstruction": reconstruction,
+            "consistency": preset.secgan_consistency_weight,
+        }
+        self.config = {
+            "variant": self.variant,
+            "lr": preset.secgan_attgan_lr if self.attgan else preset.secgan_lr,
+            "critic updates": self.critic_updates,
+            **{f"{name} weight": weight for name, weight in self.weights.items()},
+            **({} if self.parser is None else {"parser": fingerprint(self.parser)}),
+        }
+
+    def modules(self) -> list[nn.Module]:
+        """The networks and the parser."""
+        return [*super().modules(), *([] if self.parser is None else [self.parser])]
+
+    def parse(self, image: Tensor) -> Tensor | None:
+        """Soft masks ``s_in = P(x_in)`` of photographs, ``[B, 12, S, S]``; None where there is no parser."""
+        if self.parser is None:
+            return None
+        with torch.no_grad():
+            return self.parser.to(image.device)(image).softmax(dim=1)
+
+    def edit(self, network: nn.Module, image: Tensor, mask: Tensor | None, difference: Tensor) -> Tensor:
+        """``x_out`` of G_rgb, the ``network``, for faces with the soft masks ``mask``."""
+        return network(torch.cat([image, mask], dim=1) if self.variant == "concat" else image, difference)
+
+    def discriminator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
+        """WGAN-GP and the attributes of the faces, in each branch."""
+        return self._total(self.discriminator_terms(batch, judges))
+
+    def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
+        """The score, the attributes asked for, reconstruction, and semantic consistency, in each branch."""
+        return self._total(self.generator_terms(batch, judges))
+
+    def _total(self, terms: Terms) -> tuple[Tensor, Terms]:
+        return sum(self.weights[name.removeprefix("seg ")] * term for name, term in terms.items()), terms
+
+    def discriminator_terms(self, batch: Batch, judges: Mapping[str, nn.Module]) -> Terms:
+        """What the discriminators minimise, by name, not yet weighed."""
+        source, target, mix = self.asked(batch)
+        difference, mask, terms = target - source, self.parse(batch.image), {}
+        with torch.no_grad():
+            pairs = {"": ("d_rgb", batch.image, self.edit(self.networks["g_rgb"], batch.image, mask, difference))}
+            if "g_seg" in self.networks:
+                pairs["seg "] = ("d_seg", mask, self.networks["g_seg"](mask, difference))
+        for branch, (name, real, made) in pairs.items():
+            critic, penalty, logits = critic_terms(self.networks[name], judges[name], real, made, mix)
+            terms[f"{branch}critic"], terms[f"{branch}penalty"] = critic, penalty
+            terms[f"{branch}real classes"] = self.class_loss(logits, source)
+        return terms
+
+    def generator_terms(self, batch: Batch, judges: Mapping[str, nn.Module]) -> Terms:
+        """What the generators minimise, by name, not yet weighed."""
+        source, target, _ = self.asked(batch)
+        image, mask = batch.image, self.parse(batch.image)
+        # Both wishes in one pass, so that batch normalisation, where there is any, sees both.
+        wishes = torch.cat([target - source, torch.zeros_like(target)])
+        images, masks = torch.cat([image, image]), None if mask is None else torch.cat([mask, mask])
+        made, same = self.edit(self.networks["g_rgb"], images, masks, wishes).chunk(2)
+        terms = self._judged("", judges["d_rgb"], made, target)
+        terms["reconstruction"] = F.l1_loss(same, image)
+        if "g_seg" in self.networks:
+            made_mask, same_mask = self.networks["g_seg"](masks, wishes).chunk(2)
+            terms |= self._judged("seg ", judges["d_seg"], made_mask, target)
+            terms["seg reconstruction"] = soft_cross_entropy(same_mask, mask)
+            terms["consistency"], terms["seg consistency"] = consistency(self.parser(made), made_mask)
+        return terms
+
+    def _judged(self, branch: str, judge: nn.Module, made: Tensor, target: Tensor) -> Terms:
+        scores, logits = judge(made)
+        return {
+            f"{branch}adversarial": -scores.mean(),
+            f"{branch}made classes": self.class_loss(logits, target),
+        }
+
+    def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy: summed over attributes as in StarGAN, or their mean as in AttGAN."""
+        return label_loss(logits, labels) / (logits.shape[1] if self.attgan else 1)
+
+    def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
+        """Rows: photos, as they are given back, and for each attribute with that one changed; the same of the masks."""
+        image = batch.image[:8]
+        mask, labels = self.parse(image), self.labels[batch.index[:8]].to(image.device)
+        changes = 1 - 2 * labels
+        wishes = [torch.zeros_like(labels), *(changes * one for one in torch.eye(labels.shape[1], device=image.device))]
+        rows = [to_uint8_image(x) for x in (image, *(self.edit(networks["g_rgb"], image, mask, w) for w in wishes))]
+        if "g_seg" in networks:
+            masks = [mask, *(networks["g_seg"](mask, wish) for wish in wishes)]
+            rows += [colorize_merged(soft.argmax(dim=1).byte().cpu().numpy()) for soft in masks]
+        return tile(np.concatenate(rows), len(image))
+
+
+def consistency(parsed: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    """Semantic consistency: ``-1/HW sum hard(s_out) . log P(x_out)`` and ``-1/HW sum hard(P(x_out)) . log s_out``.
+
+    ``parsed`` are P's logits of the made picture and ``made`` the probabilities of the made mask, ``[B, K, H, W]``
+    each. The first is G_rgb's, its gradient goes through P; the second is G_seg's. ``hard``, the most likely class, is
+    a constant.
+    """
+    for_rgb = reconstruction_loss(parsed, made.argmax(dim=1))
+    for_seg = soft_cross_entropy(made, one_hot(parsed.argmax(dim=1), parsed.shape[1], made.dtype))
+    return for_rgb, for_seg
+
+
+def frozen(parser: FaceParser | None) -> FaceParser:
+    """P, of the merged classes, in evaluation mode and learning nothing."""
+    if parser is None:
+        raise TrainingError(
+            "SeCGAN needs a trained parser of the merged classes: train one (train parser --set parser_classes=12) and"
+            " name its weights (--parser FILE)."
+        )
+    known = parser.config["num_classes"]
+    if known != len(MERGED_CLASSES):
+        raise TrainingError(
+            f"SeCGAN needs a parser of {len(MERGED_CLASSES)} classes, not {known}: train one with"
+            f" --set parser_classes={len(MERGED_CLASSES)}."
+        )
+    return parser.eval().requires_grad_(False)

@@ -1,0 +1,118 @@
+"""What the stages share that give faces attributes by a critic: WGAN-GP's step, and what is asked of the generators."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from maskgan_lib.data.batches import Batch
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.losses import gradient_penalty
+from maskgan_lib.training.labels import face_labels, pick, uniform
+from maskgan_lib.training.stage import BETAS, Stage, TrainingError, update
+
+Terms = dict[str, Tensor]
+
+
+class WassersteinStage(Stage):
+    """A step is one update of the generators, after several of the discriminators, each on faces of its own.
+
+    A batch holds the faces of all these updates; the generators learn from those of the last one, as in StarGAN's code.
+    Its authors permute the labels of a batch to get the attributes to ask for. Here these are the labels of other faces
+    of the train split: the same distribution, whatever the parts and processes that share a batch.
+
+    Raises ``TrainingError`` for faces that do not show the attributes both ways.
+    """
+
+    generators: tuple[str, ...]
+    discriminators: tuple[str, ...]
+    """The names of the networks; an optimiser is named as the first of those that it updates."""
+
+    def __init__(self, faces: PackedFaces, attributes: Sequence[str], updates: int, batch_size: int):
+        if batch_size % updates:
+            raise ValueError(f"{self.settings}_batch must be a multiple of {updates}, not {batch_size}.")
+        self.critic_updates = updates
+        self.labels = face_labels(faces, attributes)
+        self.train_labels = self.labels[faces.indices("train")]
+
+    def learn_with_adam(
+        self, generators: Mapping[str, nn.Module], discriminators: Mapping[str, nn.Module], lr: float
+    ) -> None:
+        """Sets networks and optimisers: one of the generators, one of the discriminators."""
+        self.networks = {**generators, **discriminators}
+        self.generators, self.discriminators = tuple(generators), tuple(discriminators)
+        self.optimizers = {
+            names[0]: torch.optim.Adam(
+                chain.from_iterable(self.networks[name].parameters() for name in names), lr=lr, betas=BETAS
+            )
+            for names in (self.generators, self.discriminators)
+        }
+
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
+        """The updates of the discriminators, then the generators', the discriminators frozen."""
+        judges = {name: accelerator.unwrap_model(self.networks[name]) for name in self.discriminators}
+        logged = []
+        for number in range(self.critic_updates):
+            shares = [self.share(batch, number) for batch in batches]
+            logged.append(self._update(self.discriminators, shares, self.discriminator_loss, judges, accelerator))
+        losses = {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+        for judge in judges.values():
+            judge.requires_grad_(False)
+        losses |= self._update(self.generators, shares, self.generator_loss, judges, accelerator)
+        for judge in judges.values():
+            judge.requires_grad_(True)
+        return losses
+
+    def _update(self, names, shares, losses, judges, accelerator) -> Terms:
+        networks = [self.networks[name] for name in names]
+        return update(self.optimizers[names[0]], networks, shares, partial(losses, judges=judges), accelerator)
+
+    def share(self, batch: Batch, number: int) -> Batch:
+        """The faces of the update ``number``: every so-many-th, so that parts of a batch give what the whole does."""
+        updates = self.critic_updates
+        if len(batch.image) % updates:
+            raise TrainingError(
+                f"A part of a batch holds {len(batch.image)} faces, which {updates} updates of the discriminator cannot"
+                " share: choose --accumulate (or the number of processes) so that they can."
+            )
+        own = slice(number, None, updates)
+        places = slice(batch.share.start + number, batch.share.stop, updates)
+        return replace(batch, image=batch.image[own], mask=batch.mask[own], index=batch.index[own], share=places)
+
+    def asked(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The labels ``[B, A]`` of the faces, those to give them, and a number in [0, 1] for each, ``[B, 1, 1, 1]``."""
+        image = batch.image
+        other, mix = uniform(batch, 2).T
+        target = self.train_labels.to(image.device)[pick(other, len(self.train_labels))]
+        return self.labels[batch.index].to(image.device), target, mix.to(image.dtype)[:, None, None, None]
+
+    @abstractmethod
+    def discriminator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
+        """What the discriminators minimise; ``judges`` are the plain ones, for the penalty."""
+
+    @abstractmethod
+    def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
+        """What the generators minimise; ``judges`` are the plain discriminators, which do not learn."""
+
+
+def critic_terms(
+    critic: nn.Module, plain: nn.Module, real: Tensor, made: Tensor, mix: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean score of ``made`` minus that of ``real``, their gradient penalty, and the logits ``[B, A]`` of ``real``.
+
+    ``critic`` has two heads; ``plain`` is the network itself, as it is before several processes share it.
+    """
+    scores, logits = critic(torch.cat([real, made]))
+    on_real, on_made = scores.chunk(2)
+    return on_made.mean() - on_real.mean(), gradient_penalty(plain.scores, real, made, mix), logits.chunk(2)[0]
+
+
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of ``logits [B, A]``, summed over attributes, averaged over faces."""
+    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="sum") / len(logits)
