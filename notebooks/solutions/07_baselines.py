@@ -14,7 +14,8 @@ def exchange(a, b, groups, k):
 
 def spade(h, gamma, beta):
     """7.2: statistics over pixels, scale and shift by pixel."""
-    mean, variance = h.mean((1, 2), keepdims=True), h.var((1, 2), keepdims=True)
+    mean = h.mean((1, 2), keepdims=True)
+    variance = h.var((1, 2), keepdims=True)
     return (1 + gamma) * (h - mean) / np.sqrt(variance + 1e-5) + beta
 
 
