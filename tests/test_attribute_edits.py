@@ -22,6 +22,9 @@ class Judge:
 
     attribute_names = ("Young", SMILES, BEARD)
 
+    def __init__(self):
+        self.origins = {"attributes": "of this test"}
+
     def attributes(self, images):
         return images[:, 0, 0, :3] - 0.5
 
@@ -52,14 +55,21 @@ def test_stargan_is_asked_for_the_other_label(faces):
     figures = by_name(measure_stargan(Paints([SMILES, BEARD]), faces, indices, Judge()))
     smiling = faces.attribute(SMILES)[indices] > 0
     bright = np.asarray(faces.images)[indices, 0, 1, 0] / 127.5 - 1 > 0.5
-    assert figures["Smiling given: judged as asked"].value == figures["Smiling taken: judged as asked"].value == 1
-    assert figures["Smiling given: judged as asked"].faces == (~smiling).sum()
+    assert (
+        figures["Smiling given: so judged by the attribute net of this test"].value
+        == figures["Smiling taken: so judged by the attribute net of this test"].value
+        == 1
+    )
+    assert figures["Smiling given: so judged by the attribute net of this test"].faces == (~smiling).sum()
     before = figures["Smiling given: the same of the photos, unedited"]
     assert before.value == pytest.approx(bright[~smiling].mean())
     assert figures["Smiling taken: the same of the photos, unedited"].value == pytest.approx(1 - bright[smiling].mean())
     lazy = by_name(measure_stargan(Paints([SMILES, BEARD], fails=SMILES), faces, indices, Judge()))
-    assert lazy["Smiling given: judged as asked"].value == 0 and lazy["Smiling taken: judged as asked"].value == 1
-    assert lazy["No_Beard given: judged as asked"].value == 1
+    assert (
+        lazy["Smiling given: so judged by the attribute net of this test"].value == 0
+        and lazy["Smiling taken: so judged by the attribute net of this test"].value == 1
+    )
+    assert lazy["No_Beard given: so judged by the attribute net of this test"].value == 1
 
 
 def test_stargan_comes_back(faces):
@@ -117,4 +127,7 @@ def test_what_nobody_knows_is_said(faces):
 def test_faces_of_one_label_are_measured_for_it(faces):
     alike = np.flatnonzero(faces.attribute(SMILES) > 0)[:3]
     names = by_name(measure_stargan(Paints([SMILES]), faces, alike, Judge()))
-    assert "Smiling taken: judged as asked" in names and "Smiling given: judged as asked" not in names
+    assert (
+        "Smiling taken: so judged by the attribute net of this test" in names
+        and "Smiling given: so judged by the attribute net of this test" not in names
+    )

@@ -89,7 +89,7 @@ def _figures(
 
     ``edit(images, places, column)`` gives pictures with the attribute ``column`` changed, and the photos again.
     """
-    device, figures = next(network.parameters()).device, []
+    device, figures, who = next(network.parameters()).device, [], judges.origins["attributes"]
     for column, name in enumerate(network.config["attributes"]):
         seen = judges.attribute_names.index(name)
         parts = []
@@ -101,19 +101,24 @@ def _figures(
         before, after, distance, back = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
         had = labels[:, column].numpy()
         figures += [
-            *_shares(f"{name} given", ~had, after, before, wanted=True),
-            *_shares(f"{name} taken", had, after, before, wanted=False),
+            *_shares(f"{name} given", who, ~had, after, before, wanted=True),
+            *_shares(f"{name} taken", who, had, after, before, wanted=False),
             mean_over_faces(f"PSNR of the edited faces ({name}) to the photos", distance, "dB"),
             mean_over_faces(f"reconstruction PSNR, {way_back} ({name})", back, "dB"),
         ]
     return figures
 
 
-def _shares(what: str, asked: np.ndarray, after: np.ndarray, before: np.ndarray, wanted: bool) -> Sequence[Figure]:
-    """Share of the faces ``asked`` that show what was ``wanted`` after the edit, and before it; none of no faces."""
+def _shares(
+    what: str, who: str, asked: np.ndarray, after: np.ndarray, before: np.ndarray, wanted: bool
+) -> Sequence[Figure]:
+    """Share of the faces ``asked`` that show what was ``wanted`` after the edit, and before it; none of no faces.
+
+    ``who`` says where the attribute net that judges comes from.
+    """
     if not asked.any():
         return ()
     return (
-        mean_over_faces(f"{what}: judged as asked", (after[asked] == wanted).astype(float), ""),
+        mean_over_faces(f"{what}: so judged by the attribute net {who}", (after[asked] == wanted).astype(float), ""),
         mean_over_faces(f"{what}: the same of the photos, unedited", (before[asked] == wanted).astype(float), ""),
     )
