@@ -173,7 +173,13 @@ def _add_training(command) -> None:
         default=[],
         metavar="FIELD=VALUE",
         help="another value for a field of the preset (see maskgan_lib/presets.py): style_mask=concat, dmn_lr=1e-4,"
-        " stargan_attributes=Smiling,Male, parser_classes=12, secgan_variant=concat, secgan_backbone=attgan",
+        " stargan_attributes=Smiling,Male, parser_classes=12, secgan_variant=concat",
+    )
+    train.add_argument(
+        "--backbone",
+        choices=("stargan", "attgan"),
+        default=None,
+        help="whose layers and losses secgan takes (default: the preset's, stargan)",
     )
     train.add_argument(
         "--parser",
@@ -376,9 +382,12 @@ def _train(options) -> None:
 
     faces = PackedFaces.open(options.data)
     try:
-        preset = changed(PRESETS[options.preset], options.set)
+        backbone = [] if options.backbone is None else [f"secgan_backbone={options.backbone}"]
+        preset = changed(PRESETS[options.preset], [*options.set, *backbone])
     except ValueError as error:
         raise TrainingError(str(error)) from error
+    if options.backbone and options.stage != "secgan":
+        raise TrainingError(f"--backbone is secgan's: leave it out with {options.stage}.")
     say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
     if options.stage == "all":

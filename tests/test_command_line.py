@@ -74,6 +74,16 @@ def test_a_parser_of_merged_classes_is_trained_and_measured(packed, tmp_path, ca
     assert "pixel accuracy" in capsys.readouterr().out
 
 
+def test_backbone_of_secgan_is_chosen(packed, tmp_path, capsys):
+    run = ["--data", str(packed), "--preset", "smoke", "--steps", "1", "--backbone", "attgan"]
+    baseline = [*run, "--out", str(tmp_path), "--set", "secgan_variant=baseline"]
+    assert main(["train", "secgan", *baseline]) == 0
+    assert load_weights(tmp_path / "g_rgb.safetensors").config["backbone"] == "attgan"
+    capsys.readouterr()
+    assert main(["train", "parser", *run, "--out", str(tmp_path / "parser")]) == 1
+    assert "--backbone is secgan's: leave it out with parser." in capsys.readouterr().err
+
+
 def test_practice_layout_is_prepared(tmp_path, capsys):
     layout, out = tmp_path / "CelebAMask-HQ", tmp_path / "packed"
     command = ["faces", str(layout), "--layout", "celebamask-hq", "--count", "3", "--size", "256", "--workers", "1"]
