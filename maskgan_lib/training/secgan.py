@@ -79,16 +79,14 @@ class SeCGANStage(WassersteinStage):
 
     def _set_weights(self, preset: Preset) -> None:
         """What each term counts, in both branches."""
-        classes, reconstruction = preset.secgan_class_weight, preset.secgan_reconstruction_weight
-        if self.attgan:
-            classes, reconstruction = preset.secgan_attgan_class_weight, preset.secgan_attgan_reconstruction_weight
+        backbone = "secgan_attgan_" if self.attgan else "secgan_"
         self.weights = {
             "critic": 1.0,
             "penalty": preset.secgan_penalty_weight,
-            "real classes": preset.secgan_disc_class_weight,
+            "real classes": getattr(preset, f"{backbone}disc_class_weight"),
             "adversarial": 1.0,
-            "made classes": classes,
-            "reconstruction": reconstruction,
+            "made classes": getattr(preset, f"{backbone}class_weight"),
+            "reconstruction": getattr(preset, f"{backbone}reconstruction_weight"),
             "consistency": preset.secgan_consistency_weight,
         }
         self.config = {
