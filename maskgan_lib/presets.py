@@ -270,7 +270,6 @@ SHIPPED = replace(
     pose_steps=3000,
     stargan_steps=1000,
     elegant_steps=800,
-    secgan_steps=1000,
     ema_decay=0.998,
     checkpoint_every=500,
     sample_every=500,
@@ -286,7 +285,7 @@ SHIPPED_HALF = replace(
     spade_steps=7000,
     stargan_steps=3000,
     elegant_steps=3000,
-    secgan_steps=3000,
+    secgan_steps=1500,
     perceptual_weight=10.0,
 )
 # Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of
