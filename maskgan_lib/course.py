@@ -56,6 +56,7 @@ CHAPTERS = (
     Chapter(
         "07", "The baselines", "four other methods, trained and measured side by side", "the baselines of Tables 2 to 4"
     ),
+    Chapter("08", "SeCGAN", "edits by attribute, and masks that move by attribute", "SeCGAN's Table 1"),
 )
 
 
