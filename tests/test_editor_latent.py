@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from maskgan_lib import checkpoints
-from maskgan_lib.classes import CLASS_ID, NUM_CLASSES
+from maskgan_lib.classes import CLASS_ID, EVIDENCE, NUM_CLASSES
 from maskgan_lib.data import procedural
 from maskgan_lib.data.packed import FaceRecord, PackedWriter
 from maskgan_lib.editor import latent
-from maskgan_lib.editor.latent import EVIDENCE, LatentEdits
+from maskgan_lib.editor.latent import LatentEdits
 from maskgan_lib.networks import MaskVAE
 
 ROOT = Path(__file__).resolve().parent.parent

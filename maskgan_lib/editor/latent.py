@@ -10,25 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskgan_lib.classes import CLASS_ID, GROUPS, NUM_CLASSES
+from maskgan_lib.classes import EVIDENCE, NUM_CLASSES
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.edits import take_over, without_slivers
 from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.progress import progress_bar
-
-EVIDENCE = {
-    "Smiling": GROUPS["mouth"],
-    "Mouth_Slightly_Open": (CLASS_ID["mouth"],),
-    "Big_Nose": (CLASS_ID["nose"],),
-    "Chubby": (CLASS_ID["skin"],),
-    "Bangs": (CLASS_ID["hair"],),
-    "Wavy_Hair": (CLASS_ID["hair"],),
-    "Eyeglasses": (CLASS_ID["eye_g"],),
-    "Wearing_Hat": (CLASS_ID["hat"],),
-    "Wearing_Earrings": (CLASS_ID["ear_r"],),
-    "Wearing_Necklace": (CLASS_ID["neck_l"],),
-}
-"""Attributes that show in a mask, and the classes whose area says so: more of it, or less."""
 
 ORDINARY, EXAMPLES = 64, 12
 """Faces that directions are computed from: the first so many, and the first so many with each attribute."""
