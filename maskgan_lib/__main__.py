@@ -254,6 +254,30 @@ def _add_evaluation(command) -> None:
     tables.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
     tables.add_argument("--write-back", action="store_true", help="for publishing: put the tables into README.md")
 
+    driven = kind(
+        "attribute-edits", _attribute_edits, "Attributes given and taken by moved masks and by changed pictures."
+    )
+    driven.add_argument("--data", type=Path, required=True, help="packed folder: its test split is used")
+    driven.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/evaluation"),
+        help="folder of attribute-edits.md and attribute-edits.csv",
+    )
+    driven.add_argument(
+        "--networks",
+        nargs="+",
+        metavar="NAME=FILE",
+        help="weights that render masks or change pictures (default: three that ship)",
+    )
+    driven.add_argument(
+        "--masks", type=Path, default=None, metavar="FILE", help="weights that move masks (default: those that ship)"
+    )
+    driven.add_argument(
+        "--judges", type=Path, default=None, metavar="FOLDER", help="weights of the judges (default: those that ship)"
+    )
+    driven.add_argument("--faces", type=int, default=100, help="how many faces of the test split, at most")
+
     ablation = kind(
         "ebst-ablation", _ebst_ablation, "Does EBST help? Train a DMN on with and without it; compare both on edits."
     )
@@ -440,6 +464,16 @@ def _tables(options) -> None:
     print(f"tables: {options.out / 'tables.md'} {options.out / 'tables.csv'}")
     if options.write_back:
         write_readme(ROOT / "README.md", results)
+
+
+def _attribute_edits(options) -> None:
+    from maskgan_lib.evaluation.attribute_driven import evaluate_attribute_edits
+
+    made = evaluate_attribute_edits(
+        options.out, options.data, options.networks or (), options.masks, options.judges, options.faces
+    )
+    print(made.markdown())
+    print(f"tables: {options.out / 'attribute-edits.md'} {options.out / 'attribute-edits.csv'}")
 
 
 def _ebst_ablation(options) -> None:
