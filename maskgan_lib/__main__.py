@@ -207,9 +207,10 @@ def _add_training(command) -> None:
 def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
-    baselines = ("pix2pixhd-m", "spade", "stargan", "elegant", "secgan-faces", "secgan-masks")
-    for network in ("maskvae", "dmn", "blender", *baselines, "parser", "attributes", "identity", "pose"):
-        measure = kind(network, _evaluate, f"Measure weights of a {network}.")
+    generators = {"secgan-faces": "SeCGAN's generator of pictures", "secgan-masks": "SeCGAN's generator of masks"}
+    baselines = ("pix2pixhd-m", "spade", "stargan", "elegant")
+    for network in ("maskvae", "dmn", "blender", *baselines, *generators, "parser", "attributes", "identity", "pose"):
+        measure = kind(network, _evaluate, f"Measure weights of {generators.get(network, f'a {network}')}.")
         measure.set_defaults(network=network)
         measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")
         measure.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")

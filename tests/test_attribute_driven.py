@@ -18,6 +18,7 @@ from maskgan_lib.evaluation.attribute_driven import (
     IDENTITY,
     MEASURES,
     REACHED,
+    UNASKED,
     AttributeComparison,
     compare_attribute_edits,
 )
@@ -107,6 +108,16 @@ def test_what_a_way_cannot_paint_is_not_the_edit_s(faces, judges):
     assert made.row("darker", FROM_RETURNED).mean == pytest.approx(0, abs=1e-4)
 
 
+def test_what_a_way_does_to_every_face_is_told_from_what_it_was_asked_for(faces, judges):
+    always_white = constant("white", 1.0)
+    white_if_asked = Way("asked", None, lambda asked: torch.full_like(asked.images, 1.0 if asked.attribute else -1.0))
+    made = compare_attribute_edits([always_white, white_if_asked], faces, np.arange(COUNT), judges)
+    for way, unasked in (("white", 100), ("asked", 0)):
+        assert made.row(way, REACHED, "Smiling given").mean == 100
+        assert made.row(way, UNASKED, "Smiling given").mean == unasked
+    assert made.row("white", UNASKED, "Smiling taken").mean == 0
+
+
 def test_each_way_is_asked_only_for_what_it_knows_and_only_common_edits_are_averaged(faces):
     judges = origins(Judges(attribute_names=("Bangs", "Smiling")))
     seen = []
@@ -130,7 +141,7 @@ def test_a_mean_over_edits_counts_a_face_once():
     values[0, 0] = [[100.0, 0.0], [100.0, np.nan]]
     made = AttributeComparison(("way",), ("a", "b"), values)
     assert made.row("way", REACHED).mean == 50 and made.row("way", REACHED).count == 2
-    assert made.row("way", IDENTITY).count == 0 and "| way | 50 [0, 100] |  |" in made.markdown()
+    assert made.row("way", IDENTITY).count == 0 and "| way | 50 [0, 100] |  |  |" in made.markdown()
 
 
 def test_without_an_identity_net_nothing_is_said_of_persons(faces, judges):

@@ -46,9 +46,10 @@ would grow, so baldness is not among them.
 """
 
 REACHED = Measure("attribute reached", "%", True)
+UNASKED = Measure("the same of the face as given back", "%", False)
 FROM_PHOTO = Measure("change elsewhere, from the photo", "grey levels", False)
 FROM_RETURNED = Measure("change elsewhere, from the face as given back", "grey levels", False)
-MEASURES = (REACHED, IDENTITY, FROM_PHOTO, FROM_RETURNED)
+MEASURES = (REACHED, UNASKED, IDENTITY, FROM_PHOTO, FROM_RETURNED)
 
 SHIPPED_WAYS = {MASKGAN: "maskgan", "SeCGAN": "secgan", "StarGAN": "stargan"}
 """The weights in ``data/pretrained`` that are compared by default, by the name that they get."""
@@ -125,11 +126,12 @@ def compare_attribute_edits(
     ``attributes`` are by default those of ``REGIONS`` that the judges, the faces and at least one way know. Ways that
     do not know one are left out of it. The unedited photo stands first. On every picture is measured
 
-    * whether the attribute net sees the label that was asked for;
+    * whether the attribute net sees the label that was asked for, and whether it sees that in what the same way makes
+      of the face when nothing is asked for: a way that cannot paint glasses takes them off all faces;
     * the cosine between the identities in it and in the photo, NaN without an identity net;
     * how much it changed farther than a tenth of the height away from where the attribute shows, ``REGIONS``, in the
-      face's own mask: mean absolute difference in grey levels of 0 to 255, to the photo, and to what the same way makes
-      of the face when nothing is asked for. The latter leaves out what the way cannot paint.
+      face's own mask: mean absolute difference in grey levels of 0 to 255, to the photo, and to the face as the same
+      way gives it back, which leaves out what it cannot paint.
 
     ``DataError`` for attributes that are not to be measured.
     """
@@ -175,8 +177,9 @@ def _attributes(
 def _grade(asked: Asked, made: Tensor, returned: Tensor, judges: Judges) -> Tensor:
     """``MEASURES`` of pictures, ``[M, B]``."""
     name = asked.attribute
-    seen = judges.attributes(made)[:, list(judges.attribute_names).index(name)] > 0
-    reached = 100 * (seen != asked.labels[name].to(seen.device)).float()
+    column = list(judges.attribute_names).index(name)
+    seen = torch.stack([judges.attributes(pictures)[:, column] > 0 for pictures in (made, returned)])
+    reached, unasked = 100 * (seen != asked.labels[name].to(seen.device)).float()
     same = torch.full_like(reached, torch.nan)
     if judges.identity_net is not None:
         same = (judges.identity(made) * judges.identity(asked.images)).sum(dim=1)
@@ -184,7 +187,7 @@ def _grade(asked: Asked, made: Tensor, returned: Tensor, judges: Judges) -> Tens
     far = ~around(region, MARGIN)
     changes = [(made - other).abs().mean(dim=1) * 127.5 for other in (asked.images, returned)]
     elsewhere = [(change * far).sum(dim=(1, 2)) / far.sum(dim=(1, 2)) for change in changes]
-    return torch.stack([values.to(made.device) for values in (reached, same, *elsewhere)])
+    return torch.stack([values.to(made.device) for values in (reached, unasked, same, *elsewhere)])
 
 
 def _notes(ways: Sequence[Way], names: Sequence[str], faces: PackedFaces, judges: Judges) -> tuple[str, ...]:
