@@ -213,9 +213,10 @@ def _add_training(command) -> None:
 def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
+    generators = {"secgan-faces": "SeCGAN's generator of pictures", "secgan-masks": "SeCGAN's generator of masks"}
     baselines = ("pix2pixhd-m", "spade", "stargan", "elegant")
-    for network in ("maskvae", "dmn", "blender", *baselines, "parser", "attributes", "identity", "pose"):
-        measure = kind(network, _evaluate, f"Measure weights of a {network}.")
+    for network in ("maskvae", "dmn", "blender", *baselines, *generators, "parser", "attributes", "identity", "pose"):
+        measure = kind(network, _evaluate, f"Measure weights of {generators.get(network, f'a {network}')}.")
         measure.set_defaults(network=network)
         measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")
         measure.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")
@@ -259,6 +260,30 @@ def _add_evaluation(command) -> None:
     )
     tables.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
     tables.add_argument("--write-back", action="store_true", help="for publishing: put the tables into README.md")
+
+    driven = kind(
+        "attribute-edits", _attribute_edits, "Attributes given and taken by moved masks and by changed pictures."
+    )
+    driven.add_argument("--data", type=Path, required=True, help="packed folder: its test split is used")
+    driven.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/evaluation"),
+        help="folder of attribute-edits.md and attribute-edits.csv",
+    )
+    driven.add_argument(
+        "--networks",
+        nargs="+",
+        metavar="NAME=FILE",
+        help="weights that render masks or change pictures (default: three that ship)",
+    )
+    driven.add_argument(
+        "--masks", type=Path, default=None, metavar="FILE", help="weights that move masks (default: those that ship)"
+    )
+    driven.add_argument(
+        "--judges", type=Path, default=None, metavar="FOLDER", help="weights of the judges (default: those that ship)"
+    )
+    driven.add_argument("--faces", type=int, default=100, help="how many faces of the test split, at most")
 
     ablation = kind(
         "ebst-ablation", _ebst_ablation, "Does EBST help? Train a DMN on with and without it; compare both on edits."
@@ -412,8 +437,9 @@ def _train(options) -> None:
 
 
 def _evaluate(options) -> None:
-    from maskgan_lib.checkpoints import CheckpointError, load_weights
+    from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
     from maskgan_lib.data.packed import PackedFaces
+    from maskgan_lib.data.resizing import resized
     from maskgan_lib.evaluation.cards import publish
     from maskgan_lib.evaluation.measures import MEASURES
 
@@ -426,6 +452,11 @@ def _evaluate(options) -> None:
         raise CheckpointError(
             f"{options.weights} holds a {type(network).__name__}, where a {kind.__name__} is measured."
         )
+    learnt = read_card(options.weights).get("image_size", faces.size)
+    if learnt != faces.size:
+        faces = resized(faces, indices, learnt)
+        indices = faces.indices("test")
+        print(f"The faces are resized to {learnt} x {learnt} pixels, at which the network learnt.")
     figures = measure(network, faces, indices, **others)
     print(*figures, sep="\n")
     if options.publish:
@@ -443,6 +474,16 @@ def _tables(options) -> None:
     print(f"tables: {options.out / 'tables.md'} {options.out / 'tables.csv'}")
     if options.write_back:
         write_readme(ROOT / "README.md", results)
+
+
+def _attribute_edits(options) -> None:
+    from maskgan_lib.evaluation.attribute_driven import evaluate_attribute_edits
+
+    made = evaluate_attribute_edits(
+        options.out, options.data, options.networks or (), options.masks, options.judges, options.faces
+    )
+    print(made.markdown())
+    print(f"tables: {options.out / 'attribute-edits.md'} {options.out / 'attribute-edits.csv'}")
 
 
 def _ebst_ablation(options) -> None:

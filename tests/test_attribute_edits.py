@@ -1,13 +1,22 @@
-"""What model cards say of StarGAN and ELEGANT, against networks whose answers are known."""
+"""What model cards say of StarGAN, ELEGANT and SeCGAN, against networks whose answers are known."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from maskgan_lib.attribute_masks import KEPT
+from maskgan_lib.classes import CLASS_ID, GROUPS
 from maskgan_lib.data.packed import DataError
 from maskgan_lib.data.procedural import render_packed
-from maskgan_lib.evaluation.attribute_edits import measure_elegant, measure_stargan
+from maskgan_lib.evaluation.attribute_edits import (
+    measure_elegant,
+    measure_secgan,
+    measure_secgan_masks,
+    measure_stargan,
+)
+from maskgan_lib.networks import SeCGANGenerator
+from maskgan_lib.training.stage import TrainingError
 
 SMILES, BEARD = "Smiling", "No_Beard"
 
@@ -114,6 +123,74 @@ def test_elegant_takes_from_the_next_face_with_the_other_label(faces):
         between = [k % 20 for k in range(place + 1, place + 20)]
         assert partner == next(k for k in between if smiling[k] != smiling[place])
     assert figures["reconstruction PSNR, from their own codes (Smiling)"].value == pytest.approx(26.0206, abs=1e-3)
+
+
+class Shifts(SeCGANGenerator):
+    """A G_rgb that writes what it is asked for into pixels; it gives back pictures a little darker."""
+
+    def forward(self, images, difference):
+        made = images - 0.1
+        for column, name in enumerate(self.config["attributes"]):
+            pixel, wish = made[:, :, 0, Judge.attribute_names.index(name)], difference[:, column, None]
+            pixel[:] = torch.where(wish != 0, wish.sign(), pixel)
+        return made
+
+
+def test_secgan_is_asked_for_the_difference(faces):
+    indices = np.arange(18)
+    figures = by_name(measure_secgan(Shifts([SMILES, BEARD], width=4, blocks=1), faces, indices, Judge()))
+    smiling = faces.attribute(SMILES)[indices] > 0
+    given, taken = (
+        figures[f"Smiling {how}: so judged by the attribute net of this test"] for how in ("given", "taken")
+    )
+    assert (given.value, given.faces) == (1, (~smiling).sum()) and (taken.value, taken.faces) == (1, smiling.sum())
+    back = figures["reconstruction PSNR, asked for no change"]
+    assert back.value == pytest.approx(10 * np.log10(4 / 0.1**2), abs=1e-3) and back.faces == 18
+    assert len([name for name in figures if name.startswith("reconstruction")]) == 1
+
+
+class Opens(SeCGANGenerator):
+    """A G_seg that draws a mouth of 4 rows on top for more of the attribute, and takes all eyes for skin."""
+
+    def forward(self, x, difference):
+        made = x.clone()
+        made[:, 0] += made[:, 2]
+        made[:, 2] = 0
+        for place, amount in enumerate(difference[:, 0]):
+            if amount > 0:
+                made[place, :, :4], made[place, 7, :4] = 0, 1
+        return made
+
+
+def test_secgan_s_masks_are_given_back_and_the_areas_of_what_shows_attributes_move(faces):
+    names = ["Mouth_Slightly_Open", "Male"]
+    network = Opens(names, "seg", width=4, blocks=1)
+    figures = by_name(measure_secgan_masks(network, faces, np.arange(18)))
+    masks, has = np.array(faces.masks[:18]), faces.attribute("Mouth_Slightly_Open")[:18] > 0
+    eyes, mouth = np.isin(masks, GROUPS["eyes"]), masks == CLASS_ID["mouth"]
+    assert figures["share of pixels given back, asked for no change"].value == pytest.approx(1 - eyes.mean())
+    assert 0 < figures["mean IoU of these over the classes present"].value < 1
+    given, taken, apart = (
+        figures[f"Mouth_Slightly_Open{what}"]
+        for what in (
+            " given: change of the area of inner mouth",
+            " taken: change of the area of inner mouth",
+            ": this area, of faces with it less of faces without",
+        )
+    )
+    drawn = ~np.isin(masks[~has, :4], KEPT)
+    assert given.value == pytest.approx(100 * drawn.mean() * 4 / 64, abs=0.05)
+    assert given.faces == (~has).sum() and taken.value == 0
+    assert apart.value == pytest.approx(100 * (mouth[has].mean() - mouth[~has].mean()))
+    assert len(figures) == 5  # Male shows nowhere in a mask
+
+
+def test_each_generator_of_secgan_has_its_own_measures(faces):
+    for make in ({"branch": "seg"}, {"concatenate": True}):
+        with pytest.raises(TrainingError, match="take g_rgb of the variant"):
+            measure_secgan(SeCGANGenerator([SMILES], width=4, blocks=1, **make), faces, np.arange(4), Judge())
+    with pytest.raises(TrainingError, match="take the generator of masks"):
+        measure_secgan_masks(SeCGANGenerator([SMILES], width=4, blocks=1), faces, np.arange(4))
 
 
 def test_what_nobody_knows_is_said(faces):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from maskgan_lib.__main__ import main
-from maskgan_lib.checkpoints import load_weights, read_card
+from maskgan_lib.checkpoints import load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.judges import SHIPPED
 from maskgan_lib.networks import (
@@ -14,6 +14,7 @@ from maskgan_lib.networks import (
     Elegant,
     FaceParser,
     MaskVAE,
+    SeCGANGenerator,
     SPADEGenerator,
     StarGANGenerator,
 )
@@ -82,6 +83,18 @@ def test_backbone_of_secgan_is_chosen(packed, tmp_path, capsys):
     capsys.readouterr()
     assert main(["train", "parser", *run, "--out", str(tmp_path / "parser")]) == 1
     assert "--backbone is secgan's: leave it out with parser." in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("what", "branch", "figure"),
+    [("secgan-faces", "rgb", "Smiling given"), ("secgan-masks", "seg", "share of pixels given back")],
+)
+def test_secgan_is_measured_at_the_size_that_it_learnt_at(packed, tmp_path, capsys, what, branch, figure):
+    weights, out = tmp_path / "weights.safetensors", tmp_path / "published.safetensors"
+    card = {**read_card(SHIPPED / "stargan.safetensors"), "image_size": 32}
+    save_weights(weights, SeCGANGenerator(branch=branch, width=4, blocks=1), card)
+    assert main(["evaluate", what, "--weights", str(weights), "--data", str(packed), "--publish", str(out)]) == 0
+    assert "resized to 32 x 32 pixels, at which the network learnt" in capsys.readouterr().out
+    text = out.with_suffix(".md").read_text()
+    assert "resized to 32 x 32 pixels" in text and figure in text
 
 
 def test_practice_layout_is_prepared(tmp_path, capsys):

@@ -6,10 +6,19 @@ import pytest
 import torch
 from torch import nn
 
+from maskgan_lib import checkpoints
 from maskgan_lib.bench.costs import costs_of
 from maskgan_lib.editor.rendering import PLAIN, Renderer
-from maskgan_lib.evaluation.methods import STYLE_COPY, TRANSFER, Method, Request, method_of
-from maskgan_lib.networks import Elegant, SPADEGenerator, StarGANGenerator, one_hot
+from maskgan_lib.evaluation.methods import STYLE_COPY, TRANSFER, WAYS, Method, Request, method_of, methods_of
+from maskgan_lib.networks import (
+    DenseMappingNetwork,
+    Elegant,
+    SeCGANGenerator,
+    SPADEGenerator,
+    StarGANGenerator,
+    one_hot,
+)
+from maskgan_lib.training.stage import TrainingError
 
 SIZE = 32
 
@@ -34,6 +43,58 @@ def test_a_label_is_asked_for_and_the_others_stay(request_):
         method.make(replace(request_, labels={}))
     with pytest.raises(ValueError, match="was trained for Young, Smiling, not for Male"):
         method.make(replace(request_, attribute="Male"))
+
+
+@torch.no_grad()
+def test_a_difference_is_asked_for_where_the_target_lacks_the_attribute(request_):
+    torch.manual_seed(2)
+    network = SeCGANGenerator(["Young", "Smiling"], width=4, blocks=1).eval()
+    method = method_of("SeCGAN", network)
+    asked = replace(request_, attribute="Young")
+    wanted = network(request_.target, torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    assert torch.equal(method.make(asked), wanted) and method.tasks == (TRANSFER,)
+    assert torch.equal(method_of("SeCGAN", network, SIZE).make(asked), wanted)
+    with pytest.raises(ValueError, match="Nobody knows whether the targets have Young"):
+        method.make(replace(asked, labels={"Smiling": request_.labels["Smiling"]}))
+    with pytest.raises(ValueError, match="was trained for Young, Smiling, not for Male"):
+        method.make(replace(asked, attribute="Male"))
+
+
+@torch.no_grad()
+def test_secgan_sees_faces_at_the_size_that_it_learnt_at(request_, tmp_path):
+    torch.manual_seed(3)
+    network = SeCGANGenerator(["Young", "Smiling"], width=4, blocks=1).eval()
+    checkpoints.save_weights(tmp_path / "g_rgb.safetensors", network, {"image_size": 16})
+    (method,) = methods_of({"SeCGAN": tmp_path / "g_rgb.safetensors"})
+    flat = replace(request_, target=torch.full((2, 3, SIZE, SIZE), 0.3))
+    small = network(torch.full((2, 3, 16, 16), 0.3), torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+    made = method.make(flat)
+    assert made.shape[-1] == SIZE and made.mean() == pytest.approx(small.mean().item(), abs=1e-3)
+    assert not torch.allclose(made, method_of("SeCGAN", network).make(flat), atol=1e-3)
+    assert method.fingerprint != method_of("SeCGAN", network).fingerprint
+
+
+def test_a_secgan_that_takes_or_makes_masks_is_refused():
+    with pytest.raises(TrainingError, match="A is a SeCGANGenerator that makes masks: take g_rgb"):
+        method_of("A", SeCGANGenerator(branch="seg", width=4, blocks=1))
+    with pytest.raises(TrainingError, match="B is a SeCGANGenerator that needs a parser's mask"):
+        method_of("B", SeCGANGenerator(concatenate=True, width=4, blocks=1))
+
+
+@torch.no_grad()
+def test_every_kind_of_network_answers(request_):
+    torch.manual_seed(4)
+    networks = [
+        DenseMappingNetwork(width=4, downsamplings=2, blocks=1, style_width=2),
+        SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8),
+        StarGANGenerator(width=2, blocks=1),
+        Elegant(width=2, latent=4),
+        SeCGANGenerator(width=4, blocks=1),
+    ]
+    assert {type(network) for network in networks} == WAYS.keys()
+    for network in networks:
+        made = method_of("any", network.eval()).make(request_)
+        assert made.shape == request_.target.shape and made.abs().max() <= 1
 
 
 @torch.no_grad()

@@ -86,16 +86,17 @@ class Comparison:
         values = self.values[:, self.networks.index(network), measure]
         if edit != ALL_EDITS:
             values = values[:, [self.edits.index(edit)]]
-        return _mean(values, axis=(1, 2))
+        return mean_known(values, axis=(1, 2))
 
     def means(self, edit: str = ALL_EDITS) -> list[Row]:
         """Every network on every measure, over runs and faces; the photos first where a measure applies to them."""
         rows = []
         for k, measure in enumerate(self.measures):
             if np.isfinite(self.photos[k]).any():
-                rows.append(_over_faces(PHOTOS, measure, "none", self.photos[k]))
+                rows.append(over_faces(PHOTOS, measure, "none", self.photos[k]))
             rows += [
-                _over_faces(name, measure, edit, _mean(self.of_faces(name, k, edit), axis=0)) for name in self.networks
+                over_faces(name, measure, edit, mean_known(self.of_faces(name, k, edit), axis=0))
+                for name in self.networks
             ]
         return rows
 
@@ -103,7 +104,9 @@ class Comparison:
         """The last network minus ``reference`` on every measure, face by face, with a verdict."""
         rows = []
         for k, measure in enumerate(self.measures):
-            row = _over_faces(self._title(reference), measure, edit, _mean(self._paired(reference, k, edit), axis=0))
+            row = over_faces(
+                self._title(reference), measure, edit, mean_known(self._paired(reference, k, edit), axis=0)
+            )
             rows.append(_judged(row, enough=row.count >= FEWEST_FACES))
         return rows
 
@@ -111,7 +114,7 @@ class Comparison:
         """The same differences over all edits with training seeds for the sample: Student's interval, n = runs."""
         rows = []
         for k, measure in enumerate(self.measures):
-            by_run = _mean(self._paired(reference, k, ALL_EDITS), axis=1)
+            by_run = mean_known(self._paired(reference, k, ALL_EDITS), axis=1)
             mean = float(by_run.mean())
             reach = student_quantile(self.runs - 1) * by_run.std(ddof=1) / np.sqrt(self.runs)
             row = Row(self._title(reference), measure, ALL_EDITS, mean, mean - reach, mean + reach, self.runs)
@@ -157,7 +160,7 @@ class Comparison:
         rows = {(row.what, row.measure): str(row) for row in self.means()}
         names = (PHOTOS, *self.networks)
         body = [[m.title, *(rows.get((name, m), "") for name in names)] for m in self.measures]
-        return _markdown(["mean over faces [95 % interval]", *names], body)
+        return markdown_table(["mean over faces [95 % interval]", *names], body)
 
     def _differences_table(self, reference: str) -> str:
         heads, columns = ["over faces", "verdict"], [self.differences(reference)]
@@ -168,7 +171,7 @@ class Comparison:
             [rows[0].measure.title, *(cell for row in rows for cell in (str(row), row.verdict))]
             for rows in zip(*columns, strict=True)
         ]
-        return _markdown([self._title(reference), *heads], body)
+        return markdown_table([self._title(reference), *heads], body)
 
     def _edits_table(self, reference: str) -> str:
         columns = [self.differences(reference, edit) for edit in self.edits]
@@ -176,7 +179,7 @@ class Comparison:
             [rows[0].measure.title, *(f"{row}{_MARKS.get(row.verdict, '')}" for row in rows)]
             for rows in zip(*columns, strict=True)
         ]
-        return _markdown([f"{self._title(reference)}, by edit", *self.edits], body)
+        return markdown_table([f"{self._title(reference)}, by edit", *self.edits], body)
 
     def _note(self) -> str:
         verdicts = len(self.measures) * len(self.references) * (1 + len(self.edits))
@@ -200,17 +203,18 @@ def student_quantile(freedom: int, level: float = 0.95) -> float:
     return float(np.sqrt(freedom) * np.tan(angle[np.searchsorted(mass, level * mass[-1])]))
 
 
-def _mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+def mean_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     """Mean without the NaNs; NaN, and no warning, where nothing else is."""
     known = np.isfinite(values)
     count = known.sum(axis=axis)
     return np.where(known, values, 0).sum(axis=axis) / np.where(count, count, np.nan)
 
 
-def _over_faces(what: str, measure: Measure, edit: str, values: np.ndarray) -> Row:
+def over_faces(what: str, measure: Measure, edit: str, values: np.ndarray) -> Row:
+    """Mean and interval of one value a face, ``[F]``, NaN where there is none."""
     count = int(np.isfinite(values).sum())
     low, high = bootstrap_interval(values) if count else (np.nan, np.nan)
-    return Row(what, measure, edit, float(_mean(values, axis=0)), low, high, count)
+    return Row(what, measure, edit, float(mean_known(values, axis=0)), low, high, count)
 
 
 def _judged(row: Row, enough: bool) -> Row:
@@ -223,6 +227,7 @@ def _judged(row: Row, enough: bool) -> Row:
     return replace(row, verdict=verdict)
 
 
-def _markdown(heads: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, without a line break at its end."""
     lines = [heads, ["---"] * len(heads), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

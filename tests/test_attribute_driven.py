@@ -1,0 +1,248 @@
+"""Attributes given and taken in several ways: constants and copies as ways, whose measures are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from stub_judges import Judges
+from torch import nn
+
+from maskgan_lib import checkpoints
+from maskgan_lib.__main__ import main
+from maskgan_lib.classes import CLASS_ID
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.evaluation.attribute_driven import (
+    FROM_PHOTO,
+    FROM_RETURNED,
+    IDENTITY,
+    MEASURES,
+    REACHED,
+    UNASKED,
+    AttributeComparison,
+    compare_attribute_edits,
+)
+from maskgan_lib.evaluation.attribute_ways import PHOTO, Asked, Way, way_of
+from maskgan_lib.evaluation.judges import SHIPPED
+from maskgan_lib.networks import MaskVAE, SeCGANGenerator, SPADEGenerator, StarGANGenerator, one_hot
+from maskgan_lib.training.stage import TrainingError
+
+SIZE, COUNT = 32, 20
+NAMES = ("Smiling", "Bangs", "Male")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Random grey pictures: a face that smiles is bright, as the stub judge sees it, but for every fifth face."""
+    rng = np.random.default_rng(0)
+    with PackedWriter(tmp_path_factory.mktemp("faces") / "faces", SIZE, COUNT, "grey faces", NAMES) as writer:
+        for i in range(COUNT):
+            smiles = i % 2 == 0
+            bright = smiles != (i % 5 == 0)
+            image = rng.integers(140, 200, (SIZE, SIZE, 3)) - (0 if bright else 100)
+            mask = np.full((SIZE, SIZE), CLASS_ID["skin"], np.uint8)
+            mask[:4], mask[24:28, 12:20] = CLASS_ID["hair"], CLASS_ID["mouth"]
+            record = FaceRecord(
+                str(i), "test", i, {"Smiling": 1 if smiles else -1, "Bangs": 1 if i % 5 else -1, "Male": 1}
+            )
+            writer.write(i, image.astype(np.uint8), mask, record)
+        return writer.finish()
+
+
+def origins(judges):
+    judges.origins["attributes"] = "made by hand"
+    return judges
+
+
+@pytest.fixture
+def judges():
+    return origins(Judges(attribute_names=("Young", "Smiling")))
+
+
+def constant(name, level, attributes=None):
+    return Way(name, attributes, lambda asked: torch.full_like(asked.images, level))
+
+
+def test_a_copy_and_a_constant_get_what_is_theirs(faces, judges):
+    made = compare_attribute_edits([constant("white", 1.0), constant("black", -1.0)], faces, np.arange(COUNT), judges)
+    assert made.ways == (PHOTO.name, "white", "black") and made.edits == ("Smiling given", "Smiling taken")
+    smiles = faces.attribute("Smiling") > 0
+    bright = np.asarray(faces.images).mean((1, 2, 3)) > 127.5
+    for how, asked, wanted in (("given", ~smiles, True), ("taken", smiles, False)):
+        edit = f"Smiling {how}"
+        copy = made.row(PHOTO.name, REACHED, edit)
+        assert copy.count == asked.sum() and copy.mean == pytest.approx(100 * (bright[asked] == wanted).mean())
+        assert copy.low <= copy.mean <= copy.high
+        assert made.row("white", REACHED, edit).mean == (100 if wanted else 0)
+        assert made.row("black", REACHED, edit).mean == (0 if wanted else 100)
+    assert 0 < made.row(PHOTO.name, REACHED).mean < 100
+    assert made.row(PHOTO.name, IDENTITY).mean == pytest.approx(1)
+    for measure in (FROM_PHOTO, FROM_RETURNED):
+        assert made.row(PHOTO.name, measure).mean == 0
+    assert made.row("white", FROM_RETURNED).mean == 0
+    far = np.ones((SIZE, SIZE), bool)
+    far[24 - 3 : 28 + 3, 12 - 3 : 20 + 3] = False  # a tenth of the height, 3 pixels, around the mouth
+    expected = np.mean([(255 - image[far].astype(float)).mean() for image in faces.images])
+    assert made.row("white", FROM_PHOTO).mean == pytest.approx(expected, rel=1e-4)
+
+
+def test_only_change_far_from_where_the_attribute_shows_counts(faces, judges):
+    def touch(asked, box):
+        made = asked.images.clone()
+        if asked.attribute is not None:
+            made[:, :, box[0], box[1]] += 0.5
+        return made
+
+    mouth = Way("mouth", None, lambda asked: touch(asked, np.s_[21:31, 9:23]))
+    hair = Way("hair", None, lambda asked: touch(asked, np.s_[:4, :]))
+    made = compare_attribute_edits([mouth, hair], faces, np.arange(COUNT), judges)
+    for measure in (FROM_PHOTO, FROM_RETURNED):
+        assert made.row("mouth", measure).mean == 0
+        assert made.row("hair", measure).mean == pytest.approx(0.5 * 127.5 * 4 * SIZE / (SIZE**2 - 10 * 14), rel=1e-4)
+
+
+def test_what_a_way_cannot_paint_is_not_the_edit_s(faces, judges):
+    darker = Way("darker", None, lambda asked: asked.images - 0.1)
+    made = compare_attribute_edits([darker], faces, np.arange(COUNT), judges)
+    assert made.row("darker", FROM_PHOTO).mean == pytest.approx(12.75, rel=1e-4)
+    assert made.row("darker", FROM_RETURNED).mean == pytest.approx(0, abs=1e-4)
+
+
+def test_what_a_way_does_to_every_face_is_told_from_what_it_was_asked_for(faces, judges):
+    always_white = constant("white", 1.0)
+    white_if_asked = Way("asked", None, lambda asked: torch.full_like(asked.images, 1.0 if asked.attribute else -1.0))
+    made = compare_attribute_edits([always_white, white_if_asked], faces, np.arange(COUNT), judges)
+    for way, unasked in (("white", 100), ("asked", 0)):
+        assert made.row(way, REACHED, "Smiling given").mean == 100
+        assert made.row(way, UNASKED, "Smiling given").mean == unasked
+    assert made.row("white", UNASKED, "Smiling taken").mean == 0
+
+
+def test_each_way_is_asked_only_for_what_it_knows_and_only_common_edits_are_averaged(faces):
+    judges = origins(Judges(attribute_names=("Bangs", "Smiling")))
+    seen = []
+    knows_one = Way("one", ("Smiling", "Wings"), lambda asked: seen.append(asked.attribute) or asked.images)
+    made = compare_attribute_edits([knows_one, constant("all", 0.3)], faces, np.arange(COUNT), judges)
+    assert set(seen) == {None, "Smiling"} and made.common == ("Smiling given", "Smiling taken")
+    assert made.edits == ("Smiling given", "Smiling taken", "Bangs given", "Bangs taken")
+    assert made.row("one", REACHED, "Bangs given").count == 0
+    assert made.row("all", REACHED, "Bangs taken").count == (faces.attribute("Bangs") > 0).sum()
+    text = made.markdown()
+    assert (
+        "one does not know Bangs and is left out there." in text and "mean over Smiling given, Smiling taken |" in text
+    )
+    lines = made.csv().splitlines()
+    assert lines[0].startswith("way,edit,measure") and not any(line.startswith("one,Bangs") for line in lines)
+    assert compare_attribute_edits([knows_one], faces, np.arange(COUNT), judges, ["Smiling"]).edits == made.edits[:2]
+
+
+def test_a_mean_over_edits_counts_a_face_once():
+    values = np.full((1, len(MEASURES), 2, 2), np.nan)
+    values[0, 0] = [[100.0, 0.0], [100.0, np.nan]]
+    made = AttributeComparison(("way",), ("a", "b"), values)
+    assert made.row("way", REACHED).mean == 50 and made.row("way", REACHED).count == 2
+    assert made.row("way", IDENTITY).count == 0 and "| way | 50 [0, 100] |  |  |" in made.markdown()
+
+
+def test_without_an_identity_net_nothing_is_said_of_persons(faces, judges):
+    judges.identity_net = None
+    made = compare_attribute_edits([constant("white", 1.0)], faces, np.arange(4), judges)
+    assert made.row("white", IDENTITY).count == 0
+
+
+def test_what_cannot_be_measured_is_said(faces, judges):
+    with pytest.raises(DataError, match=r"of Male: masks show Smiling.* know Smiling"):
+        compare_attribute_edits([constant("white", 1.0)], faces, np.arange(4), judges, ["Male"])
+    with pytest.raises(DataError, match=r"of these ways.* know none"):
+        compare_attribute_edits([constant("white", 1.0, ("Male",))], faces, np.arange(4), judges)
+
+
+# ---- trained networks as ways
+
+
+@pytest.fixture
+def asked():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, SIZE, SIZE, generator=generator) * 2 - 1
+    masks = torch.randint(0, 19, (2, SIZE, SIZE), generator=generator, dtype=torch.uint8).numpy()
+    labels = {"Smiling": torch.tensor([True, False]), "Bangs": torch.tensor([True, True])}
+    return Asked(images, masks, labels, "Smiling")
+
+
+@torch.no_grad()
+def test_networks_are_asked_for_the_other_label(asked):
+    torch.manual_seed(0)
+    secgan, stargan = (
+        kind(["Bangs", "Smiling"], width=4, blocks=1).eval() for kind in (SeCGANGenerator, StarGANGenerator)
+    )
+    way = way_of("SeCGAN", secgan, SIZE)
+    assert way.attributes == ("Bangs", "Smiling") and way.knows("Bangs") and not way.knows("Male")
+    assert torch.equal(way.edit(asked), secgan(asked.images, torch.tensor([[0.0, -1.0], [0.0, 1.0]])))
+    assert torch.equal(way.edit(replace(asked, attribute=None)), secgan(asked.images, torch.zeros(2, 2)))
+    way = way_of("StarGAN", stargan, SIZE)
+    assert torch.equal(way.edit(asked), stargan(asked.images, torch.tensor([[1.0, 0.0], [1.0, 1.0]])))
+    assert torch.equal(
+        way.edit(replace(asked, attribute=None)), stargan(asked.images, torch.tensor([[1.0, 1], [1, 0]]))
+    )
+
+
+@torch.no_grad()
+def test_pictures_are_resized_to_what_a_network_learnt_at(asked):
+    class Records(SeCGANGenerator):
+        def forward(self, x, difference):
+            self.seen = x
+            return x
+
+    network = Records(width=4, blocks=1)
+    flat = replace(asked, images=torch.full_like(asked.images, 0.25))
+    made = way_of("SeCGAN", network, SIZE // 2).edit(flat)
+    assert network.seen.shape[-1] == SIZE // 2 and torch.allclose(made, flat.images)
+
+
+@torch.no_grad()
+def test_moved_masks_are_rendered_in_the_face_s_own_style(asked):
+    torch.manual_seed(1)
+    network = SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0, 0.5)
+
+    class Moves:
+        attributes = ("Smiling",)
+
+        def move(self, mask, amounts):
+            assert set(amounts) == {"Smiling"}
+            return np.full_like(mask, 5 if amounts["Smiling"] == 1 else 7)
+
+    way = way_of("SPADE", network.eval(), SIZE, Moves())
+    moved = one_hot(torch.tensor([7, 5], dtype=torch.uint8)[:, None, None].expand(2, SIZE, SIZE))
+    own = one_hot(torch.tensor(asked.masks))
+    style = network.encode_style(asked.images, own)
+    assert way.name == "moved mask, SPADE" and way.attributes == ("Smiling",)
+    assert torch.equal(way.edit(asked), network.render(moved, style))
+    assert torch.equal(way.edit(replace(asked, attribute=None)), network.render(own, style))
+
+
+def test_networks_that_cannot_be_asked_are_named():
+    with pytest.raises(TrainingError, match="SPADE renders masks: name the weights"):
+        way_of("SPADE", SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8), SIZE)
+    with pytest.raises(TrainingError, match="A is a MaskVAE, which cannot be asked"):
+        way_of("A", MaskVAE(16, width=2, latent=1), SIZE)
+    with pytest.raises(TrainingError, match="B is a SeCGANGenerator that makes masks"):
+        way_of("B", SeCGANGenerator(branch="seg", width=4, blocks=1), SIZE)
+
+
+def test_the_command_compares_weights_by_name(faces, tmp_path, capsys):
+    for name, network in (
+        ("g_rgb", SeCGANGenerator(width=4, blocks=1)),
+        ("g_seg", SeCGANGenerator(branch="seg", width=4, blocks=1)),
+        ("spade", SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8)),
+    ):
+        checkpoints.save_weights(tmp_path / f"{name}.safetensors", network, {"image_size": 32})
+    named = [f"{name}={tmp_path / file}.safetensors" for name, file in (("renders", "spade"), ("SeCGAN", "g_rgb"))]
+    command = ["evaluate", "attribute-edits", "--data", str(faces.folder), "--out", str(tmp_path), "--networks", *named]
+    assert (
+        main([*command, "--masks", str(tmp_path / "g_seg.safetensors"), "--judges", str(SHIPPED), "--faces", "6"]) == 0
+    )
+    written = (tmp_path / "attribute-edits.md").read_text()
+    assert written in capsys.readouterr().out and "| moved mask, renders |" in written
+    assert "Smiling given" in (tmp_path / "attribute-edits.csv").read_text()
