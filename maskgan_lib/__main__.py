@@ -146,7 +146,7 @@ def _add_training(command) -> None:
         "stage",
         choices=(
             *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant", "secgan"),
-            *("parser", "attributes", "identity", "pose", "all"),
+            *("parser", "attributes", "identity", "pose", "selfsupervised", "all"),
         ),
         help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
     )
@@ -207,8 +207,9 @@ def _add_training(command) -> None:
 def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
+    judges = ("parser", "attributes", "identity", "pose", "selfsupervised")
     baselines = ("pix2pixhd-m", "spade", "stargan", "elegant")
-    for network in ("maskvae", "dmn", "blender", *baselines, "parser", "attributes", "identity", "pose"):
+    for network in ("maskvae", "dmn", "blender", *baselines, *judges):
         measure = kind(network, _evaluate, f"Measure weights of a {network}.")
         measure.set_defaults(network=network)
         measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")

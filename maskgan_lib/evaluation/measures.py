@@ -3,6 +3,7 @@
 from maskgan_lib.evaluation.attribute_edits import measure_elegant, measure_stargan
 from maskgan_lib.evaluation.judges import measure_attributes, measure_identity, measure_parser, measure_pose
 from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
+from maskgan_lib.evaluation.selfsupervised import measure_selfsupervised
 from maskgan_lib.networks import (
     AlphaBlender,
     AttributeNet,
@@ -12,6 +13,7 @@ from maskgan_lib.networks import (
     IdentityNet,
     MaskVAE,
     PoseNet,
+    SelfSupervisedNet,
     SPADEGenerator,
     StarGANGenerator,
 )
@@ -28,6 +30,7 @@ MEASURES = {
     "attributes": (AttributeNet, measure_attributes),
     "identity": (IdentityNet, measure_identity),
     "pose": (PoseNet, measure_pose),
+    "selfsupervised": (SelfSupervisedNet, measure_selfsupervised),
 }
 """By name: the network, and ``measure(network, faces, indices)``, which returns the figures; a blender also needs
 ``dmn`` and ``maskvae``."""
