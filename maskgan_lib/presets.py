@@ -294,6 +294,7 @@ SHIPPED_HALF = replace(
     stargan_steps=3000,
     elegant_steps=3000,
     secgan_steps=3000,
+    selfsupervised_steps=2500,
     perceptual_weight=10.0,
 )
 # Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of

@@ -179,7 +179,6 @@ def test_it_learns_without_looking_at_labels_or_masks(stripes, tmp_path, monkeyp
     networks = [load_weights(tmp_path / "selfsupervised.safetensors"), SelfSupervisedNet(8, 16).eval()]
     unseen = [Batches(stripes, np.arange(12), 12, seed=5).at(k) for k in range(8)]
     learnt, untrained = (np.mean([found(network, batch) for batch in unseen]) for network in networks)
-    print(learnt, untrained)
     assert learnt > 1.5 * untrained and learnt > 3 / 12
 
 
