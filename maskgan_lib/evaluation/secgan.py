@@ -285,6 +285,7 @@ def load_g_rgb(run: Run, device: str | torch.device = "cpu") -> SeCGANGenerator:
     return network
 
 
+@torch.no_grad()
 def edit_all(
     network: nn.Module, size: int, grader: Grader, title: str = "edits"
 ) -> tuple[np.ndarray, Cell, Cell | None, float | None]:
