@@ -18,7 +18,7 @@ from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import CheckpointError, read_card, save_weights
 from maskgan_lib.data.batches import Batches, to_float_image
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
-from maskgan_lib.evaluation import secgan
+from maskgan_lib.evaluation import secgan, secgan_grading
 from maskgan_lib.evaluation.distances import frechet_distance
 from maskgan_lib.evaluation.metrics import bootstrap_interval
 from maskgan_lib.evaluation.secgan import (
@@ -27,19 +27,24 @@ from maskgan_lib.evaluation.secgan import (
     ONE_SEED,
     SAME,
     YES,
+    SeCGANTable,
+    evaluate_secgan,
+    interval_of,
+    secgan_table,
+    verdict,
+)
+from maskgan_lib.evaluation.secgan_grading import (
+    VARIANTS,
     Arm,
     GradedRun,
     Grader,
     Run,
-    SeCGANTable,
     edit_all,
-    evaluate_secgan,
     found_runs,
     grade_run,
-    interval_of,
-    secgan_table,
+    packed,
     unedited,
-    verdict,
+    unpacked,
     with_mask,
 )
 from maskgan_lib.evaluation.tables import Cell, jackknife_cell
@@ -49,7 +54,7 @@ from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage
 
 NAMES = ("Smiling", "Male")
-BASELINE, CONCAT, SECGAN = (Arm("stargan", variant) for variant in secgan.VARIANTS)
+BASELINE, CONCAT, SECGAN = (Arm("stargan", variant) for variant in VARIANTS)
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +129,7 @@ def grader(faces, features=None, **changed) -> Grader:
 
 
 def test_tarr_is_brute_force(faces, monkeypatch):
-    monkeypatch.setattr(secgan, "BATCH", 4)
+    monkeypatch.setattr(secgan_grading, "BATCH", 4)
     network = Painter()
     reached, kept, distance, score = edit_all(network, 8, grader(faces, feature_judge()))
     expected, pictures, photos = np.zeros((2, 15), bool), [], []
@@ -286,7 +291,7 @@ def test_the_tables_say_what_they_are_made_of():
 @given(st.integers(1, 4), st.integers(1, 40), st.integers(0, 999))
 def test_flags_come_back_bit_for_bit(attributes, count, seed):
     flags = np.random.default_rng(seed).random((attributes, count)) < 0.5
-    assert np.array_equal(secgan._unpacked(secgan._packed(flags), count), flags)
+    assert np.array_equal(unpacked(packed(flags), count), flags)
 
 
 def test_a_table_comes_back_as_it_was(tmp_path):
@@ -321,8 +326,8 @@ def g_rgb(folder, arm=SECGAN, seed=0, attributes=NAMES, size=8, **changed) -> Ru
 
 def test_what_is_graded_is_not_graded_again(faces, tmp_path, monkeypatch):
     run, judges, counted = g_rgb(tmp_path), grader(faces), []
-    edit = secgan.edit_all
-    monkeypatch.setattr(secgan, "edit_all", lambda *given: counted.append(1) or edit(*given))
+    edit = secgan_grading.edit_all
+    monkeypatch.setattr(secgan_grading, "edit_all", lambda *given: counted.append(1) or edit(*given))
     first = grade_run(run, judges)
     again = grade_run(run, judges)
     assert (
@@ -367,7 +372,7 @@ def test_a_folder_is_named_after_its_arm(tmp_path):
         assert Arm.parse(str(arm)) == arm
         for seed in (1, 0):
             g_rgb(tmp_path, arm, seed)
-    for name in ("judges", "stargan", "stargan-other", "stargan-baseline-0.1", "parser-secgan"):
+    for name in ("judges", "stargan", "stargan-other", "stargan-baseline-0.1", "parser-secgan", "stargan-secgan-.."):
         assert Arm.parse(name) is None
     (tmp_path / "stargan-concat" / "seed-0").mkdir(parents=True)
     (tmp_path / "stargan-secgan" / "seed-x").mkdir()
