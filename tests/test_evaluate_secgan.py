@@ -251,6 +251,7 @@ def test_only_seeds_that_both_have_are_compared():
 def test_attributes_are_told_apart():
     found = table(*(graded(SECGAN, k, shares(4 + k, 16)) for k in range(2)), graded(BASELINE, 0, shares(4, 10)))
     assert found.tarr(SECGAN, "Smiling").mean == pytest.approx(22.5)
+    assert found.tarr(SECGAN, "Smiling").seeds[0] == 0, "a share is not below 0"
     assert found.tarr(SECGAN, "Male").mean == pytest.approx(80)
     assert found.tarr(SECGAN).mean == pytest.approx(51.25)
     assert found.photos("Smiling").mean == 5 and found.photos().mean == 2.5
@@ -273,7 +274,9 @@ def test_the_tables_say_what_they_are_made_of():
     assert "ssFID (our self-supervised net)" in text and "Faces: made up" in text
     assert "fewer photos than features" not in text
     assert "fewer photos than features" in replace(found, features=21).markdown()
-    assert len(found.sentences()) == 4, "each SeCGAN against both"
+    assert len(found.differences()) == 4, "each SeCGAN against both"
+    assert len(found.sentences()) == 2 and not any("λ" in sentence for sentence in found.sentences())
+    assert "| StarGAN SeCGAN, λ_sc = 0.1 minus concat | 2 |" in text
     rows = list(csv.DictReader(found.csv().splitlines()))
     (row,) = (
         r

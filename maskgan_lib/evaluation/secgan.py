@@ -134,7 +134,9 @@ class SeCGANTable:
 
     def tarr(self, arm: Arm, attribute: str = MEAN) -> Interval:
         """In per cent."""
-        return interval_of(self.values(arm, attribute))
+        found = interval_of(self.values(arm, attribute))
+        low, high = np.clip(found.seeds, 0, 100).tolist()
+        return replace(found, seeds=(low, high))
 
     def photos(self, attribute: str = MEAN) -> Interval:
         """The same of photos that nobody has edited."""
@@ -167,9 +169,11 @@ class SeCGANTable:
         return rows
 
     def sentences(self) -> list[str]:
-        """Does semantic consistency raise TARR here? One sentence for each difference."""
+        """Does semantic consistency raise TARR here? One sentence for each difference at the preset's lambda_sc."""
         said = []
         for (arm, reference), interval in self.differences().items():
+            if arm.weight:
+                continue
             trainings = "1 seed" if interval.count == 1 else f"{interval.count} seeds {_span(interval.seeds)}"
             said.append(
                 f"Does semantic consistency raise TARR here? {TITLES[arm.backbone]}, {arm.title} against "
@@ -179,8 +183,8 @@ class SeCGANTable:
         return said
 
     def markdown(self) -> str:
-        """The table, the attributes of each backbone, the differences, the verdicts and how to read them."""
-        parts = [self._main_table(), *self.sentences()]
+        """The table, the differences, the verdicts, the attributes of each backbone and how to read them."""
+        parts = [self._main_table(), *([self._differences_table()] * bool(self.differences())), *self.sentences()]
         parts += [self._attributes_table(backbone) for backbone in self.backbones]
         return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes())]) + "\n"
 
@@ -200,6 +204,14 @@ class SeCGANTable:
             body[-1].append(f"{np.mean(scores):.3f}" if scores else "")
         return _markdown(heads, body)
 
+    def _differences_table(self) -> str:
+        heads = ["difference of TARR in percentage points", "seeds", "[over faces]", "[over seeds]", "raised?"]
+        body = []
+        for (arm, reference), found in self.differences().items():
+            names = f"{TITLES[arm.backbone]} {arm.title} minus {reference.title}"
+            body.append([names, str(found.count), str(found), found.over_seeds, verdict(found)])
+        return _markdown(heads, body)
+
     def _attributes_table(self, backbone: str) -> str:
         arms = [arm for arm in self.arms if arm.backbone == backbone]
         pairs = [pair for pair in self.differences() if pair[0].backbone == backbone and not pair[0].weight]
@@ -215,20 +227,25 @@ class SeCGANTable:
 
     def notes(self) -> list[str]:
         """How to read the tables."""
-        verdicts = len(self.differences()) * len(self.attributes)
+        marks = sum(not arm.weight for arm, _ in self.differences()) * len(self.attributes)
         notes = [f"{name}: {text}" for name, text in self.about.items()]
         notes += [
             "TARR: every attribute of every face is changed to its other label, alone; the share of these pictures in "
             "which the classifier sees the label asked for. Of photos that nobody edited it sees it by mistake.",
             "A label can be reached by destroying the face: look at the PSNR, and at pictures.",
             "Intervals over faces hold for these trainings, those over seeds for others like them; the verdicts are by "
-            f"the latter. ● leaves 0 out: of {verdicts} such intervals, about {0.05 * verdicts:.0f} would by chance.",
+            "the latter. PSNR and distance are means over seeds, in the brackets of their intervals over faces."
+            + (
+                f" ● leaves 0 out: of {marks} such intervals, about {0.05 * marks:.0f} would by chance."
+                if marks
+                else ""
+            ),
         ]
         if any(run.distance for run in self.runs):
             fewer = self.faces < self.features
             notes.append(
                 f"{SSFID}: all {len(self.attributes)} edits of the {self.faces} faces against their photos, in "
-                f"{self.features} features, intervals over faces of the mean over seeds. It compares with no other "
+                f"{self.features} features. It compares with no other "
                 "table. Faces that change as they are asked to lie further from the photos, too."
                 + (" There are fewer photos than features: it tells no networks apart here." if fewer else "")
             )

@@ -247,9 +247,8 @@ def grade_run(run: Run, grader: Grader) -> GradedRun:
     stored = _read_graded(cache, key, len(grader.indices))
     if stored is not None:
         return replace(stored, arm=run.arm, seed=run.seed)
-    attributes = network.config["attributes"]
     about = {name: card[name] for name in ("steps", "faces", "data", "image_size", "seed", "seconds", "hardware")}
-    about |= {"preset": card["preset"]["name"], "weights": fingerprint(network), "attributes": attributes}
+    about |= {"preset": card["preset"]["name"], "weights": fingerprint(network)}
     about["consistency weight"] = card["preset"]["secgan_consistency_weight"]
     edited = edit_all(network, card["image_size"], grader, str(run.folder))
     graded = GradedRun(run.arm, run.seed, *edited, about)
