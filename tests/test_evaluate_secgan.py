@@ -405,6 +405,13 @@ def test_what_cannot_be_compared_is_refused(faces, tmp_path):
         grade_run(g_rgb(tmp_path, branch="seg"), judges)
 
 
+def test_runs_that_differ_in_more_than_the_variant_are_named(faces, tmp_path):
+    runs = [g_rgb(tmp_path, BASELINE), g_rgb(tmp_path, SECGAN), g_rgb(tmp_path, Arm("stargan", "secgan", "3"))]
+    assert secgan_table(runs, grader(faces)).about["Trainings"] == "1 steps on 1 flat"
+    g_rgb(tmp_path, SECGAN, secgan_lr=1e-3)
+    assert "some differ in secgan_lr:" in secgan_table(runs, grader(faces)).about["Trainings"]
+
+
 # ---- the command
 
 

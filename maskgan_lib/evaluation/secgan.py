@@ -353,6 +353,7 @@ def secgan_table(runs: Sequence[Run], grader: Grader, about: Mapping[str, str] |
         raise TrainingError("The variant concat takes the mask of a face: name the parser that it learnt with.")
     said = {
         "Faces": f"{len(grader.indices)} {grader.faces.source}, {size} x {size} pixels",
+        "Trainings": _trainings(runs),
         "Classifier": f"the attribute net, {grader.judges.origins['attributes']}",
         **({SSFID: f"features of {type(grader.features.network).__name__}, {grader.features.origin}"}
            if grader.features else {SSFID: "missing, for want of its net"}),
@@ -363,6 +364,23 @@ def secgan_table(runs: Sequence[Run], grader: Grader, about: Mapping[str, str] |
     graded = tuple(grade_run(run, grader) for run in runs)
     features = grader.features.network.channels if grader.features else 0
     return SeCGANTable(attributes, before, graded, said, features)
+
+
+def _trainings(runs: Sequence[Run]) -> str:
+    """How long the runs took, and in which settings they differ beside those that the table is about."""
+    compared = ("secgan_variant", "secgan_backbone", "secgan_consistency_weight")
+    settings = []
+    for card in (read_card(run.weights) for run in runs):
+        own = {name: value for name, value in card["preset"].items() if name.startswith("secgan_")}
+        own |= {name: card["preset"].get(name) for name in ("decay_from", "ema_decay")}
+        own |= {name: card[name] for name in ("steps", "faces", "data")}
+        settings.append({name: value for name, value in own.items() if name not in compared})
+    first = settings[0]
+    others = {name for other in settings for name in {**first, **other} if other.get(name) != first.get(name)}
+    said = f"{first['steps']} steps on {first['faces']} {first['data']}"
+    if not others:
+        return said
+    return f"{said}, but some differ in {', '.join(sorted(others))}: the variant is not all that is compared"
 
 
 def evaluate_secgan(
