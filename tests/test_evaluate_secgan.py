@@ -343,6 +343,7 @@ def test_what_is_graded_is_not_graded_again(faces, tmp_path, monkeypatch):
         replace(judges, features=feature_judge()),
         replace(judges, judges=type("Other", (Classifier,), {"fingerprint": "another"})()),
     ):
+        grade_run(run, judges)
         before = len(counted)
         grade_run(run, other)
         assert len(counted) == before + 1
