@@ -146,7 +146,7 @@ def _add_training(command) -> None:
         "stage",
         choices=(
             *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant", "secgan"),
-            *("parser", "attributes", "identity", "pose", "all"),
+            *("parser", "attributes", "identity", "pose", "selfsupervised", "all"),
         ),
         help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
     )
@@ -214,8 +214,9 @@ def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
     generators = {"secgan-faces": "SeCGAN's generator of pictures", "secgan-masks": "SeCGAN's generator of masks"}
+    judges = ("parser", "attributes", "identity", "pose", "selfsupervised")
     baselines = ("pix2pixhd-m", "spade", "stargan", "elegant")
-    for network in ("maskvae", "dmn", "blender", *baselines, *generators, "parser", "attributes", "identity", "pose"):
+    for network in ("maskvae", "dmn", "blender", *baselines, *generators, *judges):
         measure = kind(network, _evaluate, f"Measure weights of {generators.get(network, f'a {network}')}.")
         measure.set_defaults(network=network)
         measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")
@@ -312,6 +313,70 @@ def _add_evaluation(command) -> None:
     )
     ablation.add_argument("--seeds", type=int, default=3, help="how many seeds, of the training and of the edits")
     ablation.add_argument("--faces", type=int, default=40, help="how many faces of the test split are edited")
+
+    _add_secgan(kind)
+
+
+def _add_secgan(kind) -> None:
+    secgan = kind(
+        "secgan",
+        _secgan,
+        "Does semantic consistency help? SeCGAN's table: its variants on two backbones, from several seeds.",
+        " Each run has a folder in OUT: stargan-baseline/seed-0, attgan-secgan/seed-2, stargan-secgan-0.1/seed-0.",
+    )
+    secgan.add_argument("--data", type=Path, required=True, help="packed folder: its train and test splits are used")
+    secgan.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder of the runs and of table.md, table.csv, table.json; runs that are finished there are kept",
+    )
+    secgan.add_argument("--preset", choices=tuple(PRESETS), default="laptop")
+    secgan.add_argument(
+        "--parser", type=Path, default=None, metavar="FILE", help="the weights of P, of 12 classes (default: trained)"
+    )
+    secgan.add_argument(
+        "--variants", nargs="+", choices=("baseline", "concat", "secgan"), default=("baseline", "concat", "secgan")
+    )
+    secgan.add_argument("--backbones", nargs="+", choices=("stargan", "attgan"), default=("stargan", "attgan"))
+    secgan.add_argument("--seeds", type=int, default=3, help="how many trainings of each")
+    secgan.add_argument("--steps", type=int, default=None, help="of each training (default: the preset's)")
+    secgan.add_argument(
+        "--consistency",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="W,W,...",
+        help="also train SeCGAN with these weights of the consistency, a row of the table each",
+    )
+    secgan.add_argument(
+        "--judges",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="with parser.safetensors and attributes.safetensors (default: those that ship, or trained first)",
+    )
+    secgan.add_argument(
+        "--features",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="weights of a selfsupervised net (default: those that ship, or trained first)",
+    )
+    secgan.add_argument(
+        "--inception",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="torch-fidelity's weights of Inception, for the Inception Score (default: without)",
+    )
+    secgan.add_argument(
+        "--test",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="packed folder whose test split is edited (default: data)",
+    )
+    secgan.add_argument("--count", type=int, default=200, help="how many faces are edited")
 
 
 def _add_render(command) -> None:
@@ -503,6 +568,30 @@ def _ebst_ablation(options) -> None:
     )
     print(comparison.markdown())
     print(f"tables: {options.out / 'table.md'} {options.out / 'table.csv'}")
+
+
+def _secgan(options) -> None:
+    from maskgan_lib.data.packed import PackedFaces
+    from maskgan_lib.evaluation.secgan import evaluate_secgan
+
+    table = evaluate_secgan(
+        PRESETS[options.preset],
+        PackedFaces.open(options.data),
+        options.out,
+        parser=options.parser,
+        variants=options.variants,
+        backbones=options.backbones,
+        seeds=options.seeds,
+        steps=options.steps,
+        weights=options.consistency,
+        judges=options.judges,
+        features=options.features,
+        inception_weights=options.inception,
+        test=options.test and PackedFaces.open(options.test),
+        count=options.count,
+    )
+    print(table.markdown())
+    print(f"tables: {options.out / 'table.md'} {options.out / 'table.csv'} {options.out / 'table.json'}")
 
 
 def _render(options) -> None:

@@ -103,6 +103,22 @@ def binned_angle_loss(logits: Tensor, degrees: Tensor, regression: float) -> Ten
     return F.cross_entropy(logits.flatten(0, 1), label.flatten()) + regression * error
 
 
+def variance_loss(embeddings: Tensor, epsilon: float = 1e-4) -> Tensor:
+    """VICReg (Bardes et al., ICLR 2022, Eq. 1): how far the dimensions of ``[B, D]`` fall short of deviation 1, mean.
+
+    ``epsilon`` is added to the variances: without it the slope of a dimension without any would be infinite.
+    """
+    return F.relu(1 - (embeddings.var(dim=0) + epsilon).sqrt()).mean()
+
+
+def covariance_loss(embeddings: Tensor) -> Tensor:
+    """VICReg (Eq. 4): the squared covariances of different dimensions of ``[B, D]``, summed and divided by D."""
+    count, dimensions = embeddings.shape
+    centred = embeddings - embeddings.mean(dim=0)
+    covariance = centred.T @ centred / (count - 1)
+    return (covariance.square().sum() - covariance.diagonal().square().sum()) / dimensions
+
+
 class PerceptualLoss(nn.Module):
     """Eq. 9: weighted L1 between the feature maps of a fixed network, for two pictures ``[B, 3, H, W]`` in [-1, 1]."""
 

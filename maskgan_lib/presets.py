@@ -88,6 +88,16 @@ class Preset:
     pose_steps: int = 50_000  # not stated
     pose_lr: float = 1e-3  # ours
 
+    # The net whose features ssFID is measured in; SeCGAN's authors do not say which theirs was. VICReg's values.
+    selfsupervised_width: int = 64  # ResNet-18; ResNet-50 in VICReg
+    selfsupervised_projection: int = 8192  # 8192
+    selfsupervised_invariance_weight: float = 25.0  # 25
+    selfsupervised_variance_weight: float = 25.0  # 25
+    selfsupervised_covariance_weight: float = 1.0  # 1
+    selfsupervised_batch: int = 256  # 2048
+    selfsupervised_steps: int = 100_000  # 1000 epochs of ImageNet
+    selfsupervised_lr: float = 1e-3  # ours, for Adam
+
     stargan_attributes: tuple[str, ...] = ("Smiling",)  # those that the network can change; Smiling in Table 2
     stargan_width: int = 64  # 64
     stargan_blocks: int = 6  # 6
@@ -168,6 +178,8 @@ COLAB = replace(
     attribute_steps=10_000,
     identity_steps=20_000,
     pose_steps=5_000,
+    selfsupervised_projection=2048,
+    selfsupervised_steps=10_000,
     stargan_width=32,
     stargan_steps=40_000,
     elegant_width=32,
@@ -218,6 +230,10 @@ LAPTOP = replace(
     identity_steps=2000,
     pose_width=16,
     pose_steps=1000,
+    selfsupervised_width=16,
+    selfsupervised_projection=256,
+    selfsupervised_batch=64,
+    selfsupervised_steps=1000,
     stargan_width=16,
     stargan_disc_width=16,
     stargan_batch=20,
@@ -286,6 +302,7 @@ SHIPPED_HALF = replace(
     stargan_steps=3000,
     elegant_steps=3000,
     secgan_steps=1500,
+    selfsupervised_steps=2500,
     perceptual_weight=10.0,
 )
 # Last phases. The mask methods': less of the discriminator, whose texture is grain at this size. The parser's: more of
@@ -333,6 +350,10 @@ SMOKE = replace(
     pose_width=4,
     pose_batch=8,
     pose_steps=16,
+    selfsupervised_width=4,
+    selfsupervised_projection=16,
+    selfsupervised_batch=8,
+    selfsupervised_steps=16,
     stargan_width=4,
     stargan_blocks=2,
     stargan_disc_width=4,

@@ -41,6 +41,7 @@ SMALL = {
     "IdentityNet": {"image_size": 32, "embedding": 3, "width": 2},
     "PersonCentres": {"persons": 4, "embedding": 3},
     "PoseNet": {"width": 2},
+    "SelfSupervisedNet": {"width": 2, "projection": 3},
 }
 
 

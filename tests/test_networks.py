@@ -120,6 +120,7 @@ def test_a_network_can_be_rebuilt_from_its_config(name):
         "IdentityNet": {"image_size": 64, "width": 8},
         "PersonCentres": {"persons": 4, "embedding": 5},
         "PoseNet": {"width": 8},
+        "SelfSupervisedNet": {"width": 8, "projection": 5},
         "StarGANDiscriminator": {"attributes": ("Male", "Young"), "image_size": 64, "width": 8, "inputs": 12},
         "AttGANDiscriminator": {"attributes": ("Male", "Young"), "image_size": 64, "width": 8, "inputs": 12},
         "SeCGANGenerator": {

@@ -156,3 +156,21 @@ def test_charts_draw_something_and_are_closed(draw):
     pixels = drawn(draw())
     assert plt.get_fignums() == before, "an open figure is shown twice in a notebook"
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 2
+
+
+def test_dots_show_every_series_with_its_interval_in_one_scale():
+    groups = {
+        "first": {"Young": {"a": (1.0, 0.5, 1.5), "b": (2.0, 1.0, 3.0)}, "Pale_Skin": {"b": (4.0, 3.0, 9.0)}},
+        "second": {"Young": {"a": (0.0, -1.0, 1.0)}},
+    }
+    figure = plots.dots(groups, "title", "per cent")
+    first, second = figure.axes
+    assert [axes.get_title(loc="left") for axes in (first, second)] == ["first", "second"]
+    a, b = first.lines
+    assert (list(a.get_xdata()), list(b.get_xdata())) == ([1.0], [2.0, 4.0])
+    assert a.get_color() != b.get_color() and second.lines[0].get_color() == a.get_color()
+    bars = [segment[:, 0].tolist() for drawn in first.collections for segment in drawn.get_segments()]
+    assert bars == [[0.5, 1.5], [1.0, 3.0], [3.0, 9.0]]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["Young", "Pale Skin"]
+    assert first.get_xlim() == second.get_xlim()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]

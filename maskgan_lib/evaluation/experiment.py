@@ -106,14 +106,14 @@ def ebst_ablation(
     if len(test) < 2:
         raise DataError(f"{faces.folder} has {len(test)} faces to test on: parts are taken from another, so give two.")
     chosen = named_weights(networks)
-    maskvae = maskvae or _trained("maskvae", preset, faces, out)
+    maskvae = maskvae or trained("maskvae", preset, faces, out)
     graders = load_judges(preset, faces, out, judges)
     if chosen:
         run = {name: _network(path) for name, path in chosen.items()}
         comparison = compare_on_edits([run], faces, test, _vae(maskvae, faces), graders, range(seeds))
     else:
         if dmn is None:
-            _trained("dmn", preset, faces, out)
+            trained("dmn", preset, faces, out)
         comparison = run_ablation(preset, faces, out, dmn or out / "dmn", maskvae, graders, range(seeds), test=test)
     for name, text in {"table.csv": comparison.csv(), "table.md": comparison.markdown()}.items():
         with atomic(out / name) as file:
@@ -129,10 +129,11 @@ def load_judges(preset: Preset, faces: PackedFaces, out: Path, folder: str | Pat
     shipped = [SHIPPED / f"{name}.safetensors" for name in ("parser", "attributes")]
     if all(path.exists() and read_card(path).get("data") == faces.source for path in shipped):
         return Judges.shipped(device)
-    return Judges.load(*(_trained(name, preset, faces, out) for name in ("parser", "attributes")), device=device)
+    return Judges.load(*(trained(name, preset, faces, out) for name in ("parser", "attributes")), device=device)
 
 
-def _trained(stage: str, preset: Preset, faces: PackedFaces, out: Path) -> Path:
+def trained(stage: str, preset: Preset, faces: PackedFaces, out: Path) -> Path:
+    """The weights of a stage of that name, from ``out/<stage>``; trained there if they are missing."""
     train_stage(stage, preset, faces, out / stage, resume=True)
     return out / stage / f"{stage}.safetensors"
 

@@ -8,6 +8,7 @@ from maskgan_lib.evaluation.attribute_edits import (
 )
 from maskgan_lib.evaluation.judges import measure_attributes, measure_identity, measure_parser, measure_pose
 from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
+from maskgan_lib.evaluation.selfsupervised import measure_selfsupervised
 from maskgan_lib.networks import (
     AlphaBlender,
     AttributeNet,
@@ -18,6 +19,7 @@ from maskgan_lib.networks import (
     MaskVAE,
     PoseNet,
     SeCGANGenerator,
+    SelfSupervisedNet,
     SPADEGenerator,
     StarGANGenerator,
 )
@@ -36,6 +38,7 @@ MEASURES = {
     "attributes": (AttributeNet, measure_attributes),
     "identity": (IdentityNet, measure_identity),
     "pose": (PoseNet, measure_pose),
+    "selfsupervised": (SelfSupervisedNet, measure_selfsupervised),
 }
 """By name: the network, and ``measure(network, faces, indices)``, which returns the figures; a blender also needs
 ``dmn`` and ``maskvae``."""

@@ -17,6 +17,7 @@ from maskgan_lib.networks.maskvae import MaskVAE
 from maskgan_lib.networks.parser import FaceParser
 from maskgan_lib.networks.pose import PoseNet
 from maskgan_lib.networks.secgan import SeCGANGenerator
+from maskgan_lib.networks.selfsupervised import SelfSupervisedNet
 from maskgan_lib.networks.spade import SPADE, SPADEGenerator
 from maskgan_lib.networks.stargan import StarGANDiscriminator, StarGANGenerator
 
@@ -33,6 +34,7 @@ NETWORKS = {
         IdentityNet,
         PersonCentres,
         PoseNet,
+        SelfSupervisedNet,
         StarGANGenerator,
         StarGANDiscriminator,
         Elegant,
@@ -63,6 +65,7 @@ __all__ = [
     "SFTLayer",
     "SPADEGenerator",
     "SeCGANGenerator",
+    "SelfSupervisedNet",
     "SpatialAwareStyleEncoder",
     "StarGANDiscriminator",
     "StarGANGenerator",

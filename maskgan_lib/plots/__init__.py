@@ -4,7 +4,7 @@ Pictures are uint8 ``[H, W, 3]``, float tensors ``[3, H, W]`` in [-1, 1], label 
 colours of ``classes.py``) or bool maps ``[H, W]``; ``picture`` turns each into RGB. All files are PNG.
 """
 
-from maskgan_lib.plots.charts import bars, class_scatter, curves, histogram, intervals, losses, scatter, vectors
+from maskgan_lib.plots.charts import bars, class_scatter, curves, dots, histogram, intervals, losses, scatter, vectors
 from maskgan_lib.plots.diagrams import course_map, diagram
 from maskgan_lib.plots.tiles import (
     Picture,
@@ -29,6 +29,7 @@ __all__ = [
     "curves",
     "diagram",
     "difference",
+    "dots",
     "edit",
     "grid",
     "heat",

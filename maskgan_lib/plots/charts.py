@@ -175,6 +175,39 @@ def intervals(
     return closed(figure)
 
 
+def dots(
+    groups: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, float]]]], title: str = "", label: str = ""
+) -> Figure:
+    """One chart for each group: rows ``{row: {series: (mean, low, high)}}``, a dot with a bar for each series.
+
+    A series has one colour in all charts; they share their rows and their scale.
+    """
+    names = list(dict.fromkeys(name for rows in groups.values() for values in rows.values() for name in values))
+    labels = list(dict.fromkeys(row for rows in groups.values() for row in rows))
+    with plt.rc_context(LOOK):
+        size = (1.5 + 3.3 * len(groups), 1.1 + (0.1 + 0.09 * len(names)) * len(labels))
+        figure, axes = plt.subplots(
+            1, len(groups), figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True
+        )
+        colors = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+        shifts = np.linspace(-0.26, 0.26, len(names)) if len(names) > 1 else [0.0]
+        for place, (group, rows) in zip(axes.flat, groups.items(), strict=True):
+            for name, shift, color in zip(names, shifts, colors, strict=False):
+                there = [(labels.index(row) + shift, values[name]) for row, values in rows.items() if name in values]
+                heights, numbers = [row for row, _ in there], np.array([value for _, value in there]).reshape(-1, 3)
+                place.hlines(heights, numbers[:, 1], numbers[:, 2], color=color, linewidth=1.6, alpha=0.6)
+                place.plot(numbers[:, 0], heights, "o", color=color, markersize=4, label=name)
+            place.set_yticks(range(len(labels)), [row.replace("_", " ") for row in labels])
+            place.set(title=group, xlabel=label)
+            place.grid(axis="x", color=PAPER)
+            place.tick_params(axis="y", length=0, labelcolor=INK)
+        axes[0, 0].invert_yaxis()
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    return closed(figure)
+
+
 def _running_mean(values: np.ndarray) -> np.ndarray:
     width = max(1, len(values) // 20)
     sums = np.cumsum(np.concatenate([[0.0], values]))

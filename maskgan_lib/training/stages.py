@@ -20,6 +20,7 @@ from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
 from maskgan_lib.training.maskvae import MaskVAEStage
 from maskgan_lib.training.pix2pixhdm import Pix2PixHDmStage
 from maskgan_lib.training.secgan import SeCGANStage
+from maskgan_lib.training.selfsupervised import SelfSupervisedStage
 from maskgan_lib.training.spade import SPADEStage
 from maskgan_lib.training.stage import Stage, TrainingError, differing
 from maskgan_lib.training.stargan import StarGANStage
@@ -39,6 +40,7 @@ STAGES: dict[str, type[Stage]] = {
         AttributesStage,
         IdentityStage,
         PoseStage,
+        SelfSupervisedStage,
     )
 }
 MASKGAN = ("maskvae", "dmn", "ebst")

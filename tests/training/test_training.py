@@ -41,6 +41,7 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "attributes": {"loss", "wrong"},
         "identity": {"loss", "wrong"},
         "pose": {"loss", "degrees"},
+        "selfsupervised": {"loss", "invariance", "variance", "covariance"},
     }[name]
     assert set(log[0]) == {"step", "seconds"} | expected
     assert sorted(path.name for path in (folder / "samples").iterdir()) == ["step-000005.png", "step-000007.png"]
@@ -57,6 +58,7 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "attributes": (1, 8),
         "identity": (2, 8),
         "pose": (1, 8),
+        "selfsupervised": (4, 8),
     }[name]
     assert Image.open(folder / "samples" / "step-000007.png").size == (columns * 32, rows * 32)
     networks = {
@@ -72,6 +74,7 @@ def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
         "attributes": {"attributes": "AttributeNet"},
         "identity": {"identity": "IdentityNet"},
         "pose": {"pose": "PoseNet"},
+        "selfsupervised": {"selfsupervised": "SelfSupervisedNet"},
     }[name]
     assert {path.stem: type(load_weights(path)).__name__ for path in folder.glob("*.safetensors")} == networks
     if name == "pix2pixhd-m":

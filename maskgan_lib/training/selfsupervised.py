@@ -1,0 +1,116 @@
+"""A network learns without labels (VICReg): two views of one picture are alike, and no two features say the same."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.losses import covariance_loss, variance_loss
+from maskgan_lib.networks import SelfSupervisedNet
+from maskgan_lib.presets import Preset
+from maskgan_lib.training.labels import uniform
+from maskgan_lib.training.stage import BETAS, Stage, tile, update
+
+SMALLEST_AREA = 0.4
+"""Of a crop, as a share of the picture's: ours, so that a crop shows most of a face; 0.08 in VICReg."""
+BRIGHTNESS, CONTRAST, SATURATION, TURN = 0.4, 0.4, 0.2, 0.2 * math.pi
+"""The furthest change of light: the first three are factors about one, the last an angle by which hues turn."""
+GREY = 0.2
+"""How many of the views have no colours. Without such a change of light two views are told by their colours alone."""
+NUMBERS = 9
+"""That a view is made from."""
+TO_LUMA = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+"""From RGB to luma and two chroma axes (NTSC's YIQ), in which hues turn and saturation is a length."""
+
+
+def two_views(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Two views of each photo of ``batch``, ``[B, 3, S, S]`` each; what is drawn depends on seed and step alone."""
+    first, second = uniform(batch, 2 * NUMBERS).chunk(2, dim=1)
+    return view(batch.image, first), view(batch.image, second)
+
+
+def view(image: Tensor, numbers: Tensor) -> Tensor:
+    """A crop of each image at the old size, perhaps mirrored, in other light: ``[B, 3, S, S]`` in [-1, 1].
+
+    ``numbers [B, 9]`` in [0, 1] say how: area, left edge, top edge, mirrored above 1/2, then what ``relit`` takes. As
+    in VICReg but for its blur and its solarised views: a picture's sharpness is what a distance has to see.
+    """
+    area, left, top, mirrored = numbers[:, :4].T
+    side = (SMALLEST_AREA + (1 - SMALLEST_AREA) * area).sqrt()
+    # The picture lies in [-1, 1]: a crop's centre can move by what its side leaves free.
+    theta = torch.zeros(len(image), 2, 3, device=image.device)
+    theta[:, 0, 0], theta[:, 1, 1] = torch.where(mirrored > 0.5, -side, side), side
+    theta[:, 0, 2], theta[:, 1, 2] = ((1 - side) * (2 * place - 1) for place in (left, top))
+    grid = F.affine_grid(theta, image.shape, align_corners=False)
+    crop = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return relit(crop, numbers[:, 4:])
+
+
+def relit(image: Tensor, numbers: Tensor) -> Tensor:
+    """Each image in other light: ``numbers [B, 5]`` in [0, 1] are brightness, contrast, saturation, hue, grey or not.
+
+    One half changes nothing, but that views below ``GREY`` in the last number lose their colours.
+    """
+    brightness, contrast, saturation, turn, grey = (2 * numbers - 1).T[..., None, None]
+    to_luma = image.new_tensor(TO_LUMA)
+    shown = (image + 1) / 2 * (1 + BRIGHTNESS * brightness[..., None])
+    luma, *chroma = torch.einsum("ij,bjhw->ibhw", to_luma, shown)
+    mean = luma.mean(dim=(1, 2), keepdim=True)
+    luma = mean + (1 + CONTRAST * contrast) * (luma - mean)
+    strength = torch.where(grey < 2 * GREY - 1, 0, (1 + CONTRAST * contrast) * (1 + SATURATION * saturation))
+    cosine, sine = strength * (TURN * turn).cos(), strength * (TURN * turn).sin()
+    axes = torch.stack([luma, cosine * chroma[0] - sine * chroma[1], sine * chroma[0] + cosine * chroma[1]])
+    changed = torch.einsum("ij,jbhw->bihw", torch.linalg.inv(to_luma), axes)
+    return (2 * changed - 1).clamp(-1, 1)
+
+
+class SelfSupervisedStage(Stage):
+    """Minimises VICReg's three terms (Bardes et al., ICLR 2022, Eq. 6) with Adam: no labels, negatives or teacher.
+
+    With several processes variance and covariance are those of a process' own share of the batch.
+    """
+
+    name = settings = "selfsupervised"
+    averaged = ("selfsupervised",)
+    accumulates = False
+
+    def __init__(self, preset: Preset, faces: PackedFaces):
+        network = SelfSupervisedNet(preset.selfsupervised_width, preset.selfsupervised_projection)
+        self.networks = {"selfsupervised": network}
+        lr = preset.selfsupervised_lr
+        self.optimizers = {"selfsupervised": torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS)}
+        self.weights = {
+            "invariance": preset.selfsupervised_invariance_weight,
+            "variance": preset.selfsupervised_variance_weight,
+            "covariance": preset.selfsupervised_covariance_weight,
+        }
+        self.config = {"lr": lr, **{f"{name} weight": weight for name, weight in self.weights.items()}}
+
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+        """One update on two views of the photos; nothing else of the faces is looked at."""
+        network = self.networks["selfsupervised"]
+        return update(self.optimizers["selfsupervised"], [network], batches, self.loss, accelerator)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and its terms. Both views go through in one pass, so batch normalisation sees both."""
+        first, second = self.networks["selfsupervised"](torch.cat(two_views(batch))).float().chunk(2)
+        terms = {
+            "invariance": F.mse_loss(first, second),
+            "variance": variance_loss(first) + variance_loss(second),
+            "covariance": covariance_loss(first) + covariance_loss(second),
+        }
+        loss = sum(self.weights[name] * term for name, term in terms.items())
+        return loss, {"loss": loss, **terms}
+
+    def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
+        """Rows: photos, their two views, and for each the most similar other photo of the batch."""
+        unit = F.normalize(networks["selfsupervised"].features(batch.image))
+        nearest = (unit @ unit.T - 2 * torch.eye(len(unit), device=unit.device)).argmax(dim=1)
+        rows = (batch.image, *two_views(batch), batch.image[nearest])
+        return tile(to_uint8_image(torch.cat([row[:8] for row in rows])), min(8, len(unit)))

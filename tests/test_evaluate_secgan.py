@@ -1,0 +1,515 @@
+"""SeCGAN's table: TARR against brute force, intervals and verdicts in closed form, what is kept, and the command."""
+
+import csv
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from toy_faces import pack_toy_faces
+
+from maskgan_lib.__main__ import main
+from maskgan_lib.checkpoints import CheckpointError, read_card, save_weights
+from maskgan_lib.data.batches import Batches, to_float_image
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.evaluation import secgan, secgan_grading
+from maskgan_lib.evaluation.distances import frechet_distance
+from maskgan_lib.evaluation.metrics import bootstrap_interval
+from maskgan_lib.evaluation.secgan import (
+    MEAN,
+    NO,
+    ONE_SEED,
+    SAME,
+    YES,
+    SeCGANTable,
+    evaluate_secgan,
+    interval_of,
+    secgan_table,
+    verdict,
+)
+from maskgan_lib.evaluation.secgan_grading import (
+    VARIANTS,
+    Arm,
+    GradedRun,
+    Grader,
+    Run,
+    edit_all,
+    found_runs,
+    grade_run,
+    packed,
+    unedited,
+    unpacked,
+    with_mask,
+)
+from maskgan_lib.evaluation.tables import Cell, jackknife_cell
+from maskgan_lib.networks import AttributeNet, FaceParser, SeCGANGenerator, SelfSupervisedNet
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import make_stage
+
+NAMES = ("Smiling", "Male")
+BASELINE, CONCAT, SECGAN = (Arm("stargan", variant) for variant in VARIANTS)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Twenty flat pictures: the first channel is bright where a face smiles, the second in men, with exceptions."""
+    rng = np.random.default_rng(0)
+    with PackedWriter(tmp_path_factory.mktemp("flat") / "faces", 8, 20, "flat", NAMES) as writer:
+        for i in range(20):
+            known = rng.random(2) < 0.5
+            level = np.where(known, 0.3, -0.3) + rng.normal(0, 0.25, 2)
+            image = np.full((8, 8, 3), 127.5)
+            image[..., :2] += 127.5 * level.clip(-0.9, 0.9)
+            image += rng.normal(0, 4, image.shape)
+            attributes = dict(zip(NAMES, (2 * known - 1).tolist(), strict=True))
+            record = FaceRecord(str(i), "test" if i % 4 else "train", attributes=attributes)
+            writer.write(i, image.clip(0, 255).astype(np.uint8), np.zeros((8, 8), np.uint8), record)
+        return writer.finish()
+
+
+class Painter(nn.Module):
+    """Adds ``gain`` times the difference to the channel of each attribute, and ``stain`` to all."""
+
+    def __init__(self, gain: float = 0.5, stain: float = 0.1):
+        super().__init__()
+        self.gain, self.stain, self.asked = nn.Parameter(torch.tensor(gain)), stain, []
+        self.config = {"attributes": list(NAMES), "concatenate": False, "branch": "rgb"}
+
+    def forward(self, image: Tensor, difference: Tensor) -> Tensor:
+        self.asked += difference.tolist()
+        made = image + self.stain
+        made[:, :2] += self.gain * difference[..., None, None]
+        return made
+
+
+class Classifier:
+    """Sees an attribute where its channel is bright; knows them in another order, and one more."""
+
+    attribute_names = ("Young", "Male", "Smiling")
+    fingerprint = "by hand"
+    origins: ClassVar = {"attributes": "made by hand"}
+
+    def attributes(self, images: Tensor) -> Tensor:
+        means = images.mean(dim=(2, 3))
+        return torch.stack([means[:, 2], means[:, 1], means[:, 0]], dim=1)
+
+
+class Features(nn.Module):
+    channels = 3
+
+    def features(self, images: Tensor) -> Tensor:
+        return torch.cat([images.mean(dim=(2, 3))[:, :2], images.std(dim=(1, 2, 3))[:, None]], dim=1)
+
+
+def feature_judge() -> SimpleNamespace:
+    return SimpleNamespace(network=Features(), origin="made by hand", ask=lambda images, question: question(images))
+
+
+def grader(faces, features=None, **changed) -> Grader:
+    return Grader(faces, faces.indices("test"), Classifier(), features, **changed)
+
+
+# ---- grading
+
+
+def test_tarr_is_brute_force(faces, monkeypatch):
+    monkeypatch.setattr(secgan_grading, "BATCH", 4)
+    network = Painter()
+    reached, kept, distance, score = edit_all(network, 8, grader(faces, feature_judge()))
+    expected, pictures, photos = np.zeros((2, 15), bool), [], []
+    for k, index in enumerate(faces.indices("test")):
+        photo = to_float_image(faces.images[[index]])
+        photos.append(photo)
+        for a, name in enumerate(NAMES):
+            had = faces.attribute(name)[index] > 0
+            made = photo + 0.1
+            made[:, a] += -0.5 if had else 0.5
+            pictures.append(made)
+            expected[a, k] = (made[0, a].mean() > 0) != had
+    assert np.array_equal(reached, expected)
+    assert 0.3 < reached.mean() < 1
+    assert kept.value == pytest.approx(10 * np.log10(4 / 0.1**2), abs=1e-3)
+    assert kept.count == 15 and score is None
+    ours, theirs = Features().features(torch.cat(pictures)), Features().features(torch.cat(photos))
+    assert distance.value == pytest.approx(frechet_distance(ours, theirs))
+    of_faces = ours.reshape(15, 2, 3)
+    again = jackknife_cell(lambda places: frechet_distance(of_faces[places].reshape(-1, 3), theirs), 15)
+    assert (distance.low, distance.high) == pytest.approx((again.low, again.high))
+
+
+def test_each_edit_asks_for_one_other_label(faces):
+    network = Painter()
+    edit_all(network, 8, grader(faces))
+    wished = [(0.0, 0.0)] * 15
+    for index in faces.indices("test"):
+        smiling, male = (-1.0 if faces.attribute(name)[index] > 0 else 1.0 for name in NAMES)
+        wished += [(smiling, 0.0), (0.0, male)]
+    assert sorted(map(tuple, network.asked)) == sorted(wished)
+
+
+def test_photos_show_the_other_label_where_the_classifier_is_wrong(faces):
+    found = unedited(grader(faces), NAMES, 8)
+    for a, name in enumerate(NAMES):
+        for k, index in enumerate(faces.indices("test")):
+            seen = faces.images[index][..., a].astype(float).mean() > 127.5
+            assert found[a, k] == (seen != (faces.attribute(name)[index] > 0))
+    assert 0 < found.mean() < 0.5
+
+
+def test_photos_are_brought_to_the_size_of_the_network(faces):
+    found = grader(faces).photos(slice(0, 3), 4)
+    photos = to_float_image(faces.images[faces.indices("test")[:3]])
+    torch.testing.assert_close(found, photos.unflatten(3, (4, 2)).unflatten(2, (4, 2)).mean(dim=(3, 5)))
+
+
+def test_concat_sees_the_soft_mask_of_a_photo_as_in_training(tmp_path):
+    toys = pack_toy_faces(tmp_path / "toy", 4)
+    torch.manual_seed(0)
+    parser = FaceParser(12, width=4).eval()
+    stage = make_stage("secgan", replace(PRESETS["smoke"], secgan_variant="concat"), toys, parser=parser)
+    network, image = stage.networks["g_rgb"].eval(), Batches(toys, np.arange(4), 4).at(0).image
+    difference = torch.ones(4, 1)
+    with torch.no_grad():
+        ours = network(with_mask(network, image, parser), difference)
+        torch.testing.assert_close(ours, stage.edit(network, image, stage.parse(image), difference))
+    with pytest.raises(TrainingError, match="needs a parser of 12 classes, not 19"):
+        with_mask(network, image, FaceParser(19, width=4))
+
+
+# ---- intervals and verdicts
+
+
+def graded(arm: Arm, seed: int, reached: np.ndarray, distance: Cell | None = None) -> GradedRun:
+    return GradedRun(arm, seed, np.asarray(reached, bool), Cell(20.0, 19.0, 21.0, 4), distance, None, {})
+
+
+def shares(*counts: int, faces: int = 20) -> np.ndarray:
+    """Of each attribute so many of the faces."""
+    return np.array([np.arange(faces) < count for count in counts])
+
+
+def table(*runs: GradedRun) -> SeCGANTable:
+    return SeCGANTable(NAMES, shares(1, 0), runs, {"Faces": "made up"}, 3)
+
+
+def test_the_interval_over_seeds_is_students():
+    values = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0]], float)
+    found = interval_of(values)
+    assert found.mean == pytest.approx(50)
+    reach = 4.302653 * 25 / 3**0.5  # t of 2 degrees of freedom, the deviation of 50, 25 and 75
+    assert found.seeds == pytest.approx((50 - reach, 50 + reach), rel=1e-4)
+    assert found.faces == pytest.approx(bootstrap_interval([100, 200 / 3, 100 / 3, 0]))
+    one = interval_of(values[:1])
+    assert one.mean == 50 and one.count == 1 and np.isnan(one.seeds).all() and one.over_seeds == "one seed"
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [((11, 12, 13), YES), ((5, 6, 7), NO), ((12, 9, 6), SAME), ((13, 12, 4), SAME), ((15,), ONE_SEED)],
+)
+def test_the_verdict_is_by_the_seeds(ours, expected):
+    """Against nine of twenty: the differences over seeds are +2, +3, +4 faces and so on."""
+    runs = [graded(BASELINE, k, shares(9, 9)) for k in range(3)]
+    runs += [graded(SECGAN, k, shares(count, count)) for k, count in enumerate(ours)]
+    ((pair, found),) = table(*runs).differences().items()
+    assert pair == (SECGAN, BASELINE) and found.count == len(ours)
+    by_seed = 5 * (np.array(ours) - 9)  # per cent of twenty faces
+    assert found.mean == pytest.approx(by_seed.mean())
+    if len(ours) == 3:
+        reach = 4.302653 * by_seed.std(ddof=1) / 3**0.5
+        assert found.seeds == pytest.approx((by_seed.mean() - reach, by_seed.mean() + reach), rel=1e-4, abs=1e-3)
+    assert verdict(found) == expected
+    (sentence,) = table(*runs).sentences()
+    assert f"**{expected}**" in sentence and "StarGAN, SeCGAN against baseline" in sentence
+    assert f"{by_seed.mean():+.1f} percentage points" in sentence
+
+
+def test_only_seeds_that_both_have_are_compared():
+    runs = [graded(BASELINE, 0, shares(0, 0)), graded(BASELINE, 1, shares(4, 4))]
+    runs += [graded(SECGAN, 1, shares(6, 6)), graded(SECGAN, 2, shares(20, 20))]
+    found = table(*runs).difference(SECGAN, BASELINE)
+    assert (found.mean, found.count) == (pytest.approx(10), 1)
+    assert table(runs[0], runs[3]).differences() == {}
+
+
+def test_attributes_are_told_apart():
+    found = table(*(graded(SECGAN, k, shares(4 + k, 16)) for k in range(2)), graded(BASELINE, 0, shares(4, 10)))
+    assert found.tarr(SECGAN, "Smiling").mean == pytest.approx(22.5)
+    assert found.tarr(SECGAN, "Smiling").seeds[0] == 0, "a share is not below 0"
+    assert found.tarr(SECGAN, "Male").mean == pytest.approx(80)
+    assert found.tarr(SECGAN).mean == pytest.approx(51.25)
+    assert found.photos("Smiling").mean == 5 and found.photos().mean == 2.5
+    assert found.difference(SECGAN, BASELINE, "Male").mean == pytest.approx(30)
+    rows = found.by_attribute("stargan")
+    assert list(rows) == [MEAN, *NAMES] and list(rows["Male"]) == ["baseline", "SeCGAN"]
+    assert rows["Smiling"]["SeCGAN"][0] == pytest.approx(22.5)
+
+
+def test_the_tables_say_what_they_are_made_of():
+    distance = Cell(3.0, 2.0, 4.0, 20)
+    arms = (BASELINE, CONCAT, SECGAN, Arm("stargan", "secgan", "0.1"), Arm("attgan", "baseline"))
+    runs = [graded(arm, k, shares(8 + k, 10), distance) for arm in arms for k in range(2)]
+    found = table(*runs[::-1])
+    assert found.arms == (*arms[:4], arms[4]) and found.backbones == ("stargan", "attgan")
+    text = found.markdown()
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| StarGAN") or "AttGAN" in line[:9]]
+    assert [line[0].strip("| ") for line in lines][:4] == [f"StarGAN {arm.title}" for arm in arms[:4]]
+    assert "SeCGAN, λ_sc = 0.1" in text and "*photos, unedited*" in text
+    assert "ssFID (our self-supervised net)" in text and "Faces: made up" in text
+    assert "fewer photos than features" not in text
+    assert "fewer photos than features" in replace(found, features=21).markdown()
+    assert len(found.differences()) == 4, "each SeCGAN against both"
+    assert len(found.sentences()) == 2 and not any("λ" in sentence for sentence in found.sentences())
+    assert "| StarGAN SeCGAN, λ_sc = 0.1 minus concat | 2 |" in text
+    rows = list(csv.DictReader(found.csv().splitlines()))
+    (row,) = (
+        r
+        for r in rows
+        if (r["method"], r["minus"], r["attribute"]) == ("baseline", "", "Male") and r["backbone"] == "attgan"
+    )
+    assert float(row["value"]) == 50 and (row["seeds"], row["faces"]) == ("2", "20")
+    assert sum(r["minus"] != "" for r in rows) == 4 * 3
+
+
+# ---- what is kept
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 4), st.integers(1, 40), st.integers(0, 999))
+def test_flags_come_back_bit_for_bit(attributes, count, seed):
+    flags = np.random.default_rng(seed).random((attributes, count)) < 0.5
+    assert np.array_equal(unpacked(packed(flags), count), flags)
+
+
+def test_a_table_comes_back_as_it_was(tmp_path):
+    runs = [
+        graded(arm, k, shares(8 + k, 13), Cell(1.5, np.nan, np.nan, 4)) for arm in (BASELINE, SECGAN) for k in range(2)
+    ]
+    kept = table(*runs)
+    kept.save(tmp_path / "table.json")
+    again = SeCGANTable.load(tmp_path / "table.json")
+    assert again.markdown() == kept.markdown() and again.csv() == kept.csv()
+    for damage in ("", "{}", (tmp_path / "table.json").read_text().replace('"faces": 20', '"faces": 40')):
+        (tmp_path / "damaged.json").write_text(damage)
+        with pytest.raises(CheckpointError, match="holds no table of SeCGAN"):
+            SeCGANTable.load(tmp_path / "damaged.json")
+    with pytest.raises(CheckpointError, match=r"nowhere\.json"):
+        SeCGANTable.load(tmp_path / "nowhere.json")
+
+
+def g_rgb(folder, arm=SECGAN, seed=0, attributes=NAMES, size=8, **changed) -> Run:
+    """A run's folder with random weights in it."""
+    torch.manual_seed(seed)
+    network = SeCGANGenerator(
+        attributes, changed.pop("branch", "rgb"), arm.backbone, concatenate=arm.variant == "concat", width=2, blocks=1
+    )
+    preset = {"name": "made up", "secgan_backbone": arm.backbone, "secgan_variant": arm.variant}
+    preset["secgan_consistency_weight"] = float(arm.weight or 1)
+    card = {"steps": 1, "faces": 1, "data": "flat", "image_size": size, "seed": seed, "seconds": 1, "hardware": "a CPU"}
+    run = Run(arm, seed, folder / str(arm) / f"seed-{seed}")
+    save_weights(run.weights, network, {**card, "preset": {**preset, **changed}})
+    return run
+
+
+def test_what_is_graded_is_not_graded_again(faces, tmp_path, monkeypatch):
+    run, judges, counted = g_rgb(tmp_path), grader(faces), []
+    edit = secgan_grading.edit_all
+    monkeypatch.setattr(secgan_grading, "edit_all", lambda *given: counted.append(1) or edit(*given))
+    first = grade_run(run, judges)
+    again = grade_run(run, judges)
+    assert (
+        len(counted) == 1
+        and np.array_equal(first.reached, again.reached)
+        and again.kept.value == pytest.approx(first.kept.value, rel=1e-5)
+    )
+    for other in (
+        replace(judges, indices=judges.indices[:9]),
+        replace(judges, features=feature_judge()),
+        replace(judges, judges=type("Other", (Classifier,), {"fingerprint": "another"})()),
+    ):
+        grade_run(run, judges)
+        before = len(counted)
+        grade_run(run, other)
+        assert len(counted) == before + 1
+    g_rgb(tmp_path, seed=0, name="another")  # the same weights: the card is no reason
+    before = len(counted)
+    grade_run(run, other)
+    assert len(counted) == before
+    g_rgb(tmp_path / "other", seed=1).weights.replace(run.weights)
+    grade_run(run, other)
+    assert len(counted) == before + 1
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}"])
+def test_a_damaged_file_is_made_again(faces, tmp_path, damage, capsys):
+    run, judges = g_rgb(tmp_path), grader(faces)
+    first = grade_run(run, judges)
+    (run.folder / "graded.json").write_text(damage)
+    assert np.array_equal(grade_run(run, judges).reached, first.reached)
+    assert "is graded again" in capsys.readouterr().err
+    assert json.loads((run.folder / "graded.json").read_text())["key"]
+
+
+# ---- runs in folders
+
+
+def test_a_folder_is_named_after_its_arm(tmp_path):
+    arms = [Arm("stargan", "baseline"), SECGAN, Arm("stargan", "secgan", "0.1"), Arm("stargan", "secgan", "10")]
+    arms += [Arm("attgan", "concat"), Arm("attgan", "secgan", "1e-3")]
+    for arm in arms:
+        assert Arm.parse(str(arm)) == arm
+        for seed in (1, 0):
+            g_rgb(tmp_path, arm, seed)
+    for name in ("judges", "stargan", "stargan-other", "stargan-baseline-0.1", "parser-secgan", "stargan-secgan-.."):
+        assert Arm.parse(name) is None
+    (tmp_path / "stargan-concat" / "seed-0").mkdir(parents=True)
+    (tmp_path / "stargan-secgan" / "seed-x").mkdir()
+    (tmp_path / "stargan-secgan" / "seed-x" / "g_rgb.safetensors").touch()
+    found = found_runs(tmp_path)
+    assert [(run.arm, run.seed) for run in found] == [(arm, seed) for arm in arms for seed in (0, 1)]
+    assert all(run.weights.is_file() for run in found)
+
+
+def test_what_cannot_be_compared_is_refused(faces, tmp_path):
+    judges, run = grader(faces), g_rgb(tmp_path)
+    with pytest.raises(TrainingError, match="no finished run"):
+        secgan_table([], judges)
+    with pytest.raises(TrainingError, match="have other attributes"):
+        secgan_table([run, g_rgb(tmp_path, BASELINE, attributes=("Male",))], judges)
+    with pytest.raises(TrainingError, match="have other sizes"):
+        secgan_table([run, g_rgb(tmp_path, BASELINE, size=4)], judges)
+    with pytest.raises(TrainingError, match="takes the mask of a face"):
+        secgan_table([g_rgb(tmp_path, CONCAT)], judges)
+    with pytest.raises(DataError, match="does not know Bald"):
+        secgan_table([g_rgb(tmp_path, Arm("attgan", "baseline"), attributes=("Bald",), size=32)], judges)
+    with pytest.raises(CheckpointError, match="holds stargan-baseline, not stargan-secgan"):
+        grade_run(g_rgb(tmp_path, secgan_variant="baseline"), judges)
+    with pytest.raises(CheckpointError, match="learnt with lambda_sc = 2"):
+        grade_run(g_rgb(tmp_path, Arm("stargan", "secgan", "0.1"), secgan_consistency_weight=2.0), judges)
+    with pytest.raises(CheckpointError, match="holds no G_rgb"):
+        grade_run(g_rgb(tmp_path, branch="seg"), judges)
+
+
+def test_runs_that_differ_in_more_than_the_variant_are_named(faces, tmp_path):
+    runs = [g_rgb(tmp_path, BASELINE), g_rgb(tmp_path, SECGAN), g_rgb(tmp_path, Arm("stargan", "secgan", "3"))]
+    assert secgan_table(runs, grader(faces)).about["Trainings"] == "1 steps on 1 flat"
+    g_rgb(tmp_path, SECGAN, secgan_lr=1e-3)
+    assert "some differ in secgan_lr:" in secgan_table(runs, grader(faces)).about["Trainings"]
+
+
+# ---- the command
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory):
+    """Untrained judges, a net of features, and P."""
+    folder, card = tmp_path_factory.mktemp("nets"), {"image_size": 32}
+    torch.manual_seed(0)
+    save_weights(folder / "parser.safetensors", FaceParser(19, width=2), card)
+    save_weights(folder / "attributes.safetensors", AttributeNet(["Smiling"], width=2), card)
+    save_weights(folder / "features.safetensors", SelfSupervisedNet(2, 3), card)
+    save_weights(folder / "p.safetensors", FaceParser(12, width=4), card)
+    return folder
+
+
+def test_the_command_trains_what_is_missing_and_no_more(tmp_path, nets, monkeypatch, capsys):
+    toys = pack_toy_faces(tmp_path / "toy", 24, splits=("train", "train", "test", "test"))
+    out, trained = tmp_path / "out", []
+    train = secgan.train_stage
+    monkeypatch.setattr(
+        secgan,
+        "train_stage",
+        lambda name, preset, faces, folder, **k: trained.append(folder) or train(name, preset, faces, folder, **k),
+    )
+    command = ["evaluate", "secgan", "--data", str(toys.folder), "--out", str(out), "--preset", "smoke", "--steps", "1"]
+    command += [
+        "--judges",
+        str(nets),
+        "--features",
+        str(nets / "features.safetensors"),
+        "--seeds",
+        "2",
+        "--count",
+        "11",
+    ]
+    command += ["--parser", str(nets / "p.safetensors"), "--backbones", "stargan", "--consistency", "1,0.1"]
+    assert main(command) == 0
+    names = ("stargan-baseline", "stargan-concat", "stargan-secgan", "stargan-secgan-0.1")
+    assert trained == [out / name / f"seed-{seed}" for name in names for seed in (0, 1)], "1 is the preset's own weight"
+    weights = [
+        read_card(folder / "g_rgb.safetensors")["preset"]["secgan_consistency_weight"] for folder in trained[4::2]
+    ]
+    assert weights == [1.0, 0.1]
+    printed = capsys.readouterr().out
+    assert "Does semantic consistency raise TARR here? StarGAN, SeCGAN against concat" in printed
+    assert "SeCGAN, λ_sc = 0.1" in printed and "Inception Score: missing" in printed
+    files = {name: (out / name).read_bytes() for name in ("table.md", "table.csv", "table.json")}
+    assert len(SeCGANTable.load(out / "table.json").runs) == 8
+
+    (out / "stargan-concat" / "seed-1" / "g_rgb.safetensors").unlink()
+    (out / "table.csv").unlink()
+    count = len(trained)
+    assert main(command) == 0
+    assert trained[count:] == [out / "stargan-concat" / "seed-1"], "it goes on from its last checkpoint"
+    found = secgan_table(found_runs(out), Grader(toys, toys.indices("test")[:11], *_loaded(nets)))
+    assert found.tarr(CONCAT).count == 2
+    assert (out / "table.csv").read_bytes() == files["table.csv"]
+
+
+def _loaded(nets):
+    from maskgan_lib.checkpoints import load_weights
+    from maskgan_lib.evaluation.judges import Judges
+    from maskgan_lib.evaluation.selfsupervised import feature_judge
+
+    return (
+        Judges.shipped(folder=nets),
+        feature_judge(nets / "features.safetensors"),
+        load_weights(nets / "p.safetensors"),
+    )
+
+
+def test_p_is_trained_only_where_a_run_needs_it(tmp_path, nets):
+    toys = pack_toy_faces(tmp_path / "toy", 12, splits=("train", "train", "test", "test"))
+    preset = replace(PRESETS["smoke"], parser_steps=1)
+    settings = {
+        "steps": 1,
+        "judges": nets,
+        "features": nets / "features.safetensors",
+        "seeds": 1,
+        "backbones": ["stargan"],
+    }
+    evaluate_secgan(preset, toys, tmp_path / "out", variants=["baseline"], **settings)
+    assert not (tmp_path / "out" / "secgan-parser").exists()
+    found = evaluate_secgan(preset, toys, tmp_path / "out", variants=["baseline", "concat"], **settings)
+    assert (tmp_path / "out" / "secgan-parser" / "parser.safetensors").exists()
+    assert [str(arm) for arm in found.arms] == ["stargan-baseline", "stargan-concat"]
+    assert found.markdown().count("Fewer than 10 faces") == 1
+
+
+def test_bad_wishes_are_explained(tmp_path, nets):
+    toys = pack_toy_faces(tmp_path / "toy", 4)
+    with pytest.raises(DataError, match="0 faces to test on"):
+        evaluate_secgan(PRESETS["smoke"], toys, tmp_path / "out")
+    toys = pack_toy_faces(tmp_path / "two", 8, splits=("train", "train", "test", "test"))
+    for weights in (["x"], [""], ["-1"], ["nan"]):
+        with pytest.raises(TrainingError, match=r"a number such as 0\.1"):
+            evaluate_secgan(PRESETS["smoke"], toys, tmp_path / "out", weights=weights)
+    with pytest.raises(TrainingError, match="Name variants of baseline, concat, secgan"):
+        evaluate_secgan(PRESETS["smoke"], toys, tmp_path / "out", variants=["consistent"])
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,252 @@
+"""The net of ssFID: its loss against naive loops, its views, that it learns without labels, and what is said of it."""
+
+import colorsys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from toy_faces import pack_toy_faces
+
+from maskgan_lib.__main__ import main
+from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card, save_weights
+from maskgan_lib.data.batches import Batches
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.evaluation.judges import Judge
+from maskgan_lib.evaluation.selfsupervised import feature_judge, measure_selfsupervised, nearest
+from maskgan_lib.losses import covariance_loss, variance_loss
+from maskgan_lib.networks import AttributeNet, SelfSupervisedNet
+from maskgan_lib.presets import PRESETS
+from maskgan_lib.training.selfsupervised import NUMBERS, relit, two_views, view
+from maskgan_lib.training.stages import make_stage, train_stage
+
+SMOKE = replace(PRESETS["smoke"], ema_decay=0.8, log_every=1, checkpoint_every=999, sample_every=999)
+PLAIN = torch.full((1, NUMBERS), 0.5)
+"""Of a view: the middle of everything; its crop is neither mirrored nor at an edge."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    return pack_toy_faces(tmp_path_factory.mktemp("selfsupervised") / "toy", 12)
+
+
+@pytest.fixture(scope="module")
+def stripes(tmp_path_factory):
+    """Twelve pictures: stripes of six widths, lying and standing, of any colour."""
+    with PackedWriter(tmp_path_factory.mktemp("stripes") / "p", 32, 12, "stripes", ("Male",)) as writer:
+        for i in range(12):
+            wave = np.sign(np.sin(np.arange(32) * 2 * np.pi / (2, 3, 5, 8, 12, 18)[i // 2]))
+            image = 127 + 60 * np.broadcast_to(wave[:, None, None], (32, 32, 3)) + 30 * np.eye(3)[i % 3]
+            image = (image if i % 2 else image.swapaxes(0, 1)).astype(np.uint8)
+            writer.write(i, image, np.zeros((32, 32), np.uint8), FaceRecord(str(i), "train", attributes={"Male": 1}))
+        return writer.finish()
+
+
+def images(count: int, size: int = 32, seed: int = 0) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def numbers(**changed: float) -> Tensor:
+    names = ("area", "left", "top", "mirrored", "brightness", "contrast", "saturation", "hue", "grey")
+    values = dict.fromkeys(names, 0.5) | {"area": 1.0} | changed
+    return torch.tensor([[values[name] for name in names]])
+
+
+# ---- the loss
+
+
+def test_variance_and_covariance_are_those_of_naive_loops():
+    z = torch.randn(7, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = z * torch.tensor([0.1, 0.5, 1.0, 2.0, 0.0]) + 3
+    rows = z.tolist()
+    means = [sum(row[d] for row in rows) / 7 for d in range(5)]
+
+    def covariance(d: int, e: int) -> float:
+        return sum((row[d] - means[d]) * (row[e] - means[e]) for row in rows) / 6
+
+    short = [max(0.0, 1 - (covariance(d, d) + 1e-4) ** 0.5) for d in range(5)]
+    assert sum(value == 0 for value in short) in (1, 2), "dimensions that vary enough cost nothing"
+    assert variance_loss(z).item() == pytest.approx(sum(short) / 5)
+    squares = sum(covariance(d, e) ** 2 for d in range(5) for e in range(5) if d != e)
+    assert covariance_loss(z).item() == pytest.approx(squares / 5)
+
+
+def test_a_collapsed_embedding_still_has_a_slope():
+    z = torch.ones(4, 3, requires_grad=True)
+    (variance_loss(z) + covariance_loss(z)).backward()
+    assert z.grad.isfinite().all()
+
+
+def test_the_stage_weighs_the_three_terms_of_both_views(faces):
+    preset = replace(
+        SMOKE,
+        selfsupervised_invariance_weight=2.0,
+        selfsupervised_variance_weight=3.0,
+        selfsupervised_covariance_weight=5.0,
+    )
+    stage, batch = make_stage("selfsupervised", preset, faces), Batches(faces, np.arange(12), 8).at(0)
+    loss, terms = stage.loss(batch)
+    network = stage.networks["selfsupervised"]
+    a, b = network(torch.cat(two_views(batch))).chunk(2)
+    torch.testing.assert_close(terms["invariance"], ((a - b) ** 2).sum() / a.numel())
+    torch.testing.assert_close(terms["variance"], variance_loss(a) + variance_loss(b))
+    torch.testing.assert_close(terms["covariance"], covariance_loss(a) + covariance_loss(b))
+    torch.testing.assert_close(loss, 2 * terms["invariance"] + 3 * terms["variance"] + 5 * terms["covariance"])
+
+
+# ---- the views
+
+
+def test_views_depend_on_seed_and_step_alone(faces):
+    torch.manual_seed(1)
+    first = two_views(Batches(faces, np.arange(12), 8, seed=3).at(2))
+    state = torch.manual_seed(2).get_state()
+    again = two_views(Batches(faces, np.arange(12), 8, seed=3).at(2))
+    assert torch.equal(torch.get_rng_state(), state), "no number is drawn from the global generator"
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(*first)
+    halves = [two_views(part) for part in Batches(faces, np.arange(12), 8, seed=3).at(2).parts(2)]
+    for whole, parts in zip(first, zip(*halves, strict=True), strict=True):
+        torch.testing.assert_close(torch.cat(parts), whole)
+    for other in (Batches(faces, np.arange(12), 8, seed=3).at(3), Batches(faces, np.arange(12), 8, seed=4).at(2)):
+        assert not torch.allclose(first[0], two_views(other)[0])
+
+
+def test_a_view_of_the_whole_in_the_same_light_is_the_picture_or_its_mirror_image():
+    image = images(1)
+    torch.testing.assert_close(view(image, numbers()), image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(view(image, numbers(mirrored=0.9)), image.flip(-1), atol=1e-5, rtol=0)
+
+
+def test_a_crop_lies_where_its_numbers_say():
+    """On a ramp a crop's pixels tell where they come from."""
+    ramp = torch.linspace(-0.4, 0.4, 64).expand(1, 3, 64, 64)
+    side = 0.4**0.5
+    for left, start in ((0.0, -0.4), (1.0, 0.4 - 0.8 * side)):
+        seen = view(ramp, numbers(area=0.0, left=left))[0, 0, 32, 1:-1]
+        expected = start + 0.8 * side * (torch.arange(64) + 0.5)[1:-1] / 64
+        torch.testing.assert_close(seen, expected, atol=0.01, rtol=0)
+    down = ramp.transpose(-1, -2)
+    assert view(down, numbers(area=0.0, top=0.0)).mean() < 0 < view(down, numbers(area=0.0, top=1.0)).mean()
+
+
+def test_light_changes_as_it_is_called():
+    image = images(2) * 0.4
+    middle = torch.full((2, 5), 0.5)
+    torch.testing.assert_close(relit(image, middle), image, atol=1e-5, rtol=0)
+
+    def lit(place: int, value: float) -> Tensor:
+        changed = middle.clone()
+        changed[:, place] = value
+        return relit(image, changed)
+
+    torch.testing.assert_close(lit(0, 1.0) + 1, 1.4 * (image + 1), atol=1e-5, rtol=0)
+    grey = lit(4, 0.0)
+    assert (grey.amax(dim=1) - grey.amin(dim=1)).max() < 1e-2 < (image.amax(dim=1) - image.amin(dim=1)).max()
+    assert lit(1, 0.0).std() < image.std() < lit(1, 1.0).std()
+    spread = [(x.amax(dim=1) - x.amin(dim=1)).mean() for x in (lit(2, 0.0), image, lit(2, 1.0))]
+    assert spread[0] < spread[1] < spread[2]
+    hues = [colorsys.rgb_to_hsv(*((x[0, :, 0, 0] + 1) / 2).tolist())[0] for x in (image, lit(3, 1.0), lit(3, 0.0))]
+    turned = [abs((hue - hues[0] + 0.5) % 1 - 0.5) for hue in hues[1:]]
+    assert all(0.03 < turn < 0.2 for turn in turned), "about a tenth of the circle"
+
+
+def test_views_stay_pictures():
+    drawn = torch.rand(64, NUMBERS, generator=torch.Generator().manual_seed(0))
+    seen = view(images(64), drawn)
+    assert seen.shape == (64, 3, 32, 32) and seen.abs().max() <= 1 and seen.isfinite().all()
+
+
+# ---- training
+
+
+def test_it_learns_without_looking_at_labels_or_masks(stripes, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(stripes), "attribute", None)
+    preset = replace(SMOKE, selfsupervised_batch=12, selfsupervised_width=8, selfsupervised_lr=3e-3)
+    log = train_stage("selfsupervised", preset, stripes, tmp_path, steps=60)
+    assert np.mean([entry["loss"] for entry in log[-5:]]) < 0.8 * np.mean([entry["loss"] for entry in log[:3]])
+    torch.manual_seed(0)
+    networks = [load_weights(tmp_path / "selfsupervised.safetensors"), SelfSupervisedNet(8, 16).eval()]
+    unseen = [Batches(stripes, np.arange(12), 12, seed=5).at(k) for k in range(8)]
+    learnt, untrained = (np.mean([found(network, batch) for batch in unseen]) for network in networks)
+    assert learnt > 1.5 * untrained and learnt > 3 / 12
+
+
+@torch.no_grad()
+def found(network: SelfSupervisedNet, batch) -> float:
+    """How often one view of a face has its nearest features in the other view of that face."""
+    a, b = (torch.nn.functional.normalize(x - x.mean(dim=0)) for x in map(network.features, two_views(batch)))
+    return ((a @ b.T).argmax(dim=1) == torch.arange(len(a))).float().mean().item()
+
+
+# ---- what is said of the features
+
+
+def test_nearest_is_brute_force():
+    features = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    for place, found in enumerate(nearest(features)):
+        cosines = [torch.cosine_similarity(features[place], other, dim=0).item() for other in features]
+        cosines[place] = -9
+        assert found == int(np.argmax(cosines))
+
+
+def test_figures_of_faces_that_colour_tells_apart(tmp_path):
+    """Bright and dark pictures: any network finds the alike. The other label is drawn: none can."""
+    rng = np.random.default_rng(0)
+    males = np.arange(40) % 2
+    with PackedWriter(tmp_path / "p", 32, 40, "patches", ("Male", "Smiling", "Young")) as writer:
+        for i in range(40):
+            image = np.clip(rng.normal(60 + 130 * males[i], 3, (32, 32, 3)), 0, 255).astype(np.uint8)
+            known = {"Male": 2 * int(males[i]) - 1, "Smiling": 1 if rng.random() < 0.3 else -1, "Young": 1}
+            writer.write(i, image, np.zeros((32, 32), np.uint8), FaceRecord(str(i), "test", attributes=known))
+        patches = writer.finish()
+    torch.manual_seed(0)
+    network = SelfSupervisedNet(4, 8).eval()
+    state = torch.get_rng_state()
+    figures = {figure.name: figure for figure in measure_selfsupervised(network, patches, np.arange(40))}
+    assert torch.equal(torch.get_rng_state(), state)
+    what = "nearest photo by features has the same label"
+    assert figures[f"{what}, Male"].value == 1
+    assert figures["the same of a photo chosen by chance, Male"].value == pytest.approx(0.5)
+    share = (patches.attribute("Smiling") > 0).mean()
+    by_chance = figures["the same of a photo chosen by chance, Smiling"].value
+    assert by_chance == pytest.approx(share**2 + (1 - share) ** 2)
+    assert figures[f"{what}, mean of 2 attributes"].value == pytest.approx(
+        (1 + figures[f"{what}, Smiling"].value) / 2
+    ), "an attribute that all have says nothing"
+    assert figures["the same of an untrained network"].faces == 40
+    with pytest.raises(DataError, match="no attribute that some of its faces have"):
+        measure_selfsupervised(network, patches, np.flatnonzero(males == 1)[:2][[0, 0]])
+
+
+def test_the_judge_of_features_answers_at_its_size(tmp_path):
+    network = SelfSupervisedNet(2, 3).eval()
+    save_weights(tmp_path / "net.safetensors", network, {"image_size": 32})
+    judge = feature_judge(tmp_path / "net.safetensors")
+    assert isinstance(judge, Judge) and judge.size == 32
+    assert judge.ask(images(2, 48), judge.network.features).shape == (2, 16)
+    save_weights(tmp_path / "other.safetensors", AttributeNet(["Male"], 2), {"image_size": 32})
+    with pytest.raises(CheckpointError, match="AttributeNet, no SelfSupervisedNet"):
+        feature_judge(tmp_path / "other.safetensors")
+
+
+def test_the_commands_train_measure_and_publish(tmp_path, capsys):
+    faces = pack_toy_faces(tmp_path / "toy", 16, splits=("train", "train", "test", "test"))
+    run = tmp_path / "run"
+    train = ["train", "selfsupervised", "--data", str(faces.folder), "--out", str(run), "--preset", "smoke"]
+    assert main([*train, "--steps", "2"]) == 0
+    weights, out = run / "selfsupervised.safetensors", tmp_path / "published.safetensors"
+    measure = ["evaluate", "selfsupervised", "--weights", str(weights), "--data", str(faces.folder)]
+    assert main([*measure, "--publish", str(out)]) == 0
+    assert "nearest photo by features has the same label, Smiling" in capsys.readouterr().out
+    assert read_card(out)["figures"] and "untrained" in out.with_suffix(".md").read_text()
