@@ -348,6 +348,14 @@ def _add_secgan(kind) -> None:
         metavar="W,W,...",
         help="also train SeCGAN with these weights of the consistency, a row of the table each",
     )
+    secgan.add_argument("--consistency-seeds", type=int, default=1, metavar="N", help="how many trainings of these")
+    secgan.add_argument(
+        "--precision",
+        choices=("no", "bf16", "fp16"),
+        default=None,
+        help="of the trainings (default: bf16 on a GPU that has it, else no)",
+    )
+    secgan.add_argument("--publish", type=Path, default=None, metavar="FILE", help="also write table.json here")
     secgan.add_argument(
         "--judges",
         type=Path,
@@ -573,6 +581,7 @@ def _ebst_ablation(options) -> None:
 def _secgan(options) -> None:
     from maskgan_lib.data.packed import PackedFaces
     from maskgan_lib.evaluation.secgan import evaluate_secgan
+    from maskgan_lib.training.execution import Execution
 
     table = evaluate_secgan(
         PRESETS[options.preset],
@@ -584,13 +593,17 @@ def _secgan(options) -> None:
         seeds=options.seeds,
         steps=options.steps,
         weights=options.consistency,
+        weight_seeds=options.consistency_seeds,
         judges=options.judges,
         features=options.features,
         inception_weights=options.inception,
         test=options.test and PackedFaces.open(options.test),
         count=options.count,
+        execution=Execution(options.precision),
     )
     print(table.markdown())
+    if options.publish:
+        table.save(options.publish)
     print(f"tables: {options.out / 'table.md'} {options.out / 'table.csv'} {options.out / 'table.json'}")
 
 

@@ -46,6 +46,7 @@ from maskgan_lib.evaluation.tables import Cell
 from maskgan_lib.networks import FaceParser
 from maskgan_lib.networks.secgan import BACKBONES
 from maskgan_lib.presets import Preset, changed
+from maskgan_lib.training.execution import Execution
 from maskgan_lib.training.secgan import frozen
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
@@ -393,17 +394,19 @@ def evaluate_secgan(
     seeds: int = 3,
     steps: int | None = None,
     weights: Sequence[str] = (),
+    weight_seeds: int = 1,
     judges: str | Path | None = None,
     features: str | Path | None = None,
     inception_weights: str | Path | None = None,
     test: PackedFaces | None = None,
     count: int = 200,
+    execution: Execution | None = None,
 ) -> SeCGANTable:
     """``python -m maskgan_lib evaluate secgan``: train what is missing in ``out``, grade it, write the table.
 
-    Each variant on each backbone from each of ``seeds``, and SeCGAN with each of ``weights`` for lambda_sc, in
-    ``out/<backbone>-<variant>[-<weight>]/seed-<seed>``. Finished runs there are measured as they are, and interrupted
-    ones go on. The first ``count`` faces of the test split are edited, of ``test`` if given.
+    Each variant on each backbone from ``seeds`` seeds, and SeCGAN with each of ``weights`` for lambda_sc from
+    ``weight_seeds``, in ``out/<backbone>-<variant>[-<weight>]/seed-<seed>``. Finished runs there are measured as they
+    are, and interrupted ones go on. The first ``count`` faces of the test split are edited, of ``test`` if given.
 
     Args:
         parser: weights of P; without them one is trained in ``out`` where a run needs it.
@@ -422,7 +425,7 @@ def evaluate_secgan(
     runs = [
         Run(arm, seed, out / str(arm) / f"seed-{seed}")
         for arm in _arms(preset, variants, backbones, weights)
-        for seed in range(seeds)
+        for seed in range(weight_seeds if arm.weight else seeds)
     ]
     needs = any(run.arm.variant == "concat" or not (run.weights.exists() or _alone(run)) for run in runs)
     if parser is None and needs:
@@ -432,7 +435,8 @@ def evaluate_secgan(
     for run in runs:
         if not run.weights.exists():
             settings = {"steps": steps, "seed": run.seed, "parser": None if _alone(run) else parser}
-            train_stage("secgan", _preset_of(run.arm, preset), faces, run.folder, resume=True, **settings)
+            of_run = _preset_of(run.arm, preset)
+            train_stage("secgan", of_run, faces, run.folder, resume=True, execution=execution, **settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     grader = Grader(
         tested,
