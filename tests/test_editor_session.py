@@ -576,11 +576,11 @@ def test_random_edits_are_drawn_by_their_seed(session):
 def test_latent_edits_that_fail_change_nothing(session):
     session.move_latent("smile", 0.5)
     before = content(session)
-    session._latent.error = RuntimeError("broken")
+    session._moves._latent.error = RuntimeError("broken")
     with pytest.raises(EditError, match=r"could not be changed \(broken\)"):
         session.move_latent("smile", 1)
-    session._latent.error = None
-    session._latent.random = lambda mask, seed: mask + 40
+    session._moves._latent.error = None
+    session._moves._latent.random = lambda mask, seed: mask + 40
     with pytest.raises(EditError):
         session.random_edit(1)
     assert content(session) == before and session.sliders == {"smile": 0.5}

@@ -10,7 +10,7 @@ import reprlib
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +20,10 @@ import numpy as np
 
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.data.errors import DataError
+from maskgan_lib.editor.checks import attempt, read_only, reason, within
 from maskgan_lib.editor.components import STYLE_REGIONS, copy_component, present_components, transform_component
 from maskgan_lib.editor.compositing import join_regions, keep_unedited
+from maskgan_lib.editor.moves import MaskMoves
 from maskgan_lib.editor.rle import EditError, check_mask
 from maskgan_lib.editor.storage import (
     EditorFace,
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
 HISTORY = 24
 """Pictures that a session remembers; then the oldest is forgotten."""
-LONGEST_REASON = 200
 
 _WHOLE, _NUMBER, _TEXT, _FILE = (int,), (int, float), (str,), (bytes,)
 COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
@@ -84,16 +85,6 @@ def _locked(
     return alone
 
 
-@dataclass(frozen=True, eq=False)
-class _Sliding:
-    """Sliders that have been moved: of what kind, the mask before, their places by name, and the mask they made."""
-
-    kind: str
-    before: np.ndarray
-    places: dict[str, float]
-    after: np.ndarray
-
-
 class EditSession:
     """A face that is edited, faces to take from, and the pictures made so far.
 
@@ -129,9 +120,8 @@ class EditSession:
         self.autosave = None if autosave is None else Path(autosave)
         self.autosave_trouble = ""
         self._saved: SessionState | None = None
-        self._latent, self._judges = latent, judges
+        self._moves, self._judges = MaskMoves(self.size, latent), judges
         self._lock = threading.RLock()
-        self._sliding: _Sliding | None = None
         self._reconstruction: tuple[tuple, np.ndarray] | None = None
         checked = tuple(self._checked_face(face) for face in faces)
         self._given = len(checked)
@@ -233,12 +223,12 @@ class EditSession:
     @property
     def directions(self) -> tuple[str, ...]:
         """Names for ``move_latent``; none without ``latent``."""
-        return () if self._latent is None else tuple(self._latent.directions)
+        return self._moves.directions
 
     @property
     def sliders(self) -> dict[str, float]:
         """Where ``move_latent`` has put the directions since the mask was last changed in another way."""
-        return dict(self._places("directions"))
+        return self._moves.sliders(self._state.mask)
 
     @property
     def autosaved(self) -> str:
@@ -270,7 +260,7 @@ class EditSession:
         Without, for all that has no style of its own. Another face's style then reaches the whole picture, so keeping
         the photo ends; ``set_keep`` asks for it again.
         """
-        face, mix = self._place(face), _within(mix, 0, 1, "The mix of two styles")
+        face, mix = self._place(face), within(mix, 0, 1, "The mix of two styles")
         if region is not None:
             self._choose_region_style(region, face, mix)
             return
@@ -301,7 +291,7 @@ class EditSession:
     @_locked
     def set_keep(self, strength: float | None) -> None:
         """Keeps the photo where the mask was not edited, with a strength of 0 to 1, or not at all (None)."""
-        strength = None if strength is None else _within(strength, 0, 1, "The strength of keeping")
+        strength = None if strength is None else within(strength, 0, 1, "The strength of keeping")
         self._change(self._state.note, keep=strength)
 
     @_locked
@@ -355,37 +345,21 @@ class EditSession:
 
         Several sliders add up. When the mask is changed in another way, all start at 0 again.
         """
-        latent = self._latent_edits()
-        if direction not in self.directions:
-            raise EditError(f"There is no direction {direction!r}: choose one of {', '.join(self.directions)}.")
-        places = self._places("directions") | {direction: _within(amount, -1, 1, "The amount of a direction")}
-
-        def moved(mask: np.ndarray) -> np.ndarray:
-            for name, place in places.items():
-                mask = mask if place == 0 else latent.move(mask, name, place)
-            return mask
-
-        self._slide("directions", places, moved, f"{direction} {amount:+.2f}")
+        mask, note = self._moves.along(self._state.mask, direction, amount)
+        self._change(note, mask=mask)
 
     @_locked
     def interpolate(self, face: int, share: float) -> None:
         """Puts the slider towards another face's mask to ``share``: 0 the mask as it was before, 1 all the way."""
-        latent = self._latent_edits()
-        other, share = self.faces[self._place(face)], _within(share, 0, 1, "The share of a face")
-
-        def between(mask: np.ndarray) -> np.ndarray:
-            return mask if share == 0 else latent.towards(mask, other.mask.copy(), share)
-
-        self._slide(f"towards face {face}", {other.name: share}, between, f"{share:.0%} towards {other.name}")
+        place = self._place(face)
+        mask, note = self._moves.towards(self._state.mask, place, self.faces[place], share)
+        self._change(note, mask=mask)
 
     @_locked
     def random_edit(self, seed: int) -> None:
         """A random plausible edit of the mask; the same one for the same mask and seed."""
-        latent = self._latent_edits()
-        if not 0 <= seed < 2**63:
-            raise EditError(f"{seed} is no seed: choose a whole number from 0 up.")
-        mask = _attempt("The mask could not be changed", lambda: latent.random(self.mask, seed))
-        self._change(f"random edit {seed}", mask=check_mask(mask, self.size))
+        mask, note = self._moves.at_random(self._state.mask, seed)
+        self._change(note, mask=mask)
 
     @_locked
     def reset(self) -> None:
@@ -406,10 +380,10 @@ class EditSession:
 
         ``EditError`` if it cannot be made: mask and last picture stay as they are.
         """
-        picture = _attempt("The picture could not be made", self._draw)
+        picture = attempt("The picture could not be made", self._draw)
         if picture.shape != (self.size, self.size, 3) or picture.dtype != np.uint8:
             raise EditError(f"The picture could not be made: it came as {picture.dtype} {list(picture.shape)}.")
-        state, picture = self._state, _read_only(picture.copy())
+        state, picture = self._state, read_only(picture.copy())
         last = state.history[-1] if state.history else None
         if last is None or not (np.array_equal(last.image, picture) and np.array_equal(last.mask, state.mask)):
             note = f"{state.note} ({state.method})" if len(self.methods) > 1 else state.note
@@ -480,7 +454,6 @@ class EditSession:
                     f"The method {stored.method!r} of the session in {folder} is not here: it goes on with {now}.",
                     stacklevel=3,
                 )
-        self._sliding = None
         self._state = replace(
             stored,
             faces=(*self.faces, *joining),
@@ -528,7 +501,7 @@ class EditSession:
 
     def _change(self, note: str, **changes: Any) -> None:
         if "mask" in changes:
-            changes["mask"] = _read_only(changes["mask"])
+            changes["mask"] = read_only(changes["mask"])
         self._state = replace(self._state, note=note, **changes)
         self._save_automatically()
 
@@ -539,26 +512,9 @@ class EditSession:
         try:
             write_session(self.autosave, self._state, self.faces[self._given :], wait=False)
         except (CheckpointError, OSError) as error:
-            self.autosave_trouble = f"The session could not be saved ({_reason(error)})."
+            self.autosave_trouble = f"The session could not be saved ({reason(error)})."
         else:
             self.autosave_trouble, self._saved = "", self._state
-
-    def _slide(self, kind: str, places: dict[str, float], work: Callable[[np.ndarray], np.ndarray], note: str) -> None:
-        """Puts sliders to ``places``: what ``work`` makes of the mask as it was before they were first moved."""
-        before = self._sliding.before if self._places(kind) else self._state.mask
-        mask = _attempt("The mask could not be changed", lambda: work(before.copy()))
-        self._change(note, mask=check_mask(mask, self.size))
-        self._sliding = _Sliding(kind, before, places, self._state.mask)
-
-    def _places(self, kind: str) -> dict[str, float]:
-        """Where the sliders of a kind are; nowhere once the mask was changed in another way."""
-        sliding = self._sliding
-        return sliding.places if sliding and sliding.kind == kind and sliding.after is self._state.mask else {}
-
-    def _latent_edits(self) -> "LatentEdits":
-        if self._latent is None:
-            raise EditError("This session has no MaskVAE: give latent=LatentEdits(...) when you make it.")
-        return self._latent
 
     def _place(self, face: int) -> int:
         if not 0 <= face < len(self.faces):
@@ -572,31 +528,4 @@ class EditSession:
                 f"The picture of {face.name!r} is {image.dtype} {list(image.shape)}, not uint8 "
                 f"{[self.size, self.size, 3]}: resize it."
             )
-        return EditorFace(face.name, _read_only(image.copy()), _read_only(check_mask(face.mask, self.size)))
-
-
-def _within(value: float, low: float, high: float, what: str) -> float:
-    if not low <= value <= high:
-        raise EditError(f"{what} goes from {low} to {high}, so {value} cannot be done.")
-    return float(value)
-
-
-def _attempt(what: str, work: Callable[[], np.ndarray]) -> np.ndarray:
-    """The result of ``work``, a network's; its errors become one sentence that starts with ``what``."""
-    try:
-        return work()
-    except EditError:
-        raise
-    except Exception as error:
-        raise EditError(f"{what} ({_reason(error)}): nothing was lost, so try again.") from error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip().partition("\n")[0][:LONGEST_REASON].rstrip(".")
-    return text or type(error).__name__
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself, locked, since states share it: it must be nobody else's."""
-    array.flags.writeable = False
-    return array
+        return EditorFace(face.name, read_only(image.copy()), read_only(check_mask(face.mask, self.size)))
