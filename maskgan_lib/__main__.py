@@ -207,7 +207,7 @@ def _add_training(command) -> None:
 def _add_evaluation(command) -> None:
     evaluate = command("evaluate", None, "Measure weights, or an experiment, on the test split of a packed folder.")
     kind = _adder(evaluate.add_subparsers(metavar="what", required=True))
-    baselines = ("pix2pixhd-m", "spade", "stargan", "elegant")
+    baselines = ("pix2pixhd-m", "spade", "stargan", "elegant", "secgan-faces", "secgan-masks")
     for network in ("maskvae", "dmn", "blender", *baselines, "parser", "attributes", "identity", "pose"):
         measure = kind(network, _evaluate, f"Measure weights of a {network}.")
         measure.set_defaults(network=network)
@@ -403,8 +403,9 @@ def _train(options) -> None:
 
 
 def _evaluate(options) -> None:
-    from maskgan_lib.checkpoints import CheckpointError, load_weights
+    from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
     from maskgan_lib.data.packed import PackedFaces
+    from maskgan_lib.data.resizing import resized
     from maskgan_lib.evaluation.cards import publish
     from maskgan_lib.evaluation.measures import MEASURES
 
@@ -417,6 +418,11 @@ def _evaluate(options) -> None:
         raise CheckpointError(
             f"{options.weights} holds a {type(network).__name__}, where a {kind.__name__} is measured."
         )
+    learnt = read_card(options.weights).get("image_size", faces.size)
+    if learnt != faces.size:
+        faces = resized(faces, indices, learnt)
+        indices = faces.indices("test")
+        print(f"The faces are resized to {learnt} x {learnt} pixels, at which the network learnt.")
     figures = measure(network, faces, indices, **others)
     print(*figures, sep="\n")
     if options.publish:

@@ -52,6 +52,20 @@ GROUPS = {
 }
 """Classes that are edited together, by a name a person would use."""
 
+EVIDENCE = {
+    "Smiling": GROUPS["mouth"],
+    "Mouth_Slightly_Open": (CLASS_ID["mouth"],),
+    "Big_Nose": (CLASS_ID["nose"],),
+    "Chubby": (CLASS_ID["skin"],),
+    "Bangs": (CLASS_ID["hair"],),
+    "Wavy_Hair": (CLASS_ID["hair"],),
+    "Eyeglasses": (CLASS_ID["eye_g"],),
+    "Wearing_Hat": (CLASS_ID["hat"],),
+    "Wearing_Earrings": (CLASS_ID["ear_r"],),
+    "Wearing_Necklace": (CLASS_ID["neck_l"],),
+}
+"""Attributes that show in a mask, and the classes whose area says so: more of it, or less."""
+
 MERGED_CLASSES = {
     "skin": (1,),
     "eyebrows": (6, 7),

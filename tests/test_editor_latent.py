@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from maskgan_lib import checkpoints
-from maskgan_lib.classes import CLASS_ID, NUM_CLASSES
+from maskgan_lib.classes import CLASS_ID, EVIDENCE, NUM_CLASSES
 from maskgan_lib.data import procedural
 from maskgan_lib.data.packed import FaceRecord, PackedWriter
 from maskgan_lib.editor import latent
-from maskgan_lib.editor.latent import EVIDENCE, LatentEdits, without_slivers
+from maskgan_lib.editor.latent import LatentEdits
 from maskgan_lib.networks import MaskVAE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,17 +111,6 @@ def test_a_random_edit_depends_on_its_seed_only(toy):
     torch.set_rng_state(state)
     assert np.array_equal(toy.random(mask, 3, amount=0.0), mask)
     assert {rows_of_hat(LatentEdits(BarVAE()).random(mask, seed, amount=4.0)) for seed in range(8)} != {4.0}
-
-
-def test_lines_of_an_old_class_go_and_only_beside_the_change():
-    mask = np.ones((12, 12), np.uint8)
-    mask[:, 5], mask[:, 6:] = 13, 14
-    mask[2, 2] = 4
-    changed = np.zeros((12, 12), bool)
-    changed[:, 6:] = True
-    cleaned = without_slivers(mask, changed)
-    assert not (cleaned == 13).any() and cleaned[2, 2] == 4
-    assert np.array_equal(without_slivers(mask, np.zeros_like(changed)), mask)
 
 
 def test_what_cannot_be_done_is_said(toy):

@@ -70,6 +70,52 @@ def test_replaced_parts_are_the_source_s_and_holes_take_the_nearest_class(seed, 
             assert edited[place] in allowed
 
 
+def test_lines_of_an_old_class_go_and_only_beside_the_change():
+    mask = np.ones((12, 12), np.uint8)
+    mask[:, 5], mask[:, 6:] = 13, 14
+    mask[2, 2] = 4
+    changed = np.zeros((12, 12), bool)
+    changed[:, 6:] = True
+    cleaned = edits.without_slivers(mask, changed)
+    assert not (cleaned == 13).any() and cleaned[2, 2] == 4
+    assert np.array_equal(edits.without_slivers(mask, np.zeros_like(changed)), mask)
+
+
+def naive_take_over(mask, before, after):
+    """Pixel by pixel; of classes that are equally common the one with the lowest id."""
+    side, reach = len(mask), max(1, len(mask) // 128)
+    taken = np.array([[m if b == a else a for m, b, a in zip(*rows)] for rows in zip(mask, before, after)], np.uint8)
+    result = taken.copy()
+    for y, x in np.ndindex(mask.shape):
+        around = np.s_[max(0, y - reach) : min(side, y + reach + 1), max(0, x - reach) : min(side, x + reach + 1)]
+        if (before[around] != after[around]).any():
+            counts = np.bincount(taken[around].ravel(), minlength=19)
+            own, counts[taken[y, x]] = counts[taken[y, x]], 0
+            if counts.max() >= own:
+                result[y, x] = counts.argmax()
+    return result
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), coarse=st.booleans())
+def test_what_a_network_changes_is_taken_over_as_a_naive_loop_does_it(seed, coarse):
+    rng = np.random.default_rng(seed)
+    mask, before = rng.choice([0, 1, 13, 18], (2, 4, 4)).astype(np.uint8).repeat(3, 1).repeat(3, 2)
+    after = before.copy()
+    after[3:9, 4:] = rng.integers(0, 19, (6, 8)) if not coarse else 17
+    assert np.array_equal(edits.take_over(mask, before, after), naive_take_over(mask, before, after))
+
+
+def test_larger_masks_lose_wider_lines():
+    mask = np.ones((256, 256), np.uint8)
+    mask[:, 20:22], mask[:, 22:] = 13, 14
+    changed = np.zeros((256, 256), bool)
+    changed[:, 22:] = True
+    assert not (edits.without_slivers(mask, changed) == 13).any()
+    small = np.where(np.arange(12) < 5, 1, np.where(np.arange(12) < 7, 13, 14)).astype(np.uint8)[None].repeat(12, 0)
+    assert np.array_equal(edits.without_slivers(small, small == 14), small)
+
+
 def test_pasting_a_face_s_own_parts_changes_nothing(real_faces):
     from PIL import Image
 

@@ -19,7 +19,7 @@ FLOORS = (
     {"networks", "data"},
     {"losses"},
     {"checkpoints"},
-    {"training", "readme"},
+    {"training", "readme", "attribute_masks"},
     {"evaluation"},
     {"editor"},
     {"course", "plots", "bench"},

@@ -10,24 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskgan_lib.classes import CLASS_ID, GROUPS, NUM_CLASSES
+from maskgan_lib.classes import EVIDENCE, NUM_CLASSES
 from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.edits import take_over, without_slivers
 from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.progress import progress_bar
-
-EVIDENCE = {
-    "Smiling": GROUPS["mouth"],
-    "Mouth_Slightly_Open": (CLASS_ID["mouth"],),
-    "Big_Nose": (CLASS_ID["nose"],),
-    "Chubby": (CLASS_ID["skin"],),
-    "Bangs": (CLASS_ID["hair"],),
-    "Wavy_Hair": (CLASS_ID["hair"],),
-    "Eyeglasses": (CLASS_ID["eye_g"],),
-    "Wearing_Hat": (CLASS_ID["hat"],),
-    "Wearing_Earrings": (CLASS_ID["ear_r"],),
-    "Wearing_Necklace": (CLASS_ID["neck_l"],),
-}
-"""Attributes that show in a mask, and the classes whose area says so: more of it, or less."""
 
 ORDINARY, EXAMPLES = 64, 12
 """Faces that directions are computed from: the first so many, and the first so many with each attribute."""
@@ -173,26 +160,3 @@ class LatentEdits:
         )
         less, same, more = np.sign(difference) * np.array([less, np.isin(masks, ids).mean(), more])
         return bool(less <= same <= more and more - less > EFFECT * abs(difference))
-
-
-def take_over(mask: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """``mask`` with the classes of ``after`` where ``before`` and ``after``, two outputs of MaskVAE, differ."""
-    return without_slivers(np.where(before == after, mask, after), before != after)
-
-
-def without_slivers(mask: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """``mask``, uint8 ``[S, S]``, with another class for pixels in or beside ``changed`` that lie on thin lines.
-
-    Where MaskVAE's edge ran beside the mask's own, a line of the old class is left between old and new. A pixel is on
-    one if another class is as common around it as its own, and takes that class. "Around" is a square of 3 pixels in
-    masks of up to 128 a side, of more in larger ones.
-    """
-    reach = max(1, mask.shape[0] // 128)
-    window = 2 * reach + 1
-    counts = F.avg_pool2d(one_hot(torch.tensor(mask)[None]), window, stride=1, padding=reach)[0].numpy()
-    beside = F.max_pool2d(torch.tensor(changed)[None].float(), window, stride=1, padding=reach)[0].numpy() > 0
-    own = mask[None].astype(np.int64)
-    others = counts.copy()
-    np.put_along_axis(others, own, 0, axis=0)
-    thin = beside & (others.max(0) > np.take_along_axis(counts, own, axis=0)[0] - 1e-6)
-    return np.where(thin, others.argmax(0), mask).astype(np.uint8)

@@ -1,6 +1,11 @@
 """What is measured on the weights of every stage: the figures of the model cards."""
 
-from maskgan_lib.evaluation.attribute_edits import measure_elegant, measure_stargan
+from maskgan_lib.evaluation.attribute_edits import (
+    measure_elegant,
+    measure_secgan,
+    measure_secgan_masks,
+    measure_stargan,
+)
 from maskgan_lib.evaluation.judges import measure_attributes, measure_identity, measure_parser, measure_pose
 from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
 from maskgan_lib.networks import (
@@ -12,6 +17,7 @@ from maskgan_lib.networks import (
     IdentityNet,
     MaskVAE,
     PoseNet,
+    SeCGANGenerator,
     SPADEGenerator,
     StarGANGenerator,
 )
@@ -24,6 +30,8 @@ MEASURES = {
     "spade": (SPADEGenerator, measure_dmn),
     "stargan": (StarGANGenerator, measure_stargan),
     "elegant": (Elegant, measure_elegant),
+    "secgan-faces": (SeCGANGenerator, measure_secgan),
+    "secgan-masks": (SeCGANGenerator, measure_secgan_masks),
     "parser": (FaceParser, measure_parser),
     "attributes": (AttributeNet, measure_attributes),
     "identity": (IdentityNet, measure_identity),

@@ -1,15 +1,23 @@
 """What is compared: a method makes a picture from a target face, a source face and the mask that it should have."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgan_lib.checkpoints import load_weights
-from maskgan_lib.networks import DenseMappingNetwork, Elegant, SPADEGenerator, StarGANGenerator, one_hot
+from maskgan_lib.checkpoints import load_weights, read_card
+from maskgan_lib.networks import (
+    DenseMappingNetwork,
+    Elegant,
+    SeCGANGenerator,
+    SPADEGenerator,
+    StarGANGenerator,
+    one_hot,
+)
 from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.stage import TrainingError
 
@@ -85,7 +93,34 @@ def by_example(network: Elegant, request: Request) -> Tensor:
     return network.transfer(request.target, request.source, request.attribute)
 
 
-def _check_attribute(network: StarGANGenerator | Elegant, attribute: str | None) -> None:
+def by_difference(network: SeCGANGenerator, request: Request) -> Tensor:
+    """The target with the attribute: asked for where it is annotated to lack it; nothing else is asked for."""
+    _check_attribute(network, request.attribute)
+    if request.attribute not in request.labels:
+        raise ValueError(f"Nobody knows whether the targets have {request.attribute}: use annotated faces.")
+    names = network.config["attributes"]
+    difference = torch.zeros(len(request.target), len(names), device=request.target.device)
+    difference[:, names.index(request.attribute)] = 1 - request.labels[request.attribute].float()
+    return network(request.target, difference)
+
+
+def at_size(make: Callable[[Request], Tensor], size: int, request: Request) -> Tensor:
+    """What ``make`` answers where the target and its labels are all that it looks at and ``size`` is what it learnt.
+
+    The target is resized to it, and the answer back, unless it has that size.
+    """
+    side = request.target.shape[-1]
+    return resize(make(replace(request, target=resize(request.target, size))), side)
+
+
+def resize(images: Tensor, side: int) -> Tensor:
+    """Images ``[B, 3, S, S]`` in [-1, 1] as such of ``side`` pixels a side."""
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+
+
+def _check_attribute(network: StarGANGenerator | Elegant | SeCGANGenerator, attribute: str | None) -> None:
     if attribute not in network.config["attributes"]:
         known = ", ".join(network.config["attributes"])
         raise ValueError(f"This {type(network).__name__} was trained for {known}, not for {attribute}.")
@@ -96,23 +131,41 @@ WAYS: dict[type[nn.Module], tuple[Callable[[nn.Module, Request], Tensor], tuple[
     SPADEGenerator: (by_mask, TASKS),
     StarGANGenerator: (by_label, (TRANSFER,)),
     Elegant: (by_example, (TRANSFER,)),
+    SeCGANGenerator: (by_difference, (TRANSFER,)),
 }
 """How a network answers, and the tasks that it does."""
 
 
-def method_of(name: str, network: nn.Module) -> Method:
-    """A trained network as the method ``name``; ``TrainingError`` for one that makes no faces."""
+def method_of(name: str, network: nn.Module, size: int | None = None) -> Method:
+    """A trained network as the method ``name``; ``TrainingError`` for one that makes no faces of faces alone.
+
+    A SeCGAN sees faces of another size than ``size``, where it is known, resized to it.
+    """
     if type(network) not in WAYS:
         makers = ", ".join(kind.__name__ for kind in WAYS)
         raise TrainingError(f"{name} is a {type(network).__name__}, which makes no faces: take one of {makers}.")
     make, tasks = WAYS[type(network)]
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Method(name, partial(make, network), fingerprint(network), tasks, parameters)
+    answer, mark = partial(make, network), fingerprint(network)
+    if isinstance(network, SeCGANGenerator):
+        check_edits_faces(name, network)
+        if size is not None:
+            answer, mark = partial(at_size, answer, size), f"{mark} at {size}"
+    return Method(name, answer, mark, tasks, sum(parameter.numel() for parameter in network.parameters()))
+
+
+def check_edits_faces(name: str, network: SeCGANGenerator) -> None:
+    """``TrainingError`` unless ``network``, called ``name`` in it, takes pictures of faces and makes such."""
+    if network.config["branch"] != "rgb" or network.config["concatenate"]:
+        what = "makes masks" if network.config["branch"] == "seg" else "needs a parser's mask with each face"
+        raise TrainingError(f"{name} is a SeCGANGenerator that {what}: take g_rgb of the variant secgan or baseline.")
 
 
 def methods_of(networks: Mapping[str, str | Path], device: str | torch.device = "cpu") -> list[Method]:
     """A method for each of the weights by name; ``TrainingError`` for a file that holds no network that makes faces."""
-    return [method_of(name, load_weights(path, device)) for name, path in networks.items()]
+    return [
+        method_of(name, load_weights(path, device), read_card(path).get("image_size"))
+        for name, path in networks.items()
+    ]
 
 
 COPY_OF_THE_TARGET = Method("copy of the target", lambda request: request.target, "copy of the target")

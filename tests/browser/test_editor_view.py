@@ -14,10 +14,10 @@ from PIL import Image
 from browser.page import mount, new_page
 from maskgan_lib import faces
 from maskgan_lib.checkpoints import load_weights
-from maskgan_lib.classes import CLASS_TITLES, COLORS, FLIPPED_ID, SIDED_PAIRS
+from maskgan_lib.classes import CLASS_TITLES, COLORS, EVIDENCE, FLIPPED_ID, SIDED_PAIRS
 from maskgan_lib.data.procedural import render_packed
 from maskgan_lib.editor import EditorFace, EditSession
-from maskgan_lib.editor.latent import EVIDENCE, LatentEdits
+from maskgan_lib.editor.latent import LatentEdits
 from maskgan_lib.editor.rle import decode_runs
 from maskgan_lib.editor.session import STYLE_REGIONS
 from maskgan_lib.editor.widget import MaskEditor
