@@ -1,7 +1,9 @@
-"""What networks make of a session's mask, and where that has put the sliders."""
+"""What networks make of a session's mask: MaskVAE, and SeCGAN's generator of masks by attributes."""
 
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +13,17 @@ from maskgan_lib.editor.rle import EditError, check_mask
 from maskgan_lib.editor.storage import EditorFace
 
 if TYPE_CHECKING:
+    from maskgan_lib.attribute_masks import AttributeMasks
     from maskgan_lib.editor.latent import LatentEdits
+
+SHOWING = (
+    *("Smiling", "Mouth_Slightly_Open", "Eyeglasses", "Bangs", "Bald", "Receding_Hairline", "Male"),
+    *("Straight_Hair", "Wavy_Hair", "Bushy_Eyebrows", "Big_Nose", "Pointy_Nose", "Wearing_Earrings"),
+)
+"""Attributes of CelebA that change the outlines of a class that SeCGAN's masks have, in the order of their controls.
+
+Colours of hair and skin, age and beards leave none in a mask; a hat, a necklace and clothes are parts of its "others".
+"""
 
 Moved = tuple[np.ndarray, str]
 """A mask that has been made, which nobody can write to, and a note that says how."""
@@ -28,15 +40,17 @@ class _Sliding:
 
 
 class MaskMoves:
-    """Moves masks ``[size, size]`` by MaskVAE. All that changes a session's mask or asks for one is the session's.
+    """Moves masks ``[size, size]``; which one is the session's is decided there.
 
-    Sliders count from the mask as it was before they were first touched, as long as the mask that is given is the very
-    one that they have made; for any other they start at 0.
+    MaskVAE's sliders count from the mask as it was before they were first touched, as long as the mask that is given is
+    the very one that they have made; for any other they start at 0. Attributes are counted from the mask that is given.
     """
 
-    def __init__(self, size: int, latent: "LatentEdits | None" = None):
-        self._size, self._latent = size, latent
+    def __init__(self, size: int, latent: "LatentEdits | None" = None, attribute_masks: "AttributeMasks | None" = None):
+        self._size, self._latent, self._attribute_masks = size, latent, attribute_masks
         self._sliding: _Sliding | None = None
+        known = () if attribute_masks is None else attribute_masks.attributes
+        self.attributes = tuple(name for name in SHOWING if name in known)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -78,6 +92,26 @@ class MaskMoves:
         if not 0 <= seed < 2**63:
             raise EditError(f"{seed} is no seed: choose a whole number from 0 up.")
         return self._made(lambda: latent.random(mask.copy(), seed)), f"random edit {seed}"
+
+    def by_attributes(self, mask: np.ndarray, amounts: Mapping[str, float]) -> Moved:
+        """More of some of ``attributes``, or less, by what ``checked_amounts`` gives."""
+        moved = self._made(lambda: self._attribute_masks.move(mask.copy(), amounts))
+        return moved, ", ".join(f"{name} {amount:+.2f}" for name, amount in amounts.items())
+
+    def checked_amounts(self, amounts: Mapping[str, float]) -> dict[str, float]:
+        """Those of the amounts that are not 0, in the order of ``attributes``; ``EditError`` if one cannot be done."""
+        if self._attribute_masks is None:
+            raise EditError("This session cannot move attributes: give attribute_masks=AttributeMasks.load(...) to it.")
+        if not isinstance(amounts, Mapping):
+            raise EditError(f"Attributes come as amounts by name, not as {type(amounts).__name__}.")
+        for name, amount in amounts.items():
+            if name not in self.attributes:
+                offered = f"choose from {', '.join(self.attributes)}" if self.attributes else "its network knows none"
+                raise EditError(f"The attribute {reprlib.repr(name)} does not move masks here: {offered}.")
+            if not isinstance(amount, Real) or isinstance(amount, bool):
+                raise EditError(f"The amount of {name} is a number, not {reprlib.repr(amount)}.")
+            within(amount, -1, 1, f"The amount of {name}")
+        return {name: float(amounts[name]) for name in self.attributes if amounts.get(name)}
 
     def _latent_edits(self) -> "LatentEdits":
         if self._latent is None:

@@ -10,7 +10,7 @@ import reprlib
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +39,7 @@ from maskgan_lib.editor.storage import (
 )
 
 if TYPE_CHECKING:
+    from maskgan_lib.attribute_masks import AttributeMasks
     from maskgan_lib.editor.latent import LatentEdits
     from maskgan_lib.editor.rendering import Renderer, StyleCode
     from maskgan_lib.evaluation.judges import Judges
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 HISTORY = 24
 """Pictures that a session remembers; then the oldest is forgotten."""
 
-_WHOLE, _NUMBER, _TEXT, _FILE = (int,), (int, float), (str,), (bytes,)
+_WHOLE, _NUMBER, _TEXT, _FILE, _BY_NAME = (int,), (int, float), (str,), (bytes,), (dict,)
 COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "choose_target": {"face": _WHOLE},
     "choose_style": {"face": _WHOLE, "mix": _NUMBER, "region": (*_TEXT, type(None))},
@@ -63,6 +64,8 @@ COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "move_latent": {"direction": _TEXT, "amount": _NUMBER},
     "interpolate": {"face": _WHOLE, "share": _NUMBER},
     "random_edit": {"seed": _WHOLE},
+    "preview_attributes": {"amounts": _BY_NAME},
+    "move_attributes": {"amounts": _BY_NAME},
     "add_photo": {"data": _FILE},
     "load_mask": {"data": _FILE},
     "reset": {},
@@ -85,6 +88,15 @@ def _locked(
     return alone
 
 
+@dataclass(frozen=True, eq=False)
+class _Preview:
+    """A mask that is shown and not the session's yet: the amounts that were asked for, what was made, and its note."""
+
+    amounts: dict[str, float]
+    mask: np.ndarray
+    note: str
+
+
 class EditSession:
     """A face that is edited, faces to take from, and the pictures made so far.
 
@@ -98,6 +110,7 @@ class EditSession:
             them at first.
         latent: for ``move_latent``, ``interpolate`` and ``random_edit``.
         judges: the parser among them makes the mask of an own photo; by default those that ship.
+        attribute_masks: for ``preview_attributes`` and ``move_attributes``.
     """
 
     def __init__(
@@ -107,6 +120,7 @@ class EditSession:
         latent: "LatentEdits | None" = None,
         autosave: str | Path | None = None,
         judges: "Judges | None" = None,
+        attribute_masks: "AttributeMasks | None" = None,
     ):
         if not faces:
             raise EditError("There is no face to edit: give one at least.")
@@ -120,8 +134,9 @@ class EditSession:
         self.autosave = None if autosave is None else Path(autosave)
         self.autosave_trouble = ""
         self._saved: SessionState | None = None
-        self._moves, self._judges = MaskMoves(self.size, latent), judges
+        self._moves, self._judges = MaskMoves(self.size, latent, attribute_masks), judges
         self._lock = threading.RLock()
+        self._preview: _Preview | None = None
         self._reconstruction: tuple[tuple, np.ndarray] | None = None
         checked = tuple(self._checked_face(face) for face in faces)
         self._given = len(checked)
@@ -135,13 +150,14 @@ class EditSession:
         renderer: "Renderer | Mapping[str, Renderer]",
         latent: "LatentEdits | None" = None,
         judges: "Judges | None" = None,
+        attribute_masks: "AttributeMasks | None" = None,
     ) -> Self:
         """The session in the folder ``autosave`` as it was after its last change, or a new one if there is none.
 
         It goes on saving there. Where its method is not here, it goes on with the first one, and a warning says so.
         ``EditError`` if the folder is damaged or its session is of another size.
         """
-        session = cls(faces, renderer, latent, autosave, judges)
+        session = cls(faces, renderer, latent, autosave, judges, attribute_masks)
         if has_session(autosave):
             session.load(autosave)
         return session
@@ -157,6 +173,7 @@ class EditSession:
     def mask(self, mask: np.ndarray) -> None:
         with self._lock:
             mask = check_mask(mask, self.size)
+            self._preview = None
             if not np.array_equal(mask, self._state.mask):  # sliders stay where they are
                 self._change("painted", mask=mask)
 
@@ -229,6 +246,23 @@ class EditSession:
     def sliders(self) -> dict[str, float]:
         """Where ``move_latent`` has put the directions since the mask was last changed in another way."""
         return self._moves.sliders(self._state.mask)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names for ``move_attributes``: what ``attribute_masks`` knows and masks show; none without it."""
+        return self._moves.attributes
+
+    @property
+    def preview(self) -> np.ndarray | None:
+        """The mask that ``preview_attributes`` has made, uint8 ``[S, S]``; None once it was applied or dropped."""
+        preview = self._preview
+        return None if preview is None else preview.mask.copy()
+
+    @property
+    def preview_amounts(self) -> dict[str, float]:
+        """The amounts of ``preview`` that are not 0."""
+        preview = self._preview
+        return {} if preview is None else dict(preview.amounts)
 
     @property
     def autosaved(self) -> str:
@@ -362,6 +396,30 @@ class EditSession:
         self._change(note, mask=mask)
 
     @_locked
+    def preview_attributes(self, amounts: Mapping[str, float]) -> None:
+        """Makes ``preview``: the mask with more of some ``attributes``, or less. The mask itself stays as it is.
+
+        ``amounts`` go from -1, take it away, to 1, give it, in the place of those of the last preview; all of them 0,
+        or none, drop it. So does whatever else changes the mask.
+        """
+        self._preview = self._previewed(amounts)
+
+    @_locked
+    def move_attributes(self, amounts: Mapping[str, float]) -> None:
+        """Makes what ``preview_attributes`` shows for these amounts the mask."""
+        moved, self._preview = self._previewed(amounts), None
+        if moved and not np.array_equal(moved.mask, self._state.mask):
+            self._change(moved.note, mask=moved.mask)
+
+    def _previewed(self, amounts: Mapping[str, float]) -> _Preview | None:
+        amounts = self._moves.checked_amounts(amounts)
+        if not amounts:
+            return None
+        if amounts == self.preview_amounts:
+            return self._preview
+        return _Preview(amounts, *self._moves.by_attributes(self._state.mask, amounts))
+
+    @_locked
     def reset(self) -> None:
         """The target's own mask again. Style and keeping stay."""
         self._change("original", mask=self.original)
@@ -454,6 +512,7 @@ class EditSession:
                     f"The method {stored.method!r} of the session in {folder} is not here: it goes on with {now}.",
                     stacklevel=3,
                 )
+        self._preview = None
         self._state = replace(
             stored,
             faces=(*self.faces, *joining),
@@ -501,6 +560,7 @@ class EditSession:
 
     def _change(self, note: str, **changes: Any) -> None:
         if "mask" in changes:
+            self._preview = None
             changes["mask"] = read_only(changes["mask"])
         self._state = replace(self._state, note=note, **changes)
         self._save_automatically()
