@@ -1,6 +1,6 @@
 """Drawn faces, and a renderer that shows the mask in its colours, for tests of the editor's front end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,10 +78,40 @@ class Shifts:
         return np.roll(mask, 1 + seed % 5, axis=1)
 
 
+class Grins:
+    """Stands in for ``AttributeMasks``: smiles on drawn faces are open mouths, bangs are rows of hair."""
+
+    attributes = ("Black_Hair", "Bangs", "Smiling")
+    error = ""
+
+    def move(self, mask: np.ndarray, amounts: Mapping[str, float]) -> np.ndarray:
+        if self.error:
+            raise RuntimeError(self.error)
+        y, x = (np.mgrid[: len(mask), : len(mask)] + 0.5) / len(mask)
+        smile, bangs = amounts.get("Smiling", 0), amounts.get("Bangs", 0)
+        moved = mask.copy()
+        if smile > 0:
+            moved[((x - 0.5) / 0.1) ** 2 + ((y - 0.72) / (0.06 * smile)) ** 2 <= 1] = CLASS_ID["mouth"]
+        elif smile < 0:
+            moved[mask == CLASS_ID["mouth"]] = CLASS_ID["l_lip"]
+        moved[(mask == CLASS_ID["skin"]) & (y < 0.18 + 0.17 * bangs)] = CLASS_ID["hair"]
+        return moved
+
+
 def drawn_session(
-    count: int = 3, size: int = 64, latent: bool = True, autosave=None, methods: Sequence[str] = ()
+    count: int = 3,
+    size: int = 64,
+    latent: bool = True,
+    autosave=None,
+    methods: Sequence[str] = (),
+    attributes: bool = False,
 ) -> EditSession:
     """Of ``methods``, each one shows more of the mask's colours than the one before."""
     shares = np.linspace(0.2, 1, len(methods))
     named = {name: ColourRenderer(size, share) for name, share in zip(methods, shares)}
-    return EditSession(drawn_faces(count, size), named or ColourRenderer(size), Shifts() if latent else None, autosave)
+    renderer, edits, moves = (
+        named or ColourRenderer(size),
+        Shifts() if latent else None,
+        Grins() if attributes else None,
+    )
+    return EditSession(drawn_faces(count, size), renderer, edits, autosave, attribute_masks=moves)

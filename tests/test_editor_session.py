@@ -94,6 +94,20 @@ class Roller:
         return np.roll(mask, seed % 7 + 1, axis=1)
 
 
+class Shrinker:
+    """Attributes as parts that go, as far as they are asked for."""
+
+    attributes = ("Smiling", "Bangs")
+
+    def move(self, mask, amounts):
+        assert all(amounts.values())
+        y = np.indices(mask.shape)[0] / mask.shape[0]
+        smile, bangs = (abs(amounts.get(name, 0)) for name in self.attributes)
+        mask[(mask == CLASS_ID["mouth"]) & (y < 0.65 + 0.2 * smile)] = SKIN  # it may do what it likes with its mask
+        mask[(mask == HAIR) & (y < bangs)] = 0
+        return mask
+
+
 def make_face(seed: int, size: int = SIZE) -> EditorFace:
     """A head with hair and a nose; odd ones wear glasses."""
     rng = np.random.default_rng(seed)
@@ -110,6 +124,7 @@ def make_face(seed: int, size: int = SIZE) -> EditorFace:
 
 
 def make_session(renderer=None, **options) -> EditSession:
+    options = {"attribute_masks": Shrinker()} | options
     return EditSession([make_face(seed) for seed in range(4)], renderer or Painter(), Roller(), **options)
 
 
@@ -467,8 +482,9 @@ def test_choosing_a_method_changes_nothing_else():
     session = make_session(methods())
     session.choose_style(1, 0.5)
     session.move_latent("smile", 0.5)
+    session.preview_attributes({"Bangs": 1})
     session.render()
-    before = content(session)
+    before, preview = content(session), session.preview
     for name in ("Plain", "", "n" * 100):
         with pytest.raises(EditError, match=r"no method .*: choose one of plain, negative\.$"):
             session.choose_method(name)
@@ -476,7 +492,7 @@ def test_choosing_a_method_changes_nothing_else():
     session.choose_method("negative")
     assert content(session) != before and session.sliders == {"smile": 0.5}
     session.choose_method("plain")
-    assert content(session) == before
+    assert content(session) == before and np.array_equal(session.preview, preview)
 
 
 def test_the_method_is_saved_with_the_session(tmp_path):
@@ -576,11 +592,11 @@ def test_random_edits_are_drawn_by_their_seed(session):
 def test_latent_edits_that_fail_change_nothing(session):
     session.move_latent("smile", 0.5)
     before = content(session)
-    session._latent.error = RuntimeError("broken")
+    session._moves._latent.error = RuntimeError("broken")
     with pytest.raises(EditError, match=r"could not be changed \(broken\)"):
         session.move_latent("smile", 1)
-    session._latent.error = None
-    session._latent.random = lambda mask, seed: mask + 40
+    session._moves._latent.error = None
+    session._moves._latent.random = lambda mask, seed: mask + 40
     with pytest.raises(EditError):
         session.random_edit(1)
     assert content(session) == before and session.sliders == {"smile": 0.5}
@@ -614,6 +630,7 @@ def calls(draw):
         str: st.sampled_from(["nose", "glasses", "hair", "hat", "smile", "age", "plain", "negative"]),
         bytes: st.just(encode_mask(make_face(3).mask)) if name == "load_mask" else st.binary(max_size=40),
         type(None): st.none(),
+        dict: st.dictionaries(st.sampled_from(["Smiling", "Bangs", "Black_Hair"]), st.floats(-1.1, 1.1), max_size=2),
     }
     arguments = {key: draw(st.one_of(*[fitting[kind] for kind in kinds])) for key, kinds in COMMANDS[name].items()}
     if draw(st.integers(0, 3)) == 0:
@@ -630,12 +647,16 @@ def test_whatever_a_front_end_calls_is_done_or_refused(steps):
     session = make_session(methods(), judges=object())
     known = set(range(NUM_CLASSES))
     for name, arguments in steps:
-        before = content(session)
+        before, preview = content(session), session.preview
         try:
             session.command(name, arguments)
         except EditError as error:
             assert content(session) == before and "\n" not in str(error)
+            assert np.array_equal(session.preview, preview)
         mask = session.mask
+        assert (session.preview is None) == (session.preview_amounts == {})
+        if name == "preview_attributes":
+            assert content(session) == before
         assert mask.shape == (SIZE, SIZE) and mask.dtype == np.uint8 and set(np.unique(mask)) <= known
         assert set(np.unique(mask)) <= {i for face in session.faces for i in np.unique(face.mask).tolist()}
         assert session.render().shape == (SIZE, SIZE, 3)
@@ -695,6 +716,21 @@ def test_commands_do_what_the_methods_do():
         ("move_latent", {"direction": "smile", "amount": 2}, "from -1 to 1"),
         ("interpolate", {"face": 1, "share": -1}, "from 0 to 1"),
         ("random_edit", {"seed": -1}, "no seed"),
+        ("preview_attributes", {"amounts": {"Black_Hair": 1}}, "'Black_Hair' does not move masks here: choose from"),
+        ("preview_attributes", {"amounts": {"x" * 1000: 1}}, "choose from Smiling, Bangs"),
+        ("preview_attributes", {"amounts": {0: 1}}, "does not move masks"),
+        ("preview_attributes", {"amounts": {"Smiling": 1.01}}, "The amount of Smiling goes from -1 to 1"),
+        ("preview_attributes", {"amounts": {"Smiling": float("nan")}}, "from -1 to 1"),
+        ("preview_attributes", {"amounts": {"Smiling": 10**400}}, "from -1 to 1"),
+        ("preview_attributes", {"amounts": {"Smiling": "1"}}, "is a number, not '1'"),
+        ("preview_attributes", {"amounts": {"Smiling": True}}, "is a number, not True"),
+        ("preview_attributes", {"amounts": {"Smiling": None}}, "is a number"),
+        ("preview_attributes", {"amounts": {"Smiling": 1, "Bangs": [1]}}, "amount of Bangs is a number"),
+        ("preview_attributes", {"amounts": [["Smiling", 1]]}, "does not take 'amounts'"),
+        ("preview_attributes", {"amounts": None}, "does not take"),
+        ("preview_attributes", {}, "give all arguments"),
+        ("move_attributes", {"amounts": {"Bangs": -2}}, "from -1 to 1"),
+        ("move_attributes", {"amounts": "Smiling"}, "does not take"),
         ("load_mask", {"data": "/etc/passwd"}, "does not take"),
         ("load_mask", {"data": b"broken"}, "no PNG"),
         ("load_mask", {"data": encode_mask(np.zeros((8, 9), np.uint8))}, "square"),

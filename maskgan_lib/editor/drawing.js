@@ -7,12 +7,25 @@ import { capsule, flood, mirrorInk, mirrorPoint, polygon } from "./core.js";
  * ink()           the ink that is chosen
  * pick(value)     a class has been picked
  * trace(points)   shows a line that is being drawn around an area
+ * onTouch()       the mask that is seen is about to be painted on
  * onBegin()       a stroke begins: nothing else happens until its end
  * onProgress()    the brush has changed the mask
  * onEnd(before)   the stroke has ended; `before` is the mask before it
  * onCancel(kind)  it has been taken back
  */
-export function makeDrawing({ sheet, chosen, partners, ink, pick, trace, onBegin, onProgress, onEnd, onCancel }) {
+export function makeDrawing({
+  sheet,
+  chosen,
+  partners,
+  ink,
+  pick,
+  trace,
+  onTouch,
+  onBegin,
+  onProgress,
+  onEnd,
+  onCancel,
+}) {
   const { size } = sheet;
   let stroke = null; // { kind, start, last, before, ... } while something is being drawn or moved
   let lastEnd = null; // where the last stroke ended, for straight lines
@@ -50,10 +63,12 @@ export function makeDrawing({ sheet, chosen, partners, ink, pick, trace, onBegin
       corners.push(point);
       trace(corners);
     } else if (shape === "fill") {
+      onTouch();
       begin("fill", point, more);
       inked((ink, place) => flood(sheet.labels, size, ...sheet.pixelAt(place(point)), ink));
       sheet.paint();
     } else {
+      onTouch();
       begin(shape, point, { ...more, points: [] });
       draw([[point, radius]]); // a click paints, too
     }
@@ -109,6 +124,7 @@ export function makeDrawing({ sheet, chosen, partners, ink, pick, trace, onBegin
     corners = [];
     trace([]);
     if (!fill || points.length < 3) return;
+    onTouch();
     const before = sheet.labels.slice();
     area(points);
     onEnd(before);

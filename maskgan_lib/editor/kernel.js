@@ -24,8 +24,9 @@ export function connect({ model, root, sheet, classes, isDrawing, takeOver, onSe
   let newer = false; // whether the mask changed after it was sent
   let queue = []; // commands that wait for their turn
 
+  const isIdle = () => !(flight || newer || isDrawing() || queue.length);
   function settle() {
-    root.dataset.pending = Number(Boolean(flight || newer || isDrawing() || queue.length));
+    root.dataset.pending = Number(!isIdle());
     onSettle(Boolean(flight));
   }
 
@@ -162,7 +163,10 @@ export function connect({ model, root, sheet, classes, isDrawing, takeOver, onSe
     settle,
     answer,
     pull,
+    isIdle,
     isBusy: () => Boolean(flight || newer),
+    /** Whether the mask here is newer than the kernel's. */
+    isAhead: () => Boolean(newer || flight?.isEdit),
     isCommanding: () => Boolean(queue.length || (flight && !flight.isEdit)),
     stop: () => {
       clearInterval(clock);

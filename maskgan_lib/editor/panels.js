@@ -7,7 +7,8 @@ import { HELP } from "./words.js";
 const GALLERY = 24;
 const UPLOAD_SIDE = 2048; // larger photos are made smaller before they travel
 const UPLOAD_BYTES = 8e6; // a kernel's connection breaks at 10 MiB
-const BESIDE_THE_MASK = ["render", "set_keep", "choose_style", "choose_method"]; // commands after which a blend goes on
+/** Commands after which a blend goes on. */
+const BESIDE_THE_MASK = ["render", "set_keep", "choose_style", "choose_method", "preview_attributes"];
 
 const note = (text) => make("p", "note", text);
 

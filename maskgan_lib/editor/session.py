@@ -20,8 +20,10 @@ import numpy as np
 
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.data.errors import DataError
+from maskgan_lib.editor.checks import attempt, read_only, reason, within
 from maskgan_lib.editor.components import STYLE_REGIONS, copy_component, present_components, transform_component
 from maskgan_lib.editor.compositing import join_regions, keep_unedited
+from maskgan_lib.editor.moves import MaskMoves
 from maskgan_lib.editor.rle import EditError, check_mask
 from maskgan_lib.editor.storage import (
     EditorFace,
@@ -37,15 +39,15 @@ from maskgan_lib.editor.storage import (
 )
 
 if TYPE_CHECKING:
+    from maskgan_lib.attribute_masks import AttributeMasks
     from maskgan_lib.editor.latent import LatentEdits
     from maskgan_lib.editor.rendering import Renderer, StyleCode
     from maskgan_lib.evaluation.judges import Judges
 
 HISTORY = 24
 """Pictures that a session remembers; then the oldest is forgotten."""
-LONGEST_REASON = 200
 
-_WHOLE, _NUMBER, _TEXT, _FILE = (int,), (int, float), (str,), (bytes,)
+_WHOLE, _NUMBER, _TEXT, _FILE, _BY_NAME = (int,), (int, float), (str,), (bytes,), (dict,)
 COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "choose_target": {"face": _WHOLE},
     "choose_style": {"face": _WHOLE, "mix": _NUMBER, "region": (*_TEXT, type(None))},
@@ -62,6 +64,8 @@ COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "move_latent": {"direction": _TEXT, "amount": _NUMBER},
     "interpolate": {"face": _WHOLE, "share": _NUMBER},
     "random_edit": {"seed": _WHOLE},
+    "preview_attributes": {"amounts": _BY_NAME},
+    "move_attributes": {"amounts": _BY_NAME},
     "add_photo": {"data": _FILE},
     "load_mask": {"data": _FILE},
     "reset": {},
@@ -85,13 +89,12 @@ def _locked(
 
 
 @dataclass(frozen=True, eq=False)
-class _Sliding:
-    """Sliders that have been moved: of what kind, the mask before, their places by name, and the mask they made."""
+class _Preview:
+    """A mask that is shown and not the session's yet: the amounts that were asked for, what was made, and its note."""
 
-    kind: str
-    before: np.ndarray
-    places: dict[str, float]
-    after: np.ndarray
+    amounts: dict[str, float]
+    mask: np.ndarray
+    note: str
 
 
 class EditSession:
@@ -107,6 +110,7 @@ class EditSession:
             them at first.
         latent: for ``move_latent``, ``interpolate`` and ``random_edit``.
         judges: the parser among them makes the mask of an own photo; by default those that ship.
+        attribute_masks: for ``preview_attributes`` and ``move_attributes``.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class EditSession:
         latent: "LatentEdits | None" = None,
         autosave: str | Path | None = None,
         judges: "Judges | None" = None,
+        attribute_masks: "AttributeMasks | None" = None,
     ):
         if not faces:
             raise EditError("There is no face to edit: give one at least.")
@@ -129,9 +134,9 @@ class EditSession:
         self.autosave = None if autosave is None else Path(autosave)
         self.autosave_trouble = ""
         self._saved: SessionState | None = None
-        self._latent, self._judges = latent, judges
+        self._moves, self._judges = MaskMoves(self.size, latent, attribute_masks), judges
         self._lock = threading.RLock()
-        self._sliding: _Sliding | None = None
+        self._preview: _Preview | None = None
         self._reconstruction: tuple[tuple, np.ndarray] | None = None
         checked = tuple(self._checked_face(face) for face in faces)
         self._given = len(checked)
@@ -145,13 +150,14 @@ class EditSession:
         renderer: "Renderer | Mapping[str, Renderer]",
         latent: "LatentEdits | None" = None,
         judges: "Judges | None" = None,
+        attribute_masks: "AttributeMasks | None" = None,
     ) -> Self:
         """The session in the folder ``autosave`` as it was after its last change, or a new one if there is none.
 
         It goes on saving there. Where its method is not here, it goes on with the first one, and a warning says so.
         ``EditError`` if the folder is damaged or its session is of another size.
         """
-        session = cls(faces, renderer, latent, autosave, judges)
+        session = cls(faces, renderer, latent, autosave, judges, attribute_masks)
         if has_session(autosave):
             session.load(autosave)
         return session
@@ -167,6 +173,7 @@ class EditSession:
     def mask(self, mask: np.ndarray) -> None:
         with self._lock:
             mask = check_mask(mask, self.size)
+            self._preview = None
             if not np.array_equal(mask, self._state.mask):  # sliders stay where they are
                 self._change("painted", mask=mask)
 
@@ -233,12 +240,29 @@ class EditSession:
     @property
     def directions(self) -> tuple[str, ...]:
         """Names for ``move_latent``; none without ``latent``."""
-        return () if self._latent is None else tuple(self._latent.directions)
+        return self._moves.directions
 
     @property
     def sliders(self) -> dict[str, float]:
         """Where ``move_latent`` has put the directions since the mask was last changed in another way."""
-        return dict(self._places("directions"))
+        return self._moves.sliders(self._state.mask)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names for ``move_attributes``: what ``attribute_masks`` knows and masks show; none without it."""
+        return self._moves.attributes
+
+    @property
+    def preview(self) -> np.ndarray | None:
+        """The mask that ``preview_attributes`` has made, uint8 ``[S, S]``; None once it was applied or dropped."""
+        preview = self._preview
+        return None if preview is None else preview.mask.copy()
+
+    @property
+    def preview_amounts(self) -> dict[str, float]:
+        """The amounts of ``preview`` that are not 0."""
+        preview = self._preview
+        return {} if preview is None else dict(preview.amounts)
 
     @property
     def autosaved(self) -> str:
@@ -270,7 +294,7 @@ class EditSession:
         Without, for all that has no style of its own. Another face's style then reaches the whole picture, so keeping
         the photo ends; ``set_keep`` asks for it again.
         """
-        face, mix = self._place(face), _within(mix, 0, 1, "The mix of two styles")
+        face, mix = self._place(face), within(mix, 0, 1, "The mix of two styles")
         if region is not None:
             self._choose_region_style(region, face, mix)
             return
@@ -301,7 +325,7 @@ class EditSession:
     @_locked
     def set_keep(self, strength: float | None) -> None:
         """Keeps the photo where the mask was not edited, with a strength of 0 to 1, or not at all (None)."""
-        strength = None if strength is None else _within(strength, 0, 1, "The strength of keeping")
+        strength = None if strength is None else within(strength, 0, 1, "The strength of keeping")
         self._change(self._state.note, keep=strength)
 
     @_locked
@@ -355,37 +379,45 @@ class EditSession:
 
         Several sliders add up. When the mask is changed in another way, all start at 0 again.
         """
-        latent = self._latent_edits()
-        if direction not in self.directions:
-            raise EditError(f"There is no direction {direction!r}: choose one of {', '.join(self.directions)}.")
-        places = self._places("directions") | {direction: _within(amount, -1, 1, "The amount of a direction")}
-
-        def moved(mask: np.ndarray) -> np.ndarray:
-            for name, place in places.items():
-                mask = mask if place == 0 else latent.move(mask, name, place)
-            return mask
-
-        self._slide("directions", places, moved, f"{direction} {amount:+.2f}")
+        mask, note = self._moves.along(self._state.mask, direction, amount)
+        self._change(note, mask=mask)
 
     @_locked
     def interpolate(self, face: int, share: float) -> None:
         """Puts the slider towards another face's mask to ``share``: 0 the mask as it was before, 1 all the way."""
-        latent = self._latent_edits()
-        other, share = self.faces[self._place(face)], _within(share, 0, 1, "The share of a face")
-
-        def between(mask: np.ndarray) -> np.ndarray:
-            return mask if share == 0 else latent.towards(mask, other.mask.copy(), share)
-
-        self._slide(f"towards face {face}", {other.name: share}, between, f"{share:.0%} towards {other.name}")
+        place = self._place(face)
+        mask, note = self._moves.towards(self._state.mask, place, self.faces[place], share)
+        self._change(note, mask=mask)
 
     @_locked
     def random_edit(self, seed: int) -> None:
         """A random plausible edit of the mask; the same one for the same mask and seed."""
-        latent = self._latent_edits()
-        if not 0 <= seed < 2**63:
-            raise EditError(f"{seed} is no seed: choose a whole number from 0 up.")
-        mask = _attempt("The mask could not be changed", lambda: latent.random(self.mask, seed))
-        self._change(f"random edit {seed}", mask=check_mask(mask, self.size))
+        mask, note = self._moves.at_random(self._state.mask, seed)
+        self._change(note, mask=mask)
+
+    @_locked
+    def preview_attributes(self, amounts: Mapping[str, float]) -> None:
+        """Makes ``preview``: the mask with more of some ``attributes``, or less. The mask itself stays as it is.
+
+        ``amounts`` go from -1, take it away, to 1, give it, in the place of those of the last preview; all of them 0,
+        or none, drop it. So does whatever else changes the mask.
+        """
+        self._preview = self._previewed(amounts)
+
+    @_locked
+    def move_attributes(self, amounts: Mapping[str, float]) -> None:
+        """Makes what ``preview_attributes`` shows for these amounts the mask."""
+        moved, self._preview = self._previewed(amounts), None
+        if moved and not np.array_equal(moved.mask, self._state.mask):
+            self._change(moved.note, mask=moved.mask)
+
+    def _previewed(self, amounts: Mapping[str, float]) -> _Preview | None:
+        amounts = self._moves.checked_amounts(amounts)
+        if not amounts:
+            return None
+        if amounts == self.preview_amounts:
+            return self._preview
+        return _Preview(amounts, *self._moves.by_attributes(self._state.mask, amounts))
 
     @_locked
     def reset(self) -> None:
@@ -406,10 +438,10 @@ class EditSession:
 
         ``EditError`` if it cannot be made: mask and last picture stay as they are.
         """
-        picture = _attempt("The picture could not be made", self._draw)
+        picture = attempt("The picture could not be made", self._draw)
         if picture.shape != (self.size, self.size, 3) or picture.dtype != np.uint8:
             raise EditError(f"The picture could not be made: it came as {picture.dtype} {list(picture.shape)}.")
-        state, picture = self._state, _read_only(picture.copy())
+        state, picture = self._state, read_only(picture.copy())
         last = state.history[-1] if state.history else None
         if last is None or not (np.array_equal(last.image, picture) and np.array_equal(last.mask, state.mask)):
             note = f"{state.note} ({state.method})" if len(self.methods) > 1 else state.note
@@ -480,7 +512,7 @@ class EditSession:
                     f"The method {stored.method!r} of the session in {folder} is not here: it goes on with {now}.",
                     stacklevel=3,
                 )
-        self._sliding = None
+        self._preview = None
         self._state = replace(
             stored,
             faces=(*self.faces, *joining),
@@ -528,7 +560,8 @@ class EditSession:
 
     def _change(self, note: str, **changes: Any) -> None:
         if "mask" in changes:
-            changes["mask"] = _read_only(changes["mask"])
+            self._preview = None
+            changes["mask"] = read_only(changes["mask"])
         self._state = replace(self._state, note=note, **changes)
         self._save_automatically()
 
@@ -539,26 +572,9 @@ class EditSession:
         try:
             write_session(self.autosave, self._state, self.faces[self._given :], wait=False)
         except (CheckpointError, OSError) as error:
-            self.autosave_trouble = f"The session could not be saved ({_reason(error)})."
+            self.autosave_trouble = f"The session could not be saved ({reason(error)})."
         else:
             self.autosave_trouble, self._saved = "", self._state
-
-    def _slide(self, kind: str, places: dict[str, float], work: Callable[[np.ndarray], np.ndarray], note: str) -> None:
-        """Puts sliders to ``places``: what ``work`` makes of the mask as it was before they were first moved."""
-        before = self._sliding.before if self._places(kind) else self._state.mask
-        mask = _attempt("The mask could not be changed", lambda: work(before.copy()))
-        self._change(note, mask=check_mask(mask, self.size))
-        self._sliding = _Sliding(kind, before, places, self._state.mask)
-
-    def _places(self, kind: str) -> dict[str, float]:
-        """Where the sliders of a kind are; nowhere once the mask was changed in another way."""
-        sliding = self._sliding
-        return sliding.places if sliding and sliding.kind == kind and sliding.after is self._state.mask else {}
-
-    def _latent_edits(self) -> "LatentEdits":
-        if self._latent is None:
-            raise EditError("This session has no MaskVAE: give latent=LatentEdits(...) when you make it.")
-        return self._latent
 
     def _place(self, face: int) -> int:
         if not 0 <= face < len(self.faces):
@@ -572,31 +588,4 @@ class EditSession:
                 f"The picture of {face.name!r} is {image.dtype} {list(image.shape)}, not uint8 "
                 f"{[self.size, self.size, 3]}: resize it."
             )
-        return EditorFace(face.name, _read_only(image.copy()), _read_only(check_mask(face.mask, self.size)))
-
-
-def _within(value: float, low: float, high: float, what: str) -> float:
-    if not low <= value <= high:
-        raise EditError(f"{what} goes from {low} to {high}, so {value} cannot be done.")
-    return float(value)
-
-
-def _attempt(what: str, work: Callable[[], np.ndarray]) -> np.ndarray:
-    """The result of ``work``, a network's; its errors become one sentence that starts with ``what``."""
-    try:
-        return work()
-    except EditError:
-        raise
-    except Exception as error:
-        raise EditError(f"{what} ({_reason(error)}): nothing was lost, so try again.") from error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip().partition("\n")[0][:LONGEST_REASON].rstrip(".")
-    return text or type(error).__name__
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself, locked, since states share it: it must be nobody else's."""
-    array.flags.writeable = False
-    return array
+        return EditorFace(face.name, read_only(image.copy()), read_only(check_mask(face.mask, self.size)))

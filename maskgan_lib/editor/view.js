@@ -3,9 +3,11 @@
 //   pending 0 | 1   whether something is being drawn or is on its way    kernel  alive | waiting | gone
 //   ack, shown      the last answered number, pictures shown so far     hellos  answers to "are you there?"
 //   shape, ink, value, zoom, undo, redo, results, view-mode             what is chosen, and how much there is
+//   preview 0 | 1   whether a preview is seen in the mask's place
 //   pen             the keyboard's: up | down, or empty when the pointer is used
 
 import { Trail, fit, follow, pinched, rle, same, u8, unrle, zoomAt } from "./core.js";
+import { makeAttributes } from "./attributes.js";
 import { makeDrawing } from "./drawing.js";
 import { draw, make, slider, thumbnail, within } from "./elements.js";
 import { connect } from "./kernel.js";
@@ -19,7 +21,9 @@ import { makeTools } from "./tools.js";
 import { INKS, KEYS, SHAPES } from "./words.js";
 
 const THUMB = 96;
-const TRAITS = ["edit", "done", "state", "picture", "photo", "original", "thumbs", "brush", "live"];
+const TRAITS = ["edit", "done", "state", "picture", "photo", "original", "preview", "thumbs", "brush", "live"];
+/** Commands that change the mask that is seen, so that a preview becomes the mask before. */
+const ON_WHAT_IS_SEEN = ["copy_component", "transform_component", "move_latent", "interpolate", "random_edit"];
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }; // right, down
 
 function render({ model, el }) {
@@ -45,6 +49,7 @@ function render({ model, el }) {
     hellos: 0,
     kernel: "alive",
     results: 0,
+    preview: 0,
     pen: "",
   });
   const status = make("p", "status", "", { role: "status", "aria-live": "polite" });
@@ -64,16 +69,18 @@ function render({ model, el }) {
   const lines = draw("svg", "lines", { viewBox: `-0.5 -0.5 ${size} ${size}`, "aria-hidden": "true" });
   const layers = within(make("div", "layers"), photo, canvas, floating, lines);
   const under = make("span", "under");
-  const stage = within(make("div", "stage"), layers, under);
+  const previewing = make("span", "previewing", "Preview", { hidden: "" });
+  const stage = within(make("div", "stage"), layers, under, previewing);
   const opacity = slider("opacity", "Mask over photo", { value: 65 });
   opacity.input.oninput = () => {
     canvas.style.opacity = floating.style.opacity = opacity.input.value / 100;
   };
 
   const sheet = new Sheet(canvas, size, colorsOf(classes), decoded(u8(model.get("edit"))));
-  function command(...args) {
+  function command(name, ...args) {
     pen.lift();
-    kernel.command(...args);
+    if (ON_WHAT_IS_SEEN.includes(name)) attributes.apply();
+    kernel.command(name, ...args);
   }
   const tools = makeTools({
     model,
@@ -89,7 +96,10 @@ function render({ model, el }) {
     act: {
       undo: () => travel("undo"),
       redo: () => travel("redo"),
-      reset: () => change(original.slice()),
+      reset: () => {
+        if (attributes.isMoved()) attributes.cancel();
+        change(original.slice());
+      },
       all: () => show({ zoom: 1, x: 0, y: 0 }),
     },
   });
@@ -117,22 +127,26 @@ function render({ model, el }) {
       addResult();
     },
   });
+  const attributes = makeAttributes({
+    state,
+    isIdle: () => kernel.isIdle(),
+    onDrop: () => sheet.show(null),
+    hasEffect: () => !same(sheet.seen, sheet.labels),
+    command,
+    say,
+  });
   const panels = makePanels({ model, state, sheet, classes, command, goTo, savePicture: picture.save, say });
   const left = within(make("div", "side left"), stage, within(make("div", "below"), opacity.node, moving.node));
-  root.append(
-    tools.bar,
-    tools.hint,
-    within(make("div", "main"), tools.palette, left, picture.node),
-    status,
-    panels.node,
-  );
+  const main = within(make("div", "main"), tools.palette, left, picture.node);
+  if (attributes.node) left.after(attributes.node); // on a narrow page just below the mask that they move
+  root.append(tools.bar, tools.hint, main, status, panels.node);
   el.append(root);
 
   function showChoice() {
     const { shape, ink, value, mirror } = chosen;
     const [undo, redo] = [trail.past.length, trail.future.length];
     Object.assign(root.dataset, { shape, ink, value, mirror: Number(mirror), undo, redo });
-    tools.show(undo, redo);
+    tools.show(undo || attributes.isMoved(), redo);
     picture.showLive();
     axis.style.display = mirror ? "" : "none";
     moving.node.hidden = shape !== "move";
@@ -150,6 +164,17 @@ function render({ model, el }) {
     if (!kernel.isCommanding()) picture.showMethod(state().method); // else another choice may be on its way
     picture.showKeep(state().keep);
     moving.showParts();
+    attributes.show();
+    showPreview();
+  }
+
+  /** A preview is of the kernel's mask: it is not shown while the mask here is another one. */
+  function showPreview() {
+    const bytes = u8(model.get("preview"));
+    sheet.show(bytes.length && !drawing.stroke() && !kernel.isAhead() ? decoded(bytes) : null);
+    root.dataset.preview = Number(Boolean(sheet.preview));
+    previewing.hidden = !sheet.preview;
+    canvas.setAttribute("aria-label", sheet.preview ? "mask, preview" : "mask");
   }
 
   function show(now) {
@@ -220,12 +245,20 @@ function render({ model, el }) {
   // ---- changes of the mask, undo and redo
 
   const snapshot = (of = sheet.labels) => ({ bytes: rle(of), target });
+  let taken = null; // the mask under a preview that is being painted on
 
   function change(to) {
     pen.lift();
     if (drawing.stroke() || same(to, sheet.labels)) return;
     trail.push(snapshot());
     put(to);
+  }
+  /** Who paints on a preview wants it: it becomes the mask, unless the stroke is taken back. */
+  function takePreview() {
+    if (!sheet.preview) return;
+    taken = sheet.labels;
+    sheet.replace(sheet.preview);
+    attributes.rest();
   }
   function put(to) {
     sheet.replace(to);
@@ -246,6 +279,7 @@ function render({ model, el }) {
   }
   function travel(way) {
     pen.lift();
+    if (way === "undo" && !drawing.stroke() && attributes.isMoved()) return attributes.cancel();
     if (drawing.stroke() || kernel.isCommanding()) return;
     const past = trail[way](snapshot());
     if (past) recall(past);
@@ -277,6 +311,7 @@ function render({ model, el }) {
       outline.setAttribute("points", points.map((point) => point.join()).join(" "));
       root.dataset.corners = points.length;
     },
+    onTouch: takePreview,
     onBegin: kernel.settle,
     onProgress: pushWhileDrawing,
     onEnd: endStroke,
@@ -285,13 +320,20 @@ function render({ model, el }) {
       if (kind === "brush") pushWhileDrawing();
       if (root.dataset.pen) root.dataset.pen = "up";
       kernel.settle();
+      if (!taken) return;
+      sheet.replace(taken);
+      taken = null;
+      attributes.show();
+      showPreview();
     },
   });
 
   /** What `before` was before a stroke can be undone; what the kernel has changed meanwhile is taken over. */
   function endStroke(before) {
-    if (!same(before, sheet.labels)) {
-      trail.push(snapshot(before));
+    const steps = [taken, before].filter((mask, i, all) => mask && !same(mask, all[i + 1] ?? sheet.labels));
+    taken = null;
+    if (steps.length) {
+      steps.forEach((mask) => trail.push(snapshot(mask)));
       kernel.push();
     } else {
       kernel.pull();
@@ -360,6 +402,8 @@ function render({ model, el }) {
     if (event.button === 1 || spaced) return drawing.begin("pan", point, { pointer, from: inFrame(event), at });
     if (event.altKey) return tools.chooseClass(sheet.classAt(point));
     if (chosen.shape === "move") {
+      takePreview();
+      if (taken) endStroke(sheet.labels);
       const held = moving.grab(point, event.target.dataset?.handle);
       if (held) drawing.begin("move", point, { pointer, ...held });
     } else if (chosen.shape === "polygon" && event.detail > 1) drawing.finish(true);
@@ -432,11 +476,16 @@ function render({ model, el }) {
     d: picture.nextMode,
     x: () => chosen.shape !== "move" && pen.press(centre()),
     q: () => tools.setOnly(chosen.only === null ? hovered : null),
-    enter: () => (drawing.corners().length ? drawing.finish(true) : command("render")),
+    enter: () => {
+      if (drawing.corners().length) drawing.finish(true);
+      else if (attributes.isMoved()) attributes.apply();
+      else command("render");
+    },
     backspace: drawing.takeCornerBack,
     escape: () => {
       if (drawing.stroke()) drawing.cancel();
       else if (drawing.corners().length) drawing.finish();
+      else if (attributes.isMoved()) attributes.cancel();
       else document.activeElement.blur();
     },
   };
@@ -501,7 +550,7 @@ function render({ model, el }) {
   for (const node of [stage, picture.stage]) node.addEventListener("wheel", onWheel, { passive: false });
   const events = TRAITS.map((name) => `change:${name}`);
   events.forEach((event) => model.on(event, hear));
-  root.readMask = () => Array.from(rle(sheet.labels)); // for tests
+  root.readMask = (kind = "labels") => Array.from(rle(sheet[kind])); // for tests
 
   opacity.input.oninput();
   picture.setMode("picture");

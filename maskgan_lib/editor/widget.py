@@ -25,11 +25,14 @@ from maskgan_lib.editor.session import EditSession, HistoryItem
 HERE = Path(__file__).parent
 MODULES = (
     *("core.js", "words.js", "elements.js", "sheet.js", "kernel.js"),
-    *("tools.js", "drawing.js", "moving.js", "pen.js", "picture.js", "panels.js", "stored.js", "view.js"),
+    *("tools.js", "drawing.js", "moving.js", "pen.js", "picture.js", "attributes.js", "panels.js", "stored.js"),
+    "view.js",
 )
 """The view's files. Each one imports from those before it, and no two define the same name."""
 LIVE = ("drawing", "stroke", "button")
 """When a picture is made of a changed mask: again and again while drawing, at a stroke's end, when a button asks."""
+WITHOUT_PICTURE = ("preview_attributes",)
+"""Commands that leave the mask and all that its picture is made of as they are."""
 
 QUALITY = 92
 THUMB = 96
@@ -82,6 +85,7 @@ class MaskEditor(anywidget.AnyWidget):
     picture = traitlets.Bytes().tag(sync=True)
     photo = traitlets.Bytes().tag(sync=True)
     original = traitlets.Bytes().tag(sync=True)
+    preview = traitlets.Bytes().tag(sync=True)
     thumbs = traitlets.Bytes().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     done = traitlets.Tuple(  # view, number, error, milliseconds
@@ -128,13 +132,15 @@ class MaskEditor(anywidget.AnyWidget):
         return self.session.history
 
     def command(self, name: str, /, **arguments: Any) -> None:
-        """What a button does: a command of the session, see its ``COMMANDS``, then a picture.
+        """What a button does: a command of the session, see its ``COMMANDS``, then a picture of the mask.
 
         ``editor.command("copy_component", face=2, group="mouth")``. ``EditError`` if it cannot be done.
         """
         with self._lock:
-            self.session.command(name, arguments)
-            self.refresh()
+            try:
+                self._carry_out(name, arguments)
+            finally:
+                self._publish(FROM_PYTHON)
 
     def refresh(self) -> None:
         """Makes a picture of the session as it is now and shows both."""
@@ -186,7 +192,8 @@ class MaskEditor(anywidget.AnyWidget):
     def _carry_out(self, name: str, arguments: dict) -> None:
         if name != "render":
             self.session.command(name, arguments)
-        self.session.render()
+        if name not in WITHOUT_PICTURE:
+            self.session.render()
 
     def _try(self, work: Callable[[], Any]) -> tuple[str | None, float]:
         """The error or None, and the milliseconds it took. What is raised here, only a front end's log would have."""
@@ -218,6 +225,7 @@ class MaskEditor(anywidget.AnyWidget):
                 self.picture = _jpeg(session.image)
             self.photo = _jpeg(session.photo)
             self.original = encode_runs(session.original)
+            self.preview = b"" if session.preview is None else encode_runs(session.preview)
             self.thumbs = b"".join(self._thumb_files)
             self.state = self._about()
             self.done = (*seq, error, milliseconds)
@@ -241,6 +249,8 @@ class MaskEditor(anywidget.AnyWidget):
             "groups": list(session.groups()),
             "directions": list(session.directions),
             "sliders": session.sliders,
+            "attributes": list(session.attributes),
+            "amounts": session.preview_amounts,
             "components": {name: list(ids) for name, ids in COMPONENTS.items()},
             "autosaved": session.autosaved,
             "trouble": session.autosave_trouble,

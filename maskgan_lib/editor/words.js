@@ -43,6 +43,23 @@ export const NUDGES = [
   ["↺", "turn back", { degrees: -5 }],
 ];
 
+/** By name: an attribute's absence, which -1 asks for, and itself. */
+export const ATTRIBUTES = {
+  Smiling: ["serious", "smiling"],
+  Mouth_Slightly_Open: ["mouth closed", "mouth open"],
+  Eyeglasses: ["no glasses", "glasses"],
+  Bangs: ["no bangs", "bangs"],
+  Bald: ["not bald", "bald"],
+  Receding_Hairline: ["full hairline", "receding hairline"],
+  Male: ["female", "male"],
+  Straight_Hair: ["not straight", "straight hair"],
+  Wavy_Hair: ["not wavy", "wavy hair"],
+  Bushy_Eyebrows: ["thin brows", "bushy brows"],
+  Big_Nose: ["small nose", "big nose"],
+  Pointy_Nose: ["round nose", "pointy nose"],
+  Wearing_Earrings: ["no earrings", "earrings"],
+};
+
 export const HELP = [
   ["b f l p", "brush, fill, lasso, polygon"],
   ["e r", "eraser, restore the original"],
@@ -59,7 +76,7 @@ export const HELP = [
   ["Space+drag, two fingers", "pan"],
   ["z", "show all"],
   ["d", "picture, comparison, difference"],
-  ["Enter", "render now"],
+  ["Enter", "apply a preview of attributes; else render now"],
   [KEYS.split("").join(" "), "the classes, in the palette's order"],
-  ["Esc", "stop what is begun; then leave the editor"],
+  ["Esc", "stop what is begun, drop a preview; then leave the editor"],
 ];

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from editor_faces import ColourRenderer, drawn_mask, drawn_session
+from editor_faces import ColourRenderer, Grins, drawn_mask, drawn_session
 from PIL import Image
 
 from browser.page import mount, new_page
@@ -26,6 +26,7 @@ SIZE, BRUSH = 64, 5
 SKIN, HAIR, HAT, CLOTH = 1, 13, 14, 18
 WEIGHTS = Path(__file__).resolve().parents[2] / "data" / "pretrained"
 DIRECTION = "Mouth_Slightly_Open"
+SHOWN = ("Smiling", "Bangs")
 ROOT, STAGE = ".editor-root", ".editor-left .editor-stage"
 
 
@@ -1003,6 +1004,310 @@ def test_without_a_maskvae_there_are_no_sliders(window):
     mounted = mount(window, MaskEditor(drawn_session(latent=False)))
     mounted.deliver()
     assert window.locator(".editor-shape-panel").count() == 0
+
+
+# ---- attributes
+
+
+@pytest.fixture
+def faces_to_move(window):
+    """An editor on which attributes can be moved; its mask lies open, so that the pixels of the canvas are classes."""
+    window.set_viewport_size({"width": 1200, "height": 1400})
+    window.errors.clear()
+    mounted = mount(window, MaskEditor(drawn_session(size=SIZE, attributes=True), brush=BRUSH))
+    mounted.deliver()
+    window.wait_for_selector(f"{ROOT}[data-shown='1'][data-results='1']")
+    window.click(f".editor-class[data-value='{CLOTH}']")
+    yield mounted
+    assert window.errors == []
+
+
+def seen(mounted):
+    """The classes of the pixels on the mask's canvas."""
+    script = "n => Array.from(n.getContext('2d').getImageData(0, 0, n.width, n.height).data)"
+    pixels = np.array(mounted.page.eval_on_selector(".editor-left canvas", script)).reshape(SIZE, SIZE, 4)
+    distances = (pixels[:, :, None, :3] != COLORS).any(-1)
+    assert (distances.sum(-1) == len(COLORS) - 1).all()
+    return distances.argmin(-1)
+
+
+def end(mounted, text):
+    """Presses what the face should be."""
+    mounted.page.click(f".editor-end:text-is('{text}')")
+
+
+def places(mounted):
+    script = "nodes => Object.fromEntries(nodes.map((node) => [node.dataset.attribute, Number(node.value)]))"
+    return mounted.page.eval_on_selector_all(".editor-attribute", script)
+
+
+def grown(mask, **amounts):
+    return Grins().move(mask, amounts)
+
+
+def test_smiling_is_previewed_cancelled_applied_undone_and_redone(faces_to_move):
+    mounted, page, session = faces_to_move, faces_to_move.page, faces_to_move.widget.session
+    before, picture = labels(mounted), session.image
+    smiling = grown(before, Smiling=1)
+    assert set((smiling != before)[:40].ravel()) == {False}, "only the mouth"
+    assert page.is_disabled(".editor-apply") and page.is_disabled(".editor-attributes >> text=Cancel")
+    end(mounted, "smiling")
+    settle(mounted)
+    assert (seen(mounted) == smiling).all() and (labels(mounted) == before).all()
+    assert (session.mask == before).all() and (session.image == picture).all()
+    assert page.is_visible(".editor-previewing") and data(mounted, "preview") == "1" and steps(mounted) == ("0", "0")
+    assert "100% smiling" in page.inner_text(".editor-status")
+    page.click(".editor-attributes >> text=Cancel")
+    assert (seen(mounted) == before).all(), "at once"
+    settle(mounted)
+    assert (seen(mounted) == before).all() and (session.mask == before).all() and session.preview is None
+    assert not page.is_visible(".editor-previewing") and places(mounted) == {"Smiling": 0, "Bangs": 0}
+    assert steps(mounted) == ("0", "0") and len(session.history) == 1
+    end(mounted, "smiling")
+    settle(mounted)
+    page.click(".editor-apply")
+    assert (seen(mounted) == smiling).all()
+    settle(mounted)
+    assert (labels(mounted) == smiling).all() and (seen(mounted) == smiling).all()
+    assert places(mounted) == {"Smiling": 0, "Bangs": 0} and data(mounted, "preview") == "0"
+    assert (session.image != picture).any() and session.history[-1].note == "Smiling +1.00"
+    page.wait_for_selector(f"{ROOT}[data-results='2']")
+    assert steps(mounted) == ("1", "0")
+    press(mounted, "Control+z")
+    settle(mounted)
+    assert (labels(mounted) == before).all() and (session.image == picture).all() and steps(mounted) == ("0", "1")
+    press(mounted, "Control+y")
+    settle(mounted)
+    assert (labels(mounted) == smiling).all() and (session.image != picture).any() and steps(mounted) == ("1", "0")
+    drag(mounted, (10, 10), (50, 10))
+    settle(mounted)
+    assert_painted(labels(mounted), smiling, [(10, 10), (50, 10)])
+
+
+def test_several_attributes_move_together_and_both_ways(faces_to_move):
+    mounted, page, session = faces_to_move, faces_to_move.page, faces_to_move.widget.session
+    before = labels(mounted)
+    page.fill("[data-attribute='Bangs'].editor-attribute", "60")
+    page.fill("[data-attribute='Smiling'].editor-attribute", "-40")
+    settle(mounted)
+    assert session.preview_amounts == {"Smiling": -0.4, "Bangs": 0.6}
+    assert (seen(mounted) == grown(before, Smiling=-0.4, Bangs=0.6)).all()
+    words = [page.get_attribute(f"[data-attribute='{name}'].editor-attribute", "aria-valuetext") for name in SHOWN]
+    assert words == ["40% serious", "60% bangs"]
+    end(mounted, "serious")
+    settle(mounted)
+    assert session.preview_amounts == {"Smiling": -1.0, "Bangs": 0.6}
+    assert page.get_attribute(".editor-end:text-is('serious')", "aria-pressed") == "true"
+    end(mounted, "serious")  # once more: as it is
+    settle(mounted)
+    assert session.preview_amounts == {"Bangs": 0.6} and (seen(mounted) == grown(before, Bangs=0.6)).all()
+    page.click(".editor-apply")
+    settle(mounted)
+    assert (labels(mounted) == grown(before, Bangs=0.6)).all() and steps(mounted) == ("1", "0")
+    end(mounted, "no bangs")
+    settle(mounted)
+    assert "stays as it is" in page.inner_text(".editor-status")  # these bangs are hair to the stand-in
+    page.click(".editor-apply")
+    settle(mounted)
+    assert steps(mounted) == ("1", "0") and session.preview is None and places(mounted) == {"Smiling": 0, "Bangs": 0}
+
+
+def test_attributes_by_keyboard(faces_to_move):
+    mounted, page, session = faces_to_move, faces_to_move.page, faces_to_move.widget.session
+    before = labels(mounted)
+    group = page.get_by_role("group", name="Smiling")
+    group.get_by_role("slider", name="Smiling").focus()
+    for _ in range(4):
+        page.keyboard.press("PageUp")
+    settle(mounted)
+    amount = session.preview_amounts["Smiling"]
+    assert 0 < amount < 1 and (seen(mounted) == grown(before, Smiling=amount)).all()
+    page.keyboard.press("Escape")
+    settle(mounted)
+    assert session.preview is None and places(mounted) == {"Smiling": 0, "Bangs": 0}
+    assert page.evaluate("document.activeElement.dataset.attribute") == "Smiling", "the next Escape leaves"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    settle(mounted)
+    assert session.preview_amounts == {"Smiling": 1.0}
+    press(mounted, "Enter")
+    settle(mounted)
+    assert (labels(mounted) == grown(before, Smiling=1)).all()
+    end(mounted, "bangs")
+    settle(mounted)
+    press(mounted, "Control+z")  # the preview was last
+    settle(mounted)
+    assert (
+        session.preview is None and (labels(mounted) == grown(before, Smiling=1)).all() and steps(mounted) == ("1", "0")
+    )
+    press(mounted, "Control+z")
+    settle(mounted)
+    assert (labels(mounted) == before).all()
+
+
+def test_painting_on_a_preview_takes_it_over_as_a_step_of_its_own(faces_to_move):
+    mounted = faces_to_move
+    before = labels(mounted)
+    smiling = grown(before, Smiling=1)
+    end(mounted, "smiling")
+    settle(mounted)
+    drag(mounted, (10, 10), (50, 10))
+    assert places(mounted) == {"Smiling": 0, "Bangs": 0}
+    settle(mounted)
+    assert_painted(labels(mounted), smiling, [(10, 10), (50, 10)])
+    assert (seen(mounted) == labels(mounted)).all() and steps(mounted) == ("2", "0")
+    for there in (smiling, before):
+        press(mounted, "Control+z")
+        settle(mounted)
+        assert (labels(mounted) == there).all()
+
+
+def test_a_stroke_on_a_preview_that_is_taken_back_brings_the_preview_back(faces_to_move):
+    mounted, page = faces_to_move, faces_to_move.page
+    before = labels(mounted)
+    end(mounted, "smiling")
+    settle(mounted)
+    drag(mounted, (10, 10), (50, 10), end=False)
+    assert (labels(mounted) != before).any()
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    settle(mounted)
+    assert (labels(mounted) == before).all() and (seen(mounted) == grown(before, Smiling=1)).all()
+    assert places(mounted) == {"Smiling": 100, "Bangs": 0} and steps(mounted) == ("0", "0")
+    press(mounted, "p")
+    for corner in ((5, 5), (25, 5), (25, 12)):
+        drag(mounted, corner)
+    assert (seen(mounted) == grown(before, Smiling=1)).all()
+    press(mounted, "Enter")
+    settle(mounted)
+    assert labels(mounted)[8, 24] == CLOTH and (labels(mounted)[30:] == grown(before, Smiling=1)[30:]).all()
+    assert steps(mounted) == ("2", "0")
+
+
+def test_other_edits_go_on_from_the_preview(faces_to_move):
+    mounted, page, session = faces_to_move, faces_to_move.page, faces_to_move.widget.session
+    before = labels(mounted)
+    smiling = grown(before, Smiling=1)
+    end(mounted, "smiling")
+    page.click("[data-group='nose']")  # before the preview has come
+    settle(mounted)
+    expected = drawn_session(size=SIZE)
+    expected.mask = smiling
+    expected.copy_component(1, "nose")
+    assert (labels(mounted) == expected.mask).all() and steps(mounted) == ("2", "0")
+    press(mounted, "Control+z")
+    settle(mounted)
+    assert (labels(mounted) == smiling).all()
+    page.click(".editor-shape-panel summary")
+    end(mounted, "bangs")
+    settle(mounted)
+    both = grown(smiling, Bangs=1)
+    for place in (20, 50):
+        page.fill(".editor-direction >> nth=0", str(place))
+    settle(mounted)
+    assert (labels(mounted) == np.roll(both, 5, axis=0)).all() and session.sliders == {"Lower": 0.5}
+    assert session.preview is None and places(mounted) == {"Smiling": 0, "Bangs": 0}
+    page.fill(".editor-direction >> nth=0", "0")
+    settle(mounted)
+    assert (labels(mounted) == both).all()
+
+
+def test_moving_a_part_of_a_preview_moves_what_is_seen(faces_to_move):
+    mounted = faces_to_move
+    smiling = grown(labels(mounted), Smiling=1)
+    end(mounted, "smiling")
+    settle(mounted)
+    press(mounted, "v")
+    drag(mounted, (32, 46), (32, 50))
+    settle(mounted)
+    expected = drawn_session(size=SIZE)
+    expected.mask = smiling
+    expected.transform_component(data(mounted, "part"), down=4)
+    assert data(mounted, "part") == "mouth" and (labels(mounted) != expected.mask).mean() < 0.01
+
+
+def test_another_face_a_result_and_the_original_drop_the_preview(faces_to_move):
+    mounted, page, session = faces_to_move, faces_to_move.page, faces_to_move.widget.session
+    before = labels(mounted)
+    page.click(".editor-target-panel summary")
+    for leave, there in (
+        ("[title^='Back to the original']", before),
+        (".editor-results > .editor-face >> nth=-1", before),
+        (".editor-target [data-face='1']", drawn_mask(SIZE, 0.03)),
+    ):
+        end(mounted, "smiling")
+        settle(mounted)
+        assert (seen(mounted) == grown(before, Smiling=1)).all()
+        page.click(leave)
+        settle(mounted)
+        assert (labels(mounted) == there).all() and (seen(mounted) == there).all() and session.preview is None
+        assert places(mounted) == {"Smiling": 0, "Bangs": 0}
+
+
+def test_of_many_places_of_a_slider_the_last_is_previewed(faces_to_move):
+    mounted, page, session = faces_to_move, faces_to_move.page, faces_to_move.widget.session
+    before = labels(mounted)
+    for place in (10, 40, 70, 100):
+        page.fill("[data-attribute='Smiling'].editor-attribute", str(place))
+    page.click(".editor-apply")  # nothing has come yet
+    page.fill("[data-attribute='Bangs'].editor-attribute", "50")
+    assert len(mounted.waiting()) < 9
+    settle(mounted)
+    assert (labels(mounted) == grown(before, Smiling=1)).all()
+    assert session.preview_amounts == {"Bangs": 0.5} == {k: v / 100 for k, v in places(mounted).items() if v}
+    assert (seen(mounted) == grown(grown(before, Smiling=1), Bangs=0.5)).all()
+
+
+def test_a_preview_that_comes_during_a_stroke_is_not_shown_over_it(faces_to_move):
+    mounted, session = faces_to_move, faces_to_move.widget.session
+    before = labels(mounted)
+    end(mounted, "smiling")
+    drag(mounted, (10, 10), (50, 10), end=False)
+    mounted.deliver()
+    assert session.preview is not None and (seen(mounted) == labels(mounted)).all() and data(mounted, "preview") == "0"
+    mounted.page.mouse.up()
+    assert (seen(mounted) == labels(mounted)).all()
+    settle(mounted)
+    assert_painted(labels(mounted), before, [(10, 10), (50, 10)])
+    assert (seen(mounted) == labels(mounted)).all() and session.preview is None
+    assert places(mounted) == {"Smiling": 0, "Bangs": 0}
+
+
+def test_what_python_previews_is_seen_and_a_page_that_is_loaded_again_shows_it(faces_to_move):
+    mounted = faces_to_move
+    before = labels(mounted)
+    mounted.widget.command("preview_attributes", amounts={"Smiling": 1})
+    settle(mounted)
+    assert places(mounted) == {"Smiling": 100, "Bangs": 0} and (seen(mounted) == grown(before, Smiling=1)).all()
+    again = mount(mounted.page, mounted.widget)
+    again.deliver()
+    assert (seen(again) == grown(before, Smiling=1)).all() and places(again)["Smiling"] == 100
+    again.page.click(".editor-apply")
+    settle(again)
+    assert (labels(again) == grown(before, Smiling=1)).all()
+
+
+def test_a_failing_preview_is_said_and_the_controls_go_back(faces_to_move):
+    mounted, page, session = faces_to_move, faces_to_move.page, faces_to_move.widget.session
+    session._moves._attribute_masks.error = "out of memory"
+    end(mounted, "smiling")
+    settle(mounted)
+    assert "out of memory" in page.inner_text(".editor-error") and places(mounted) == {"Smiling": 0, "Bangs": 0}
+    assert (seen(mounted) == session.mask).all()
+
+
+def test_without_attributes_there_is_no_row(editor):
+    assert editor.page.locator(".editor-attributes").count() == 0
+
+
+@pytest.mark.parametrize("width", [360, 700, 1200])
+def test_the_row_fits_any_width(faces_to_move, width):
+    page = faces_to_move.page
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    for text in ("serious", "smiling", "Apply"):
+        box = page.locator(f".editor-attributes button:text-is('{text}')").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["height"] < 40, text
 
 
 def test_results_lead_back_to_their_masks(editor):
