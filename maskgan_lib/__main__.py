@@ -346,7 +346,7 @@ def _add_secgan(kind) -> None:
         type=lambda text: text.split(","),
         default=[],
         metavar="W,W,...",
-        help="also train SeCGAN with these weights of the consistency, a row of the table each",
+        help="also train SeCGAN on the first backbone with these weights of the consistency, a row each",
     )
     secgan.add_argument("--consistency-seeds", type=int, default=1, metavar="N", help="how many trainings of these")
     secgan.add_argument(

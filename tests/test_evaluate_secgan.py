@@ -449,9 +449,11 @@ def test_the_command_trains_what_is_missing_and_no_more(tmp_path, nets, monkeypa
         "11",
     ]
     command += ["--parser", str(nets / "p.safetensors"), "--backbones", "stargan", "--consistency", "1,0.1"]
+    command += ["--precision", "no", "--publish", str(tmp_path / "published.json")]
     assert main(command) == 0
-    names = ("stargan-baseline", "stargan-concat", "stargan-secgan", "stargan-secgan-0.1")
-    assert trained == [out / name / f"seed-{seed}" for name in names for seed in (0, 1)], "1 is the preset's own weight"
+    names = ("stargan-baseline", "stargan-concat", "stargan-secgan")
+    of_names = [out / name / f"seed-{seed}" for name in names for seed in (0, 1)]
+    assert trained == [*of_names, out / "stargan-secgan-0.1" / "seed-0"], "1 is the preset's own weight"
     weights = [
         read_card(folder / "g_rgb.safetensors")["preset"]["secgan_consistency_weight"] for folder in trained[4::2]
     ]
@@ -460,7 +462,8 @@ def test_the_command_trains_what_is_missing_and_no_more(tmp_path, nets, monkeypa
     assert "Does semantic consistency raise TARR here? StarGAN, SeCGAN against concat" in printed
     assert "SeCGAN, λ_sc = 0.1" in printed and "Inception Score: missing" in printed
     files = {name: (out / name).read_bytes() for name in ("table.md", "table.csv", "table.json")}
-    assert len(SeCGANTable.load(out / "table.json").runs) == 8
+    assert len(SeCGANTable.load(out / "table.json").runs) == 7
+    assert (tmp_path / "published.json").read_bytes() == files["table.json"]
 
     (out / "stargan-concat" / "seed-1" / "g_rgb.safetensors").unlink()
     (out / "table.csv").unlink()

@@ -17,9 +17,11 @@ from maskgan_lib.checkpoints import read_card
 from maskgan_lib.course import ROOT
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.judges import SHIPPED
+from maskgan_lib.evaluation.secgan import SeCGANTable
+from maskgan_lib.evaluation.secgan_grading import Arm
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
 from maskgan_lib.networks import MaskVAE
-from maskgan_lib.presets import PRESETS
+from maskgan_lib.presets import PRESETS, changed
 from maskgan_lib.training.stages import STAGES, make_stage, run_settings
 
 PRETENDS = """#!{python}
@@ -79,6 +81,29 @@ def test_cards_name_the_last_phase():
     for name, file in SHIPPED_METHODS.items():
         card, last = read_card(SHIPPED / f"{file}.safetensors"), TRAININGS[name][-1]
         assert (card["network"], card["preset"]["name"], card["steps"]) == (last.stage, last.preset.name, last.steps)
+
+
+@pytest.mark.parametrize("name", ["secgan", "secgan-masks", "secgan-parser", "selfsupervised"])
+def test_cards_of_secgan_say_what_make_sh_asks_for(commands, name):
+    run = published(commands)[name][1]
+    (options,) = (options for words, options in commands if words[0] == "train" and options.out == run)
+    preset, card = changed(PRESETS[options.preset], options.set), read_card(SHIPPED / f"{name}.safetensors")
+    assert (card["network"], card["preset"]["name"], options.steps) == (options.stage, preset.name, None)
+    settings = STAGES[options.stage].settings
+    today = {field: value for field, value in vars(preset).items() if field.startswith(f"{settings}_")}
+    assert {field: card["preset"][field] for field in today} == json.loads(json.dumps(today))
+    assert card["steps"] == today[f"{settings}_steps"]
+
+
+def test_table_of_secgan_is_of_the_runs_that_make_sh_asks_for(commands):
+    (options,) = (options for words, options in commands if words[:2] == ["evaluate", "secgan"])
+    table, preset = SeCGANTable.load(SHIPPED / options.publish.name), PRESETS[options.preset]
+    seeds = {str(Arm(b, v)): options.seeds for b in options.backbones for v in options.variants}
+    weights = [weight for weight in options.consistency if float(weight) != preset.secgan_consistency_weight]
+    seeds |= {str(Arm(options.backbones[0], "secgan", w)): options.consistency_seeds for w in weights}
+    assert {str(arm): len(table.of_arm(arm)) for arm in table.arms} == seeds
+    assert table.attributes == preset.secgan_attributes
+    assert {run.card["steps"] for run in table.runs} == {preset.secgan_steps}
 
 
 def test_presets_of_the_cards_are_those_of_today():

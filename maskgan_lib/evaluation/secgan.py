@@ -404,9 +404,10 @@ def evaluate_secgan(
 ) -> SeCGANTable:
     """``python -m maskgan_lib evaluate secgan``: train what is missing in ``out``, grade it, write the table.
 
-    Each variant on each backbone from ``seeds`` seeds, and SeCGAN with each of ``weights`` for lambda_sc from
-    ``weight_seeds``, in ``out/<backbone>-<variant>[-<weight>]/seed-<seed>``. Finished runs there are measured as they
-    are, and interrupted ones go on. The first ``count`` faces of the test split are edited, of ``test`` if given.
+    Each variant on each backbone from ``seeds`` seeds, and on the first backbone SeCGAN with each of ``weights`` for
+    lambda_sc from ``weight_seeds``, in ``out/<backbone>-<variant>[-<weight>]/seed-<seed>``. Finished runs there are
+    measured as they are, and interrupted ones go on. The first ``count`` faces of the test split are edited, of
+    ``test`` if given.
 
     Args:
         parser: weights of P; without them one is trained in ``out`` where a run needs it.
@@ -477,7 +478,7 @@ def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], wei
     if unknown or not variants or not backbones:
         raise TrainingError(f"Name variants of {', '.join(VARIANTS)} and backbones of {', '.join(BACKBONES)}.")
     arms = {Arm(backbone, variant) for backbone in backbones for variant in variants}
-    arms |= {Arm(backbone, "secgan", weight) for backbone in backbones for weight in others}
+    arms |= {Arm(backbones[0], "secgan", weight) for weight in others}
     return sorted(arms, key=order)
 
 
