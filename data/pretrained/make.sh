@@ -90,15 +90,17 @@ publish stargan stargan-128/stargan.safetensors stargan
 publish elegant elegant-128/elegant.safetensors elegant
 
 # SeCGAN, at half the size only: its parser of the merged classes, the net of ssFID, its generators of pictures and of
-# masks.
+# masks, in two phases of the same length and rates.
 train shipped-half secgan-parser-64 parser --data "$run/faces-64" --set parser_classes=12 --set parser_balance=0.5
 train shipped-half selfsupervised-64 selfsupervised --data "$run/faces-64"
 train shipped-half secgan-64 secgan --data "$run/faces-64" --parser "$run/secgan-parser-64/parser.safetensors" \
   --precision bf16
+train shipped-half secgan-64-longer secgan --data "$run/faces-64" --parser "$run/secgan-parser-64/parser.safetensors" \
+  --init "$run/secgan-64" --seed 1 --precision bf16
 publish parser secgan-parser-64/parser.safetensors secgan-parser
 publish selfsupervised selfsupervised-64/selfsupervised.safetensors selfsupervised
-publish secgan-faces secgan-64/g_rgb.safetensors secgan
-publish secgan-masks secgan-64/g_seg.safetensors secgan-masks
+publish secgan-faces secgan-64-longer/g_rgb.safetensors secgan
+publish secgan-masks secgan-64-longer/g_seg.safetensors secgan-masks
 
 # Does semantic consistency raise TARR? Short trainings of all variants, and some with another weight of it.
 $lib evaluate secgan --preset laptop --data "$run/faces-64" --test "$run/unseen-128" --out "$run/secgan-table" \
