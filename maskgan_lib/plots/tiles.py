@@ -60,7 +60,7 @@ def grid(
     """Rows of pictures. ``None`` leaves a tile empty; ``captions`` go under the tiles; ``tile`` is a side in pixels."""
     columns = max(len(row) for row in rows)
     left = (
-        round(max(len(line) for text in row_titles for line in text.split("\n")) * LETTER) + 12 if row_titles else GAP
+        round(max(len(line) for text in row_titles for line in text.split("\n")) * LETTER) + 20 if row_titles else GAP
     )
     tile = tile or int(min(128, (980 - left) / columns - GAP))
     under = LINE * max((c.count("\n") + 1 for row in captions for c in row if c), default=0)
