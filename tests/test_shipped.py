@@ -51,7 +51,11 @@ def commands(tmp_path_factory):
 
 def published(commands):
     """By name of the weights that ship: the run that they come from."""
-    found = [(words[1], options) for words, options in commands if words[0] == "evaluate" and "--publish" in words]
+    found = [
+        (words[1], options)
+        for words, options in commands
+        if words[0] == "evaluate" and {"--weights", "--publish"} <= {*words}
+    ]
     return {options.publish.stem: (what, options.weights.parent) for what, options in found}
 
 
