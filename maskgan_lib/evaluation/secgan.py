@@ -20,7 +20,7 @@ from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.packed import DataError, PackedFaces
-from maskgan_lib.evaluation.comparison import FEWEST_FACES, student_quantile
+from maskgan_lib.evaluation.comparison import FEWEST_FACES, markdown_table, student_quantile
 from maskgan_lib.evaluation.distances import inception
 from maskgan_lib.evaluation.experiment import load_judges, trained
 from maskgan_lib.evaluation.judges import SHIPPED, Judge
@@ -203,7 +203,7 @@ class SeCGANTable:
             body.append([*row, _over_runs([run.kept for run in runs]), _over_runs([run.distance for run in runs])])
             scores = [run.inception for run in runs if run.inception is not None]
             body[-1].append(f"{np.mean(scores):.3f}" if scores else "")
-        return _markdown(heads, body)
+        return markdown_table(heads, body)
 
     def _differences_table(self) -> str:
         heads = ["difference of TARR in percentage points", "seeds", "[over faces]", "[over seeds]", "raised?"]
@@ -211,7 +211,7 @@ class SeCGANTable:
         for (arm, reference), found in self.differences().items():
             names = f"{TITLES[arm.backbone]} {arm.title} minus {reference.title}"
             body.append([names, str(found.count), str(found), found.over_seeds, verdict(found)])
-        return _markdown(heads, body)
+        return markdown_table(heads, body)
 
     def _attributes_table(self, backbone: str) -> str:
         arms = [arm for arm in self.arms if arm.backbone == backbone]
@@ -224,7 +224,7 @@ class SeCGANTable:
             cells = [self.photos(attribute), *(self.tarr(arm, attribute) for arm in arms)]
             shown = [d.over_seeds + (" ●" if d.count > 1 and d.seeds[0] * d.seeds[1] > 0 else "") for d in differences]
             body.append([attribute, *map(str, cells), *shown])
-        return _markdown(heads, body)
+        return markdown_table(heads, body)
 
     def notes(self) -> list[str]:
         """How to read the tables."""
@@ -328,10 +328,6 @@ def _over_runs(cells: Sequence[Cell | None]) -> str:
         return ""
     numbers = np.array([[cell.value, cell.low, cell.high] for cell in cells]).mean(axis=0)
     return str(Cell(*numbers.tolist(), cells[0].count))
-
-
-def _markdown(heads: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(heads), *body])
 
 
 def secgan_table(runs: Sequence[Run], grader: Grader, about: Mapping[str, str] | None = None) -> SeCGANTable:
