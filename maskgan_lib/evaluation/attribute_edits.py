@@ -22,7 +22,7 @@ from maskgan_lib.training.stage import TrainingError
 BATCH = 16
 
 SHOWN = EVIDENCE | {"Bald": (CLASS_ID["hair"],), "Bushy_Eyebrows": GROUPS["brows"]}
-"""Attributes that show in a mask, and the classes whose area says so: more of it, or less."""
+"""``EVIDENCE``, and of two attributes more, for which MaskVAE has no direction."""
 
 
 @torch.no_grad()
