@@ -24,6 +24,7 @@ FLOORS = (
     {"editor"},
     {"course", "plots", "bench"},
     {"runner"},
+    {"commands"},
     {"__main__"},
 )
 """From the ground up. A module imports from its own package and from floors below, never from a neighbour."""

@@ -59,9 +59,9 @@ def options(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def test_every_command_that_the_readmes_name_exists():
-    from maskgan_lib.__main__ import _parser
+    from maskgan_lib.commands import parser
 
-    commands = next(a for a in _parser()._actions if a.choices and "course" in a.choices).choices
+    commands = next(a for a in parser()._actions if a.choices and "course" in a.choices).choices
     for name in ("README.md", "data/README.md"):
         for command, rest in re.findall(r"-m maskgan_lib (\w+)([^`\n]*)", (ROOT / name).read_text(encoding="utf-8")):
             assert command in commands, f"{name} names {command!r}"

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from maskgan_lib.__main__ import _parser
 from maskgan_lib.bench.costs import update_times
 from maskgan_lib.bench.data import noise_folder
 from maskgan_lib.bench.training import prepared
 from maskgan_lib.checkpoints import read_card
+from maskgan_lib.commands import parser
 from maskgan_lib.course import ROOT
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.judges import SHIPPED
@@ -46,7 +46,7 @@ def commands(tmp_path_factory):
     script = ROOT / "data" / "pretrained" / "make.sh"
     subprocess.run(["sh", str(script)], cwd=folder, env={**os.environ, "PYTHON": str(python)}, check=True)
     asked = [json.loads(line) for line in (folder / "commands").read_text().splitlines()]
-    return [(words, _parser().parse_args(words)) for words in asked]
+    return [(words, parser().parse_args(words)) for words in asked]
 
 
 def published(commands):
