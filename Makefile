@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := notebooks
+# Gigabytes of disk that setting up takes at its worst: the packages, what is downloaded of them, and pip's cache of that.
+FREE := 12
 
 .PHONY: help course lab test test-colab test-widgets pictures
 
@@ -53,6 +55,8 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@echo "Setting up $(VENV): the first time this downloads PyTorch, up to about 3 GB."
+	@free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1000000)}'); test "$$free" -ge $(FREE) || \
+	  echo "Only $$free GB of this disk are free: if 'No space left on device' follows, free about $(FREE) GB and repeat."
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .

@@ -88,3 +88,13 @@ def test_make_names_the_remedy_for_a_missing_or_old_python(tmp_path):
     refused = make("course", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}")
     assert refused.returncode and "Python 3.9.1 is too old" in refused.stdout
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(("needed", "short"), [(10**9, True), (0, False)])
+def test_make_says_beforehand_that_the_disk_may_be_too_small(tmp_path, needed, short):
+    stops = tmp_path / "python-without-venv"
+    stops.write_text('#!/bin/sh\ncase "$*" in *--clear*) exit 1;; esac\n')
+    stops.chmod(0o755)
+    shown = make("course", f"PYTHON={stops}", f"VENV={tmp_path / 'venv'}", f"FREE={needed}")
+    assert shown.returncode and "Setting up" in shown.stdout
+    assert (f"free about {needed} GB and repeat" in shown.stdout) == short

@@ -268,7 +268,8 @@ def readme_section(results: Results) -> str:
         parts.append(replace(short, notes=(table.notes[0], *warnings)).markdown())
     head = (
         f"Measured on {results.data}: nothing here compares with the paper's figures. In brackets: 95 % intervals over "
-        "pairs. *photos* is what the same judges say of the photos, their own error. The best of a column is bold."
+        "pairs. *photos* is what the same judges say of the photos, their own error. Bold: the best of a column among "
+        "the methods that render a mask, which StarGAN and ELEGANT do not."
     )
     tail = (
         f"Made by `{README_COMMAND}`, which also writes the other measures, the judges' origins, and the paper's "
