@@ -21,18 +21,7 @@ from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.evaluation import secgan, secgan_grading
 from maskgan_lib.evaluation.distances import frechet_distance
 from maskgan_lib.evaluation.metrics import bootstrap_interval
-from maskgan_lib.evaluation.secgan import (
-    MEAN,
-    NO,
-    ONE_SEED,
-    SAME,
-    YES,
-    SeCGANTable,
-    evaluate_secgan,
-    interval_of,
-    secgan_table,
-    verdict,
-)
+from maskgan_lib.evaluation.secgan import evaluate_secgan, graded_table
 from maskgan_lib.evaluation.secgan_grading import (
     VARIANTS,
     Arm,
@@ -47,6 +36,7 @@ from maskgan_lib.evaluation.secgan_grading import (
     unpacked,
     with_mask,
 )
+from maskgan_lib.evaluation.secgan_table import MEAN, NO, ONE_SEED, SAME, YES, SeCGANTable, interval_of, verdict
 from maskgan_lib.evaluation.tables import Cell, jackknife_cell
 from maskgan_lib.networks import AttributeNet, FaceParser, SeCGANGenerator, SelfSupervisedNet
 from maskgan_lib.presets import PRESETS
@@ -389,15 +379,15 @@ def test_a_folder_is_named_after_its_arm(tmp_path):
 def test_what_cannot_be_compared_is_refused(faces, tmp_path):
     judges, run = grader(faces), g_rgb(tmp_path)
     with pytest.raises(TrainingError, match="no finished run"):
-        secgan_table([], judges)
+        graded_table([], judges)
     with pytest.raises(TrainingError, match="have other attributes"):
-        secgan_table([run, g_rgb(tmp_path, BASELINE, attributes=("Male",))], judges)
+        graded_table([run, g_rgb(tmp_path, BASELINE, attributes=("Male",))], judges)
     with pytest.raises(TrainingError, match="have other sizes"):
-        secgan_table([run, g_rgb(tmp_path, BASELINE, size=4)], judges)
+        graded_table([run, g_rgb(tmp_path, BASELINE, size=4)], judges)
     with pytest.raises(TrainingError, match="takes the mask of a face"):
-        secgan_table([g_rgb(tmp_path, CONCAT)], judges)
+        graded_table([g_rgb(tmp_path, CONCAT)], judges)
     with pytest.raises(DataError, match="does not know Bald"):
-        secgan_table([g_rgb(tmp_path, Arm("attgan", "baseline"), attributes=("Bald",), size=32)], judges)
+        graded_table([g_rgb(tmp_path, Arm("attgan", "baseline"), attributes=("Bald",), size=32)], judges)
     with pytest.raises(CheckpointError, match="holds stargan-baseline, not stargan-secgan"):
         grade_run(g_rgb(tmp_path, secgan_variant="baseline"), judges)
     with pytest.raises(CheckpointError, match="learnt with lambda_sc = 2"):
@@ -408,9 +398,9 @@ def test_what_cannot_be_compared_is_refused(faces, tmp_path):
 
 def test_runs_that_differ_in_more_than_the_variant_are_named(faces, tmp_path):
     runs = [g_rgb(tmp_path, BASELINE), g_rgb(tmp_path, SECGAN), g_rgb(tmp_path, Arm("stargan", "secgan", "3"))]
-    assert secgan_table(runs, grader(faces)).about["Trainings"] == "1 steps on 1 flat"
+    assert graded_table(runs, grader(faces)).about["Trainings"] == "1 steps on 1 flat"
     g_rgb(tmp_path, SECGAN, secgan_lr=1e-3)
-    assert "some differ in secgan_lr:" in secgan_table(runs, grader(faces)).about["Trainings"]
+    assert "some differ in secgan_lr:" in graded_table(runs, grader(faces)).about["Trainings"]
 
 
 # ---- the command
@@ -470,7 +460,7 @@ def test_the_command_trains_what_is_missing_and_no_more(tmp_path, nets, monkeypa
     count = len(trained)
     assert main(command) == 0
     assert trained[count:] == [out / "stargan-concat" / "seed-1"], "it goes on from its last checkpoint"
-    found = secgan_table(found_runs(out), Grader(toys, toys.indices("test")[:11], *_loaded(nets)))
+    found = graded_table(found_runs(out), Grader(toys, toys.indices("test")[:11], *_loaded(nets)))
     assert found.tarr(CONCAT).count == 2
     assert (out / "table.csv").read_bytes() == files["table.csv"]
 

@@ -17,8 +17,8 @@ from maskgan_lib.commands import parser
 from maskgan_lib.course import ROOT
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.judges import SHIPPED
-from maskgan_lib.evaluation.secgan import SeCGANTable
 from maskgan_lib.evaluation.secgan_grading import Arm
+from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
 from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS, changed
