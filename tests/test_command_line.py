@@ -83,6 +83,8 @@ def test_backbone_of_secgan_is_chosen(packed, tmp_path, capsys):
     capsys.readouterr()
     assert main(["train", "parser", *run, "--out", str(tmp_path / "parser")]) == 1
     assert "--backbone is secgan's: leave it out with parser." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("what", "branch", "figure"),
     [("secgan-faces", "rgb", "Smiling given"), ("secgan-masks", "seg", "share of pixels given back")],
