@@ -19,3 +19,15 @@ def real_faces() -> Path:
         message = f"the four real faces are not in {folder}; MASKGAN_TEST_DATA names their folder"
         (pytest.fail if asked_for else pytest.skip)(message)
     return folder
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    """One thread of one CPU, on which the order of sums is always the same."""
+    import torch
+
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

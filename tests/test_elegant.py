@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from same_steps import assert_same_steps
 from torch import Tensor, nn
-from toy_faces import pack_toy_faces
+from toy_faces import images, pack_noise_faces, pack_toy_faces
 
 from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.data.batches import Batches, to_float_image
@@ -26,6 +27,8 @@ from maskgan_lib.training.loop import newest_checkpoint
 from maskgan_lib.training.stage import TrainingError, update
 from maskgan_lib.training.stages import make_stage, train_stage
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = replace(
     PRESETS["smoke"],
     image_size=32,
@@ -37,33 +40,9 @@ TINY = replace(
 NAMES = ("Smiling", "Male", "Young")
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory) -> PackedFaces:
     return pack_toy_faces(tmp_path_factory.mktemp("elegant") / "toy", 12, splits=("train", "train", "test"))
-
-
-def pack(folder, labels: list[tuple[int, ...]], splits=("train",)) -> PackedFaces:
-    """Faces of noise with these attributes, 1 or -1 each."""
-    names = NAMES[: len(labels[0])]
-    with PackedWriter(folder, 32, len(labels), "noise", names) as writer:
-        for i, own in enumerate(labels):
-            image = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
-            record = FaceRecord(str(i), splits[i % len(splits)], attributes=dict(zip(names, own, strict=True)))
-            writer.write(i, image, np.zeros((32, 32), np.uint8), record)
-        return writer.finish()
-
-
-def images(count: int, size: int = 32, seed: int = 0, dtype=torch.float32) -> Tensor:
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2 - 1
 
 
 def livelier(network: nn.Module) -> nn.Module:
@@ -251,7 +230,7 @@ LABELS = [(1, 1, -1), (1, -1, 1), (-1, 1, 1), (-1, -1, -1), (1, 1, 1), (-1, 1, -
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_step_is_the_papers(count, tmp_path):
     """For each attribute an update of the discriminators and one of encoder and decoder, written once more."""
-    faces = pack(tmp_path / "toy", [own[:count] for own in LABELS])
+    faces = pack_noise_faces(tmp_path / "toy", [own[:count] for own in LABELS])
     names = NAMES[:count]
     stage, at = in_double(faces, elegant_attributes=names)
     batch = at(2)
@@ -326,18 +305,14 @@ def test_how_a_step_is_executed_does_not_change_it(changed, faces):
     (plain, at), (other, _) = in_double(faces), in_double(faces)
     if changed == "recompute":
         set_recompute(other.networks["elegant"], True)
-    for step in range(2):
-        parts = at(step).parts(4) if changed == "parts" else [at(step)]
-        losses = plain.step([at(step)], Accelerator()), other.step(parts, Accelerator())
-        assert {k: v.item() for k, v in losses[1].items()} == pytest.approx({k: v.item() for k, v in losses[0].items()})
-    for name, network in plain.networks.items():
-        for ours, theirs in zip(other.networks[name].parameters(), network.parameters(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
+    assert_same_steps(plain, other, at, parts=4 if changed == "parts" else 1)
 
 
 def test_partners_are_all_train_faces_of_the_other_label(tmp_path):
     """The test split's faces, which come last, are nobody's partners."""
-    faces = pack(tmp_path / "toy", [(1,), (-1,), (1,), (-1,), (-1,), (1,), (1,), (-1,)], ("train", "train", "test"))
+    faces = pack_noise_faces(
+        tmp_path / "toy", [(1,), (-1,), (1,), (-1,), (-1,), (1,), (1,), (-1,)], ("train", "train", "test")
+    )
     stage, train = make_stage("elegant", TINY, faces), faces.indices("train")
     pictures, batches = to_float_image(faces.images), Batches(faces, train, 4)
     met = set()
@@ -430,13 +405,13 @@ def test_from_half_the_size_the_discriminator_goes_on_at_half_size(tmp_path):
 def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(faces, tmp_path):
     with pytest.raises(TrainingError, match="has no attribute 'Bald'; it has: Smiling"):
         make_stage("elegant", replace(TINY, elegant_attributes=("Bald",)), faces)
-    everyone = pack(tmp_path / "all", [(1, 1), (1, -1), (-1, -1)], ("train", "train", "test"))
+    everyone = pack_noise_faces(tmp_path / "all", [(1, 1), (1, -1), (-1, -1)], ("train", "train", "test"))
     with pytest.raises(TrainingError, match="has no face without Smiling in its train split"):
         make_stage("elegant", TINY, everyone)
 
 
 def test_its_sample_shows_every_attribute_exchanged(tmp_path):
-    faces = pack(tmp_path / "toy", LABELS)
+    faces = pack_noise_faces(tmp_path / "toy", LABELS)
     stage = make_stage("elegant", replace(TINY, elegant_attributes=("Male", "Young")), faces)
     batch = Batches(faces, np.arange(7), 4).at(0)
     with torch.no_grad():

@@ -43,17 +43,10 @@ from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NAMES = ("Smiling", "Male")
 BASELINE, CONCAT, SECGAN = (Arm("stargan", variant) for variant in VARIANTS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

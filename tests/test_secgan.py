@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from same_steps import assert_same_steps
 from torch import Tensor, nn
-from toy_faces import pack_toy_faces
+from toy_faces import images, pack_toy_faces
 
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
@@ -32,6 +33,8 @@ from maskgan_lib.training.execution import Execution, set_recompute
 from maskgan_lib.training.secgan import consistency
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 PAPER = PRESETS["paper"]
 TINY = replace(
@@ -58,15 +61,6 @@ KNOWN = [(i % 2, int(i % 3 == 0)) for i in range(12)]
 ALL = [("secgan", "stargan"), ("secgan", "attgan"), ("baseline", "stargan"), ("concat", "attgan")]
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory) -> PackedFaces:
     """Twelve pictures of noise with two attributes; ``KNOWN`` says which."""
@@ -87,10 +81,6 @@ def make_parser(classes: int = 12, gain: float = 20.0) -> FaceParser:
         parser.train()(images(8, 32, seed=9))
     parser.final.weight.data.mul_(gain)
     return parser.eval()
-
-
-def images(count: int, size: int = 32, seed: int = 0, dtype=torch.float32) -> Tensor:
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2 - 1
 
 
 def soft_masks(count: int, size: int = 32, seed: int = 0, classes: int = 12, dtype=torch.float32) -> Tensor:
@@ -658,13 +648,7 @@ def test_how_a_step_is_executed_does_not_change_it(changed, faces):
     if changed == "recompute":
         for module in other.modules():
             set_recompute(module, True)
-    for step in range(2):
-        parts = at(step).parts(4) if changed == "parts" else [at(step)]
-        losses = plain.step([at(step)], Accelerator()), other.step(parts, Accelerator())
-        assert {k: v.item() for k, v in losses[1].items()} == pytest.approx({k: v.item() for k, v in losses[0].items()})
-    for name, network in plain.networks.items():
-        for ours, theirs in zip(other.networks[name].parameters(), network.parameters(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
+    assert_same_steps(plain, other, at, parts=4 if changed == "parts" else 1)
 
 
 # ---- runs

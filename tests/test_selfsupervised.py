@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toy_faces import pack_toy_faces
+from toy_faces import images, pack_toy_faces
 
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card, save_weights
@@ -21,18 +21,11 @@ from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.selfsupervised import NUMBERS, relit, two_views, view
 from maskgan_lib.training.stages import make_stage, train_stage
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMOKE = replace(PRESETS["smoke"], ema_decay=0.8, log_every=1, checkpoint_every=999, sample_every=999)
 PLAIN = torch.full((1, NUMBERS), 0.5)
 """Of a view: the middle of everything; its crop is neither mirrored nor at an edge."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +43,6 @@ def stripes(tmp_path_factory):
             image = (image if i % 2 else image.swapaxes(0, 1)).astype(np.uint8)
             writer.write(i, image, np.zeros((32, 32), np.uint8), FaceRecord(str(i), "train", attributes={"Male": 1}))
         return writer.finish()
-
-
-def images(count: int, size: int = 32, seed: int = 0) -> Tensor:
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
 def numbers(**changed: float) -> Tensor:

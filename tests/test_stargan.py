@@ -9,12 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from same_steps import assert_same_steps
 from torch import Tensor, nn
-from toy_faces import pack_toy_faces
+from toy_faces import images, pack_noise_faces, pack_toy_faces
 
 from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.metrics import psnr
 from maskgan_lib.losses import gradient_penalty
 from maskgan_lib.networks import StarGANDiscriminator, StarGANGenerator
@@ -22,6 +23,8 @@ from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import set_recompute
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 PAPER = PRESETS["paper"]
 TINY = replace(
@@ -38,33 +41,9 @@ TINY = replace(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory) -> PackedFaces:
     return pack_toy_faces(tmp_path_factory.mktemp("stargan") / "toy", 12, splits=("train", "train", "test"))
-
-
-def pack(folder, labels: list[tuple[int, ...]], splits=("train",), names=("Smiling", "Male", "Young")) -> PackedFaces:
-    """Faces of noise with these attributes, 1 or -1 each."""
-    names = names[: len(labels[0])]
-    with PackedWriter(folder, 32, len(labels), "noise", names) as writer:
-        for i, own in enumerate(labels):
-            image = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
-            record = FaceRecord(str(i), splits[i % len(splits)], attributes=dict(zip(names, own, strict=True)))
-            writer.write(i, image, np.zeros((32, 32), np.uint8), record)
-        return writer.finish()
-
-
-def images(count: int, size: int = 32, seed: int = 0, dtype=torch.float32) -> Tensor:
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2 - 1
 
 
 # ---- the networks
@@ -275,7 +254,7 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def test_a_step_is_the_papers(attributes, identity_weight, disc_class_weight, tmp_path):
     """Five updates of the discriminator and one of the generator, written once more; and with what is ours."""
     labels = [(1, 1), (1, -1), (-1, 1), (-1, -1), (1, 1), (-1, 1), (1, -1)]
-    faces = pack(tmp_path / "toy", [own[:attributes] for own in labels])
+    faces = pack_noise_faces(tmp_path / "toy", [own[:attributes] for own in labels])
     names = ("Smiling", "Male")[:attributes]
     ours = {"stargan_identity_weight": identity_weight, "stargan_disc_class_weight": disc_class_weight}
     stage, at = in_double(faces, stargan_attributes=names, **ours)
@@ -349,13 +328,7 @@ def test_how_a_step_is_executed_does_not_change_it(changed, faces):
     (plain, at), (other, _) = in_double(faces), in_double(faces)
     if changed == "recompute":
         set_recompute(other.networks["stargan"], True)
-    for step in range(2):
-        parts = at(step).parts(4) if changed == "parts" else [at(step)]
-        losses = plain.step([at(step)], Accelerator()), other.step(parts, Accelerator())
-        assert {k: v.item() for k, v in losses[1].items()} == pytest.approx({k: v.item() for k, v in losses[0].items()})
-    for name, network in plain.networks.items():
-        for ours, theirs in zip(other.networks[name].parameters(), network.parameters(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
+    assert_same_steps(plain, other, at, parts=4 if changed == "parts" else 1)
 
 
 def test_every_update_of_a_step_sees_faces_of_its_own(faces):
@@ -375,7 +348,9 @@ def test_every_update_of_a_step_sees_faces_of_its_own(faces):
 
 def test_labels_are_asked_for_as_often_as_train_faces_have_them(tmp_path):
     """One of four in the train split; all of the test split."""
-    faces = pack(tmp_path / "toy", [(1,), (-1,), (-1,), (1,), (-1,), (1,)], ("train", "train", "train", "test"))
+    faces = pack_noise_faces(
+        tmp_path / "toy", [(1,), (-1,), (-1,), (1,), (-1,), (1,)], ("train", "train", "train", "test")
+    )
     faces.records[5] = replace(faces.records[5], attributes={"Smiling": -1})
     stage, at = in_double(faces)
     shares = [stage.asked(at(step))[1] for step in range(60)]
@@ -433,10 +408,10 @@ def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(faces, tmp_pa
         make(faces, "Smiling", "Bald")
     with pytest.raises(TrainingError, match="No attribute is named"):
         make(faces)
-    everyone = pack(tmp_path / "all", [(1, 1), (1, -1), (-1, -1)], ("train", "train", "test"))
+    everyone = pack_noise_faces(tmp_path / "all", [(1, 1), (1, -1), (-1, -1)], ("train", "train", "test"))
     with pytest.raises(TrainingError, match="has no face without Smiling in its train split"):
         make(everyone, "Male", "Smiling")
-    nobody = pack(tmp_path / "none", [(-1, 1), (-1, -1)])
+    nobody = pack_noise_faces(tmp_path / "none", [(-1, 1), (-1, -1)])
     with pytest.raises(TrainingError, match="has no face with Smiling in its train split"):
         make(nobody, "Smiling")
     with pytest.raises(ValueError, match="stargan_batch must be a multiple of 5, not 12"):
@@ -444,7 +419,7 @@ def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(faces, tmp_pa
 
 
 def test_a_several_attribute_run_is_resumed_and_another_order_refused(tmp_path):
-    faces = pack(tmp_path / "toy", [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
+    faces = pack_noise_faces(tmp_path / "toy", [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
     preset = replace(TINY, stargan_attributes=("Young", "Smiling"))
     train_stage("stargan", preset, faces, tmp_path / "run", steps=1)
     train_stage("stargan", preset, faces, tmp_path / "run", steps=1, resume=True)
@@ -455,7 +430,7 @@ def test_a_several_attribute_run_is_resumed_and_another_order_refused(tmp_path):
 
 
 def test_its_sample_shows_every_attribute_changed(tmp_path):
-    faces = pack(tmp_path / "toy", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+    faces = pack_noise_faces(tmp_path / "toy", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
     stage = make_stage("stargan", replace(TINY, stargan_attributes=("Smiling", "Male")), faces)
     with torch.no_grad():
         assert stage.sample(stage.networks, Batches(faces, np.arange(4), 20).at(0)).shape == (4 * 32, 8 * 32, 3)

@@ -1,8 +1,10 @@
-"""A packed folder of toy faces for tests: ellipses and boxes, each face in its own places and colours."""
+"""Toy faces for tests: ellipses and boxes, each face in its own places and colours; and faces of noise."""
 
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from maskgan_lib.classes import CLASS_ID
 from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
@@ -21,6 +23,27 @@ def pack_toy_faces(folder: Path, count: int, size: int = 32, splits: tuple[str, 
             )
             writer.write(i, image, mask, record)
         return writer.finish()
+
+
+def pack_noise_faces(
+    folder: Path,
+    labels: list[tuple[int, ...]],
+    splits: tuple[str, ...] = ("train",),
+    names: tuple[str, ...] = ("Smiling", "Male", "Young"),
+) -> PackedFaces:
+    """Faces of noise, 32 x 32 pixels, with these attributes, 1 or -1 each, on masks of background."""
+    names = names[: len(labels[0])]
+    with PackedWriter(folder, 32, len(labels), "noise", names) as writer:
+        for i, own in enumerate(labels):
+            image = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
+            record = FaceRecord(str(i), splits[i % len(splits)], attributes=dict(zip(names, own, strict=True)))
+            writer.write(i, image, np.zeros((32, 32), np.uint8), record)
+        return writer.finish()
+
+
+def images(count: int, size: int = 32, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Noise in [-1, 1], ``[count, 3, size, size]``."""
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2 - 1
 
 
 def _draw(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
