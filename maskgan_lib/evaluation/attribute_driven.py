@@ -22,20 +22,13 @@ from maskgan_lib.evaluation.comparison import ALL_EDITS, Measure, Row, markdown_
 from maskgan_lib.evaluation.experiment import MASKGAN, named_weights
 from maskgan_lib.evaluation.judges import SHIPPED, Judges
 from maskgan_lib.evaluation.metrics import around
-from maskgan_lib.evaluation.protocols import IDENTITY
+from maskgan_lib.evaluation.protocols import IDENTITY, TRANSFERRED
 from maskgan_lib.progress import progress_bar
 
 BATCH = 16
 
 REGIONS = {
-    "Smiling": GROUPS["mouth"],
-    "Mouth_Slightly_Open": GROUPS["mouth"],
-    "Big_Lips": GROUPS["mouth"],
-    "Big_Nose": (CLASS_ID["nose"],),
-    "Pointy_Nose": (CLASS_ID["nose"],),
-    "Narrow_Eyes": GROUPS["eyes"],
-    "Arched_Eyebrows": GROUPS["brows"],
-    "Bushy_Eyebrows": GROUPS["brows"],
+    **TRANSFERRED,
     "Eyeglasses": (*GROUPS["eyes"], *GROUPS["brows"], CLASS_ID["eye_g"]),
     "Bangs": (CLASS_ID["hair"], *GROUPS["brows"]),
 }
