@@ -104,5 +104,5 @@ publish secgan-masks secgan-64-longer/g_seg.safetensors secgan-masks
 
 # Does semantic consistency raise TARR? Short trainings of all variants, and some with another weight of it.
 $lib evaluate secgan --preset laptop --data "$run/faces-64" --test "$run/unseen-128" --out "$run/secgan-table" \
-  --parser "$run/secgan-parser-64/parser.safetensors" --consistency 0.1,10 --precision bf16 \
-  --publish data/pretrained/secgan-table.json
+  --parser "$run/secgan-parser-64/parser.safetensors" --seeds 5 --consistency 0.1,10 \
+  --precision bf16 --publish data/pretrained/secgan-table.json
