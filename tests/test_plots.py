@@ -61,6 +61,13 @@ def test_grid_shows_every_tile_at_its_size_and_in_its_place():
     assert a[1] < b[1] and c[1] < d[1] and a[0] < c[0] and b[0] < d[0]
 
 
+@pytest.mark.parametrize("title", ["MaskGAN†", "DMN, trained longer", "MMMMMMMMMM", "i\nWWWWWWWW", "M"])
+def test_grid_has_room_for_the_titles_of_its_rows(title):
+    pixels = drawn(plots.grid([[flat((255, 255, 255))] * 2] * 2, ("a", title), tile=60))
+    inked = np.flatnonzero((pixels < 200).any(axis=(0, 2)))
+    assert inked[0] >= 2 and inked[-1] < pixels.shape[1] - 2 * (60 + 4), "cut off, or over the tiles"
+
+
 def test_grid_leaves_a_hole_for_none_and_keeps_the_form_of_a_wide_picture():
     wide = np.full((4, 16, 3), (250, 10, 20), np.uint8)
     pixels = drawn(plots.grid([[None, wide]], tile=32))

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 DPI = 100
 INK, MUTED, ACCENT, SECOND, PAPER = "#22272e", "#6b7683", "#2563a8", "#c2571a", "#eef1f4"
@@ -33,6 +34,13 @@ def canvas(width: int, height: int) -> tuple[Figure, Axes]:
         axes.set(xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
     return closed(figure), axes
+
+
+def text_width(text: str) -> float:
+    """Pixels that the longest line of a text on a canvas takes."""
+    size = plt.rcParams["font.size"]
+    lines = [TextPath((0, 0), line, size=size).get_extents() for line in text.split("\n") if line.strip()]
+    return max((line.x1 for line in lines), default=0.0) * DPI / 72
 
 
 def closed(figure: Figure) -> Figure:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from maskgan_lib.classes import CLASS_TITLES, COLORS, NUM_CLASSES, colorize
 from maskgan_lib.data.batches import to_uint8_image
-from maskgan_lib.plots.style import GAP, LETTER, LINE, MUTED, canvas
+from maskgan_lib.plots.style import GAP, LETTER, LINE, MUTED, canvas, text_width
 
 Picture = np.ndarray | Tensor
 
@@ -59,9 +59,7 @@ def grid(
 ) -> Figure:
     """Rows of pictures. ``None`` leaves a tile empty; ``captions`` go under the tiles; ``tile`` is a side in pixels."""
     columns = max(len(row) for row in rows)
-    left = (
-        round(max(len(line) for text in row_titles for line in text.split("\n")) * LETTER) + 20 if row_titles else GAP
-    )
+    left = max((_title_room(text) for text in row_titles), default=GAP)
     tile = tile or int(min(128, (980 - left) / columns - GAP))
     under = LINE * max((c.count("\n") + 1 for row in captions for c in row if c), default=0)
     heads = LINE * max((t.count("\n") + 1 for t in column_titles), default=0)
@@ -87,6 +85,12 @@ def grid(
         axes.text(left, 2, title, va="top", fontsize=10, weight="bold")
     axes.imshow(sheet, interpolation="nearest", extent=(0, width, height, 0))
     return figure
+
+
+def _title_room(text: str) -> int:
+    """Pixels at the left of a row of tiles for its title: as for letters of average width, more where they are wide."""
+    longest = max(len(line) for line in text.split("\n"))
+    return max(round(longest * LETTER) + 20, round(text_width(text)) + 14)
 
 
 def strip(pictures: Sequence[Picture], titles: Sequence[str] = (), title: str = "", tile: int | None = None) -> Figure:
