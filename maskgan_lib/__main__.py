@@ -10,6 +10,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run(options) or 0
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("maskgan_lib"):
+            raise
+        remedy = "use .venv/bin/python, which make sets up"
+        print(f"error: {sys.executable} has no {error.name}: {remedy}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
         return 130

@@ -1,6 +1,7 @@
 """python -m maskgan_lib, from faces to a published network, and what it says when something is wrong."""
 
 import json
+import sys
 
 import pytest
 
@@ -127,6 +128,18 @@ def test_what_is_missing_is_said_in_one_line(command, tmp_path, monkeypatch, cap
     assert main(command) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and "nowhere" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("missing", "explained"), [("nbformat", True), ("maskgan_lib.runner", False)])
+def test_a_python_without_the_packages_is_told_which_one_has_them(missing, explained, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "maskgan_lib.runner", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    if explained:
+        assert main(["course"]) == 1
+        assert f"has no {missing}: use .venv/bin/python" in capsys.readouterr().err
+    else:
+        with pytest.raises(ModuleNotFoundError):
+            main(["course"])
 
 
 @pytest.mark.parametrize("name", ["course", "faces", "prepare", "download", "train", "evaluate", "bench"])
