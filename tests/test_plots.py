@@ -68,6 +68,14 @@ def test_grid_has_room_for_the_titles_of_its_rows(title):
     assert inked[0] >= 2 and inked[-1] < pixels.shape[1] - 2 * (60 + 4), "cut off, or over the tiles"
 
 
+def test_grid_is_as_wide_as_its_title():
+    plain, titled = (
+        drawn(plots.grid([[flat((9, 9, 9))]], ("a",), title=title, tile=60)) for title in ("", "WMgW " * 9)
+    )
+    inked = np.flatnonzero((titled[:20] < 200).any(axis=(0, 2)))
+    assert plain.shape[1] < inked[-1] < titled.shape[1] - 2
+
+
 def test_grid_leaves_a_hole_for_none_and_keeps_the_form_of_a_wide_picture():
     wide = np.full((4, 16, 3), (250, 10, 20), np.uint8)
     pixels = drawn(plots.grid([[None, wide]], tile=32))

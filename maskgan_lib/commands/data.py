@@ -14,34 +14,21 @@ def _add_faces(command: Command) -> None:
     faces = command("faces", _faces, "Draw procedural faces: a packed folder, or the layout of CelebAMask-HQ.")
     faces.add_argument("out", type=Path, help="folder to write")
     faces.add_argument("--count", type=int, default=2000, help="how many faces")
-    faces.add_argument("--size", type=int, default=None, help="pixels a side (default: 128; 1024 with celebamask-hq)")
+    faces.add_argument("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
     faces.add_argument("--seed", type=int, default=0, help="another seed draws other people")
-    faces.add_argument("--identities", type=int, default=None, help="how many people (default: one per face)")
+    faces.add_argument("--identities", type=int, help="how many people (default: one per face)")
     faces.add_argument("--layout", choices=("packed", "celebamask-hq"), default="packed")
-    faces.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    faces.add_argument("--workers", type=int, help="processes (default: one per core)")
 
 
 def _faces(options) -> None:
     from maskgan_lib.data import procedural
 
+    people = {"seed": options.seed, "identities": options.identities, "workers": options.workers}
     if options.layout == "celebamask-hq":
-        procedural.render_celebamask_hq(
-            options.out,
-            options.count,
-            seed=options.seed,
-            image_size=options.size or 1024,
-            identities=options.identities,
-            workers=options.workers,
-        )
+        procedural.render_celebamask_hq(options.out, options.count, image_size=options.size or 1024, **people)
     else:
-        procedural.render_packed(
-            options.out,
-            options.count,
-            options.size or 128,
-            seed=options.seed,
-            identities=options.identities,
-            workers=options.workers,
-        )
+        procedural.render_packed(options.out, options.count, options.size or 128, **people)
 
 
 def _add_prepare(command: Command) -> None:
@@ -51,7 +38,7 @@ def _add_prepare(command: Command) -> None:
     prepare.add_argument("root", type=Path, help="CelebAMask-HQ, unpacked or its zip; with --labels a folder of images")
     prepare.add_argument("--out", type=Path, required=True, help="packed folder to write")
     prepare.add_argument("--size", type=int, default=512, help="pixels a side")
-    prepare.add_argument("--labels", type=Path, default=None, help="a folder of label maps, one for each image of root")
+    prepare.add_argument("--labels", type=Path, help="a folder of label maps, one for each image of root")
     prepare.add_argument(
         "--scheme",
         choices=("celebamask-hq", "bisenet", "facesynthetics", "lapa", "helen"),
@@ -59,34 +46,22 @@ def _add_prepare(command: Command) -> None:
         help="whose class ids the label maps of --labels use",
     )
     prepare.add_argument("--keep-going", action="store_true", help="leave bad faces out and list them in a file")
-    prepare.add_argument("--limit", type=int, default=None, help="only the first so many faces of CelebAMask-HQ")
+    prepare.add_argument("--limit", type=int, help="only the first so many faces of CelebAMask-HQ")
     prepare.add_argument("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
-    prepare.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    prepare.add_argument("--workers", type=int, help="processes (default: one per core)")
 
 
 def _prepare(options) -> None:
     from maskgan_lib.data import celebamask, label_folders
 
+    how = {"workers": options.workers, "keep_going": options.keep_going}
     if options.labels:
         faces = label_folders.prepare_label_folder(
-            options.root,
-            options.labels,
-            options.out,
-            options.size,
-            scheme=options.scheme,
-            workers=options.workers,
-            keep_going=options.keep_going,
+            options.root, options.labels, options.out, options.size, scheme=options.scheme, **how
         )
     else:
-        faces = celebamask.prepare(
-            options.root,
-            options.out,
-            options.size,
-            workers=options.workers,
-            keep_going=options.keep_going,
-            exclude_known_bad=options.exclude_known_bad,
-            limit=options.limit,
-        )
+        kept = {"exclude_known_bad": options.exclude_known_bad, "limit": options.limit}
+        faces = celebamask.prepare(options.root, options.out, options.size, **how, **kept)
     print(faces)
     if faces.left_out:
         print(f"{len(faces.left_out)} faces were left out: {options.out / 'left_out.json'} says why.")
@@ -106,11 +81,10 @@ def _add_parse(command: Command) -> None:
         "--points",
         nargs=4,
         type=_point,
-        default=None,
         metavar="X,Y",
         help="two eyes, then two corners of the mouth, in pixels of the photo (default: the parser looks for them)",
     )
-    parse.add_argument("--parser", type=Path, default=None, metavar="FILE", help="weights (default: those that ship)")
+    parse.add_argument("--parser", type=Path, metavar="FILE", help="weights (default: those that ship)")
 
 
 def _point(text: str) -> tuple[float, float]:

@@ -67,9 +67,7 @@ def _add_tables(kind: Command) -> None:
     tables = kind(
         "tables", _tables, "The paper's tables, a row for each network and one for photos, its orderings beside ours."
     )
-    tables.add_argument(
-        "--data", type=Path, default=None, help="packed folder, its test split is used (default: faces drawn in OUT)"
-    )
+    tables.add_argument("--data", type=Path, help="packed folder, its test split is used (default: faces drawn in OUT)")
     tables.add_argument(
         "--out",
         type=Path,
@@ -88,9 +86,7 @@ def _add_tables(kind: Command) -> None:
         help="another parser, attributes, identity or pose net: weights of this library, or published ones as"
         " ROLE=NAME:FILE, NAME being one of maskgan-parser, attributes, arcface, facenet, hopenet",
     )
-    tables.add_argument(
-        "--pairs", type=int, default=None, help="pairs of each task at most (default: 400, 1000 and 1000)"
-    )
+    tables.add_argument("--pairs", type=int, help="pairs of each task at most (default: 400, 1000 and 1000)")
     tables.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
     tables.add_argument("--write-back", action="store_true", help="for publishing: put the tables into README.md")
 
@@ -125,9 +121,7 @@ def _add_attribute_edits(kind: Command) -> None:
         metavar="NAME=FILE",
         help="weights that render masks or change pictures (default: three that ship)",
     )
-    driven.add_argument(
-        "--masks", type=Path, default=None, metavar="FILE", help="weights that move masks (default: those that ship)"
-    )
+    driven.add_argument("--masks", type=Path, metavar="FILE", help="weights that move masks (default: those that ship)")
     _add_judges(driven, JUDGES)
     driven.add_argument("--faces", type=int, default=100, help="how many faces of the test split, at most")
 
@@ -149,12 +143,8 @@ def _add_ebst_ablation(kind: Command) -> None:
     ablation.add_argument("--data", type=Path, required=True, help="packed folder: its train and test splits are used")
     ablation.add_argument("--out", type=Path, required=True, help="folder of the runs, table.md and table.csv")
     ablation.add_argument("--preset", choices=tuple(PRESETS), default="laptop")
-    ablation.add_argument(
-        "--dmn", type=Path, default=None, help="run folder or weights to start from (default: trained first)"
-    )
-    ablation.add_argument(
-        "--maskvae", type=Path, default=None, metavar="FILE", help="the MaskVAE's weights (default: trained first)"
-    )
+    ablation.add_argument("--dmn", type=Path, help="run folder or weights to start from (default: trained first)")
+    ablation.add_argument("--maskvae", type=Path, metavar="FILE", help="the MaskVAE's weights (default: trained first)")
     _add_judges(ablation, TWO_JUDGES)
     ablation.add_argument(
         "--networks",
@@ -201,14 +191,14 @@ def _add_secgan(kind: Command) -> None:
     )
     secgan.add_argument("--preset", choices=tuple(PRESETS), default="laptop")
     secgan.add_argument(
-        "--parser", type=Path, default=None, metavar="FILE", help="the weights of P, of 12 classes (default: trained)"
+        "--parser", type=Path, metavar="FILE", help="the weights of P, of 12 classes (default: trained)"
     )
     secgan.add_argument(
         "--variants", nargs="+", choices=("baseline", "concat", "secgan"), default=("baseline", "concat", "secgan")
     )
     secgan.add_argument("--backbones", nargs="+", choices=("stargan", "attgan"), default=("stargan", "attgan"))
     secgan.add_argument("--seeds", type=int, default=3, help="how many trainings of each")
-    secgan.add_argument("--steps", type=int, default=None, help="of each training (default: the preset's)")
+    secgan.add_argument("--steps", type=int, help="of each training (default: the preset's)")
     secgan.add_argument(
         "--consistency",
         type=lambda text: text.split(","),
@@ -220,29 +210,25 @@ def _add_secgan(kind: Command) -> None:
     secgan.add_argument(
         "--precision",
         choices=("no", "bf16", "fp16"),
-        default=None,
         help="of the trainings (default: bf16 on a GPU that has it, else no)",
     )
-    secgan.add_argument("--publish", type=Path, default=None, metavar="FILE", help="also write table.json here")
+    secgan.add_argument("--publish", type=Path, metavar="FILE", help="also write table.json here")
     _add_judges(secgan, TWO_JUDGES)
     secgan.add_argument(
         "--features",
         type=Path,
-        default=None,
         metavar="FILE",
         help="weights of a selfsupervised net (default: those that ship, or trained first)",
     )
     secgan.add_argument(
         "--inception",
         type=Path,
-        default=None,
         metavar="FILE",
         help="torch-fidelity's weights of Inception, for the Inception Score (default: without)",
     )
     secgan.add_argument(
         "--test",
         type=Path,
-        default=None,
         metavar="DIR",
         help="packed folder whose test split is edited (default: data)",
     )
@@ -279,4 +265,4 @@ def _secgan(options) -> None:
 
 
 def _add_judges(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--judges", type=Path, default=None, metavar="FOLDER", help=what)
+    parser.add_argument("--judges", type=Path, metavar="FOLDER", help=what)

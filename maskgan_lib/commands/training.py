@@ -30,18 +30,15 @@ def add(command: Command) -> None:
         "--out", type=Path, required=True, help="folder of the run: its log, samples, checkpoints and weights"
     )
     train.add_argument("--preset", choices=tuple(PRESETS), default="laptop", help="widths, rates, batches and steps")
-    train.add_argument("--steps", type=int, default=None, help="how many steps (default: the preset's)")
+    train.add_argument("--steps", type=int, help="how many steps (default: the preset's)")
     train.add_argument("--seed", type=int, default=0, help="of the first weights and of the order of the faces")
     train.add_argument(
         "--init",
         type=Path,
-        default=None,
         metavar="RUN",
         help="start from the networks of the run in this folder, or from this weights file; steps count from zero",
     )
-    train.add_argument(
-        "--maskvae", type=Path, default=None, metavar="FILE", help="the MaskVAE's weights, which ebst needs"
-    )
+    train.add_argument("--maskvae", type=Path, metavar="FILE", help="the MaskVAE's weights, which ebst needs")
     train.add_argument(
         "--set",
         action="append",
@@ -53,13 +50,11 @@ def add(command: Command) -> None:
     train.add_argument(
         "--backbone",
         choices=("stargan", "attgan"),
-        default=None,
         help="whose layers and losses secgan takes (default: the preset's, stargan)",
     )
     train.add_argument(
         "--parser",
         type=Path,
-        default=None,
         metavar="FILE",
         help="the weights of a parser of 12 classes, which secgan needs but for the variant baseline",
     )
@@ -71,7 +66,6 @@ def add(command: Command) -> None:
     how.add_argument(
         "--precision",
         choices=("no", "bf16", "fp16"),
-        default=None,
         help="of the computation; no: float32, fp16: on GPUs only (default: bf16 on a GPU that has it, else no)",
     )
     how.add_argument(

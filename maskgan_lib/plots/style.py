@@ -1,9 +1,12 @@
 """How every picture of the course looks, and the canvas it is drawn on."""
 
+import math
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties
 
 DPI = 100
 INK, MUTED, ACCENT, SECOND, PAPER = "#22272e", "#6b7683", "#2563a8", "#c2571a", "#eef1f4"
@@ -22,8 +25,8 @@ LOOK = {
     "axes.prop_cycle": plt.cycler(color=[ACCENT, SECOND, "#3f8f5b", "#8a5aa8", "#b8860b", "#5f6b77"]),
     "figure.dpi": DPI,
 }
-GAP, LETTER, LINE = 4, 6.4, 15
-"""Pixels between tiles, of an average letter, and of a line of text."""
+GAP, LINE = 4, 15
+"""Pixels between tiles, and of a line of text."""
 
 
 def canvas(width: int, height: int) -> tuple[Figure, Axes]:
@@ -36,11 +39,11 @@ def canvas(width: int, height: int) -> tuple[Figure, Axes]:
     return closed(figure), axes
 
 
-def text_width(text: str) -> float:
+def text_width(text: str, weight: str = "normal") -> int:
     """Pixels that the longest line of a text on a canvas takes."""
-    size = plt.rcParams["font.size"]
-    lines = [TextPath((0, 0), line, size=size).get_extents() for line in text.split("\n") if line.strip()]
-    return max((line.x1 for line in lines), default=0.0) * DPI / 72
+    font = FontProperties(weight=weight, size=plt.rcParams["font.size"])
+    measure = RendererAgg(1, 1, DPI).get_text_width_height_descent
+    return math.ceil(max(measure(line, font, ismath=False)[0] for line in text.split("\n")))
 
 
 def closed(figure: Figure) -> Figure:

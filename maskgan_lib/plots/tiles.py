@@ -11,7 +11,7 @@ from torch import Tensor
 
 from maskgan_lib.classes import CLASS_TITLES, COLORS, NUM_CLASSES, colorize
 from maskgan_lib.data.batches import to_uint8_image
-from maskgan_lib.plots.style import GAP, LETTER, LINE, MUTED, canvas, text_width
+from maskgan_lib.plots.style import GAP, LINE, MUTED, canvas, text_width
 
 Picture = np.ndarray | Tensor
 
@@ -59,13 +59,13 @@ def grid(
 ) -> Figure:
     """Rows of pictures. ``None`` leaves a tile empty; ``captions`` go under the tiles; ``tile`` is a side in pixels."""
     columns = max(len(row) for row in rows)
-    left = max((_title_room(text) for text in row_titles), default=GAP)
+    left = max((text_width(text) + 14 for text in row_titles), default=GAP)
     tile = tile or int(min(128, (980 - left) / columns - GAP))
     under = LINE * max((c.count("\n") + 1 for row in captions for c in row if c), default=0)
     heads = LINE * max((t.count("\n") + 1 for t in column_titles), default=0)
     top = heads + (LINE + 8 if title else 0) + 4
     width = left + columns * (tile + GAP)
-    width = max(width, round(len(title) * LETTER * 1.2))
+    width = max(width, left + text_width(title, "bold") + GAP)
     height = top + len(rows) * (tile + GAP + under)
     sheet = np.full((height, width, 3), 255, np.uint8)
     figure, axes = canvas(width, height)
@@ -85,12 +85,6 @@ def grid(
         axes.text(left, 2, title, va="top", fontsize=10, weight="bold")
     axes.imshow(sheet, interpolation="nearest", extent=(0, width, height, 0))
     return figure
-
-
-def _title_room(text: str) -> int:
-    """Pixels at the left of a row of tiles for its title: as for letters of average width, more where they are wide."""
-    longest = max(len(line) for line in text.split("\n"))
-    return max(round(longest * LETTER) + 20, round(text_width(text)) + 14)
 
 
 def strip(pictures: Sequence[Picture], titles: Sequence[str] = (), title: str = "", tile: int | None = None) -> Figure:
