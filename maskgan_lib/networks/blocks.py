@@ -75,19 +75,19 @@ class AdaIN(nn.Module):
         self.eps = eps
 
     def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
-        """``features [B, C, H, W]``, ``parameters [B, 2C]``: the biases first, then the weights.
+        """``features [B, C, H, W]``, ``parameters [B, 2C]`` or, for every place, ``[B, 2C, H, W]``: biases, then weights.
 
         A batch of 1 on either side is shared by the whole batch of the other.
         """
-        bias, weight = parameters[:, :, None, None].chunk(2, dim=1)
+        bias, weight = (parameters if parameters.dim() == 4 else parameters[:, :, None, None]).chunk(2, dim=1)
         return torch.addcmul(bias, F.instance_norm(features, eps=self.eps), weight)
 
 
 class ResidualBlock(nn.Module):
     """``x + norm(conv(relu(norm(conv(x)))))``: 3x3, reflect padding, no activation after the sum.
 
-    ``adaptive`` blocks normalise with AdaIN and need ``parameters [B, 4C]`` (two layers of 2C); the others use plain
-    instance normalisation and take none.
+    ``adaptive`` blocks normalise with AdaIN and need ``parameters [B, 4C]`` or ``[B, 4C, H, W]`` (two layers of 2C);
+    the others use plain instance normalisation and take none.
     """
 
     def __init__(self, channels: int, adaptive: bool):
@@ -115,27 +115,67 @@ class Recomputing(nn.Module):
         return function(*inputs)
 
 
+UPSAMPLINGS = ("transposed", "nearest")
+"""How a picture is doubled in size: by the paper's transposed convolution, or nearest neighbour and a convolution."""
+
+
+class NearestConv2d(nn.Conv2d):
+    """Doubles height and width by nearest neighbour, then convolves 3x3 with zero padding.
+
+    In the transposed convolution of the paper, 3x3 with stride 2, a pixel hears one, two or four inputs, by its place:
+    a checkerboard from the first step on (Odena et al., Distill 2016). Here all hear alike. Both steps together are one
+    transposed convolution with a 4x4 kernel, the sum of four shifted copies of this one: less than half the operations.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x [B, inputs, H, W]`` to ``[B, outputs, 2H, 2W]``."""
+        turned = self.weight.flip(2, 3).transpose(0, 1)
+        kernel = sum(F.pad(turned, (right, 1 - right, down, 1 - down)) for right in (0, 1) for down in (0, 1))
+        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+
+
 class EncoderDecoder(Recomputing):
     """``c7s1-w, d2w, d4w ..., r ..., u ... u2w, uw, c7s1-out``: pix2pixHD's generator without its last activation.
 
-    ``d`` are 3x3 convolutions of stride 2, ``u`` transposed ones, ``r`` residual blocks. Instance normalisation and
-    ReLU follow every convolution but the last; ``adaptive`` makes the blocks' normalisation AdaIN.
+    ``d`` are 3x3 convolutions of stride 2, ``u`` the ``upsampling``'s, ``r`` residual blocks. Instance normalisation
+    and ReLU follow every convolution but the last; ``adaptive`` makes the blocks' normalisation AdaIN.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, downsamplings: int, blocks: int, adaptive: bool):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        downsamplings: int,
+        blocks: int,
+        adaptive: bool,
+        upsampling: str = "transposed",
+    ):
         super().__init__()
+        if upsampling not in UPSAMPLINGS:
+            raise ValueError(f"upsampling must be one of {', '.join(UPSAMPLINGS)}, not {upsampling!r}.")
         widths = [width * 2**i for i in range(downsamplings + 1)]
         self.first = nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect")
         self.down = nn.ModuleList(nn.Conv2d(w, 2 * w, 3, stride=2, padding=1) for w in widths[:-1])
         self.blocks = nn.ModuleList(ResidualBlock(widths[-1], adaptive) for _ in range(blocks))
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(2 * w, w, 3, stride=2, padding=1, output_padding=1) for w in reversed(widths[:-1])
-        )
+        self.up = nn.ModuleList(self._double(2 * w, w, upsampling) for w in reversed(widths[:-1]))
         self.last = nn.Conv2d(width, outputs, 7, padding=3, padding_mode="reflect")
         self.multiple = 2**downsamplings
 
+    @staticmethod
+    def _double(inputs: int, outputs: int, upsampling: str) -> nn.Module:
+        if upsampling == "nearest":
+            return NearestConv2d(inputs, outputs)
+        return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+
     def forward(self, x: Tensor, parameters: Tensor | None = None) -> Tensor:
-        """``x [B, inputs, H, W]`` to ``[B, outputs, H, W]``; adaptive blocks need ``parameters [B, blocks * 4C]``."""
+        """``x [B, inputs, H, W]`` to ``[B, outputs, H, W]``; adaptive blocks need ``parameters [B, blocks * 4C]``.
+
+        Parameters for every place are ``[B, blocks * 4C, h, w]``, at the size of the blocks.
+        """
         slices = [None] * len(self.blocks) if parameters is None else parameters.chunk(len(self.blocks), dim=1)
         x = self.segment(self._encode, x)
         for block, own in zip(self.blocks, slices, strict=True):

@@ -1,10 +1,13 @@
-"""The Dense Mapping Network: a mask and the style of one image to a new image (section 3.2 of the paper)."""
+"""The Dense Mapping Network: a mask and the style of one image to a new image (section 3.1 of the paper)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.classes import NUM_CLASSES
 from maskgan_lib.networks.blocks import EncoderDecoder, check_size, init_convolutions
+
+STYLES = ("global", "regional")
 
 SMALLEST_STYLE_IMAGE = 32
 """Pixels: the five halvings of the style encoder leave one of them."""
@@ -31,6 +34,23 @@ class SFTLayer(nn.Module):
         return torch.addcmul(self.beta(condition), features, self.gamma(condition))
 
 
+def _halve(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, padding_mode="reflect")
+
+
+def _stem(inputs: int, width: int) -> list[nn.Module]:
+    """To ``4 * width`` planes at a quarter of the size."""
+    first = nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect")
+    second, third = _halve(width, 2 * width), _halve(2 * width, 4 * width)
+    return [first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), third]
+
+
+def _check_mask(image: Tensor, mask: Tensor | None) -> None:
+    if mask is None or mask.shape[-2:] != image.shape[-2:]:
+        found = "no mask" if mask is None else f"a mask of {mask.shape[-2]} x {mask.shape[-1]}"
+        raise ValueError(f"The style image is {image.shape[-2]} x {image.shape[-1]}, but there is {found}.")
+
+
 class SpatialAwareStyleEncoder(nn.Module):
     """An image and its mask to one global style code ``[B, 4 * width]``.
 
@@ -52,28 +72,20 @@ class SpatialAwareStyleEncoder(nn.Module):
         if mask_branch and concatenate:
             raise ValueError("The mask goes through its own branch or is concatenated: choose one.")
         planes = 3 + num_classes if concatenate else 3
-        self.image_first = nn.Sequential(*self._stem(planes, width), nn.ReLU(inplace=True))
+        self.image_first = nn.Sequential(*_stem(planes, width), nn.ReLU(inplace=True))
         self.concatenate = concatenate
         self.image_second = nn.Sequential(*self._tail(4 * width), nn.ReLU(inplace=True))
         self.mask_branch = mask_branch
         if mask_branch:
-            self.mask_first = nn.Sequential(*self._stem(num_classes, width))
+            self.mask_first = nn.Sequential(*_stem(num_classes, width))
             # Not in place: what it reads is the first condition, which SFT reads too.
             self.mask_second = nn.Sequential(nn.ReLU(), *self._tail(4 * width))
             self.sft1 = SFTLayer(4 * width)
             self.sft2 = SFTLayer(4 * width)
 
     @staticmethod
-    def _halve(inputs: int, outputs: int) -> nn.Conv2d:
-        return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, padding_mode="reflect")
-
-    def _stem(self, inputs: int, width: int) -> list[nn.Module]:
-        first = nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect")
-        second, third = self._halve(width, 2 * width), self._halve(2 * width, 4 * width)
-        return [first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), third]
-
-    def _tail(self, channels: int) -> list[nn.Module]:
-        first, second, third = (self._halve(channels, channels) for _ in range(3))
+    def _tail(channels: int) -> list[nn.Module]:
+        first, second, third = (_halve(channels, channels) for _ in range(3))
         return [first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), third]
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -81,9 +93,7 @@ class SpatialAwareStyleEncoder(nn.Module):
         check_size(image, 1, SMALLEST_STYLE_IMAGE, "The style encoder")
         if not self.mask_branch and not self.concatenate:
             return self.image_second(self.image_first(image)).mean((2, 3))
-        if mask is None or mask.shape[-2:] != image.shape[-2:]:
-            found = "no mask" if mask is None else f"a mask of {mask.shape[-2]} x {mask.shape[-1]}"
-            raise ValueError(f"The style image is {image.shape[-2]} x {image.shape[-1]}, but there is {found}.")
+        _check_mask(image, mask)
         if self.concatenate:
             return self.image_second(self.image_first(torch.cat((image, mask), dim=1))).mean((2, 3))
         features = self.image_first(image)
@@ -92,23 +102,75 @@ class SpatialAwareStyleEncoder(nn.Module):
         return self.sft2(features, self.mask_second(condition)).mean((2, 3))
 
 
+class RegionalStyleEncoder(nn.Module):
+    """An image and its mask to a style code for every class, ``[B, classes, 4 * width]``.
+
+    After SEAN (Zhu et al., CVPR 2020), in MaskGAN's form: the paper's two branches and SFT down to a quarter of the
+    size, two more convolutions there, and then the mean over the places of each class in turn, where the paper takes
+    the mean over the whole picture. A class that the image lacks has a learnt code of its own, ``missing``.
+    """
+
+    def __init__(self, num_classes: int = NUM_CLASSES, width: int = 16):
+        super().__init__()
+        channels = 4 * width
+        self.image = nn.Sequential(*_stem(3, width), nn.ReLU(inplace=True))
+        self.mask = nn.Sequential(*_stem(num_classes, width))
+        self.sft = SFTLayer(channels)
+        self.last = nn.Sequential(self._keep(channels), nn.ReLU(inplace=True), self._keep(channels), nn.ReLU(inplace=True))
+        self.missing = nn.Parameter(torch.zeros(num_classes, channels))
+
+    @staticmethod
+    def _keep(channels: int) -> nn.Conv2d:
+        return nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, image: Tensor, mask: Tensor | None, without: Tensor | None = None) -> Tensor:
+        """``image [B, 3, H, W]`` in [-1, 1] and its one-hot ``mask [B, classes, H, W]``, at least 32 pixels a side.
+
+        ``without``, bool ``[B, classes]``, names classes to treat as if the image lacked them: how ``missing`` learns.
+        """
+        check_size(image, 1, SMALLEST_STYLE_IMAGE, "The style encoder")
+        _check_mask(image, mask)
+        features = self.last(self.sft(self.image(image), self.mask(mask)))
+        share = F.adaptive_avg_pool2d(mask, features.shape[-2:])
+        area = share.sum((2, 3))
+        codes = torch.einsum("bkhw,bchw->bkc", share, features) / area.clamp(min=1e-4)[..., None]
+        there = area > 0 if without is None else (area > 0) & ~without
+        return torch.where(there[..., None], codes, self.missing.to(codes.dtype))
+
+
 class ImageGenerationBackbone(EncoderDecoder):
     """One-hot mask ``[B, classes, H, W]`` and AdaIN parameters to an image ``[B, 3, H, W]`` in [-1, 1]."""
 
-    def __init__(self, num_classes: int = NUM_CLASSES, width: int = 64, downsamplings: int = 4, blocks: int = 4):
-        super().__init__(num_classes, 3, width, downsamplings, blocks, adaptive=True)
+    def __init__(
+        self,
+        num_classes: int = NUM_CLASSES,
+        width: int = 64,
+        downsamplings: int = 4,
+        blocks: int = 4,
+        upsampling: str = "transposed",
+    ):
+        super().__init__(num_classes, 3, width, downsamplings, blocks, adaptive=True, upsampling=upsampling)
         self.adain_parameters = blocks * 4 * width * 2**downsamplings
 
     def forward(self, mask: Tensor, parameters: Tensor) -> Tensor:
-        """``parameters [B, adain_parameters]``: for each AdaIN layer in turn its biases, then its weights."""
+        """``parameters [B, adain_parameters]``: for each AdaIN layer in turn its biases, then its weights.
+
+        Or one set for every class, ``[B, classes, adain_parameters]``: each place takes those of its class in ``mask``,
+        a place with several classes the mean of theirs.
+        """
+        if parameters.dim() == 3:
+            share = F.avg_pool2d(mask, self.multiple)
+            parameters = torch.einsum("bkhw,bkp->bphw", share, parameters)
         return torch.tanh(super().forward(mask, parameters))
 
 
 class DenseMappingNetwork(nn.Module):
     """G_A of MaskGAN: ``render(mask, encode_style(image, style_mask))``. Masks are one-hot, images in [-1, 1].
 
-    The style is one global code of ``4 * style_width`` numbers, which a linear map turns into the parameters of every
-    AdaIN layer. A batch of 1, of masks or of styles, is shared by the whole batch of the other.
+    The style is one code of ``4 * style_width`` numbers for the whole picture (``style="global"``, the paper's) or one
+    for every class (``style="regional"``, after SEAN). A linear map turns a code into the parameters of every AdaIN
+    layer; those of a class hold where the rendered mask has it. A batch of 1, of masks or of styles, is shared by the
+    whole batch of the other.
 
     Args:
         num_classes: planes of a mask.
@@ -118,6 +180,8 @@ class DenseMappingNetwork(nn.Module):
         mask_branch: ``False`` gives Pix2PixHD-m, the paper's own baseline: the style is read off the image alone.
         concatenate: without the mask branch, the mask's planes are channels of the style image: the paper's ablation
             of SFT.
+        style: ``"global"`` or ``"regional"``, which needs the mask branch.
+        upsampling: ``"transposed"``, the paper's, or ``"nearest"``: see ``NearestConv2d``.
 
     Sizes: height and width from ``max(32, 2 * 2**downsamplings)`` up, multiples of ``2**downsamplings``; others are a
     ``ValueError``.
@@ -132,8 +196,14 @@ class DenseMappingNetwork(nn.Module):
         style_width: int = 16,
         mask_branch: bool = True,
         concatenate: bool = False,
+        style: str = "global",
+        upsampling: str = "transposed",
     ):
         super().__init__()
+        if style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {style!r}.")
+        if style == "regional" and not mask_branch:
+            raise ValueError("A style for every region needs the mask branch.")
         self.config = {
             "num_classes": num_classes,
             "width": width,
@@ -142,9 +212,14 @@ class DenseMappingNetwork(nn.Module):
             "style_width": style_width,
             "mask_branch": mask_branch,
             "concatenate": concatenate,
+            "style": style,
+            "upsampling": upsampling,
         }
-        self.backbone = ImageGenerationBackbone(num_classes, width, downsamplings, blocks)
-        self.style_encoder = SpatialAwareStyleEncoder(num_classes, style_width, mask_branch, concatenate)
+        self.backbone = ImageGenerationBackbone(num_classes, width, downsamplings, blocks, upsampling)
+        if style == "regional":
+            self.style_encoder = RegionalStyleEncoder(num_classes, style_width)
+        else:
+            self.style_encoder = SpatialAwareStyleEncoder(num_classes, style_width, mask_branch, concatenate)
         self.style_to_adain = nn.Conv2d(4 * style_width, self.backbone.adain_parameters, 1)
         # The authors' N(0, 0.02) everywhere would let no style through at first: twelve narrow layers without a
         # normalisation shrink every image to the same code, and the gradients fall below Adam's epsilon.
@@ -152,9 +227,12 @@ class DenseMappingNetwork(nn.Module):
         init_convolutions(self.style_to_adain)
         init_convolutions(self.style_encoder, he=True)
 
-    def encode_style(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Style code ``[B, 4 * style_width]`` of an image and its own mask (not needed without the mask branch)."""
-        return self.style_encoder(image, mask)
+    def encode_style(self, image: Tensor, mask: Tensor | None = None, without: Tensor | None = None) -> Tensor:
+        """Style code of an image and its own mask (not needed without the mask branch), with any leading batch.
+
+        ``[B, 4 * style_width]``, or ``[B, classes, 4 * style_width]`` if regional; see there for ``without``.
+        """
+        return self.style_encoder(image, mask, *([] if without is None else [without]))
 
     def check(self, mask: Tensor) -> None:
         """``ValueError`` unless masks of this size, ``[..., H, W]``, can be rendered."""
@@ -162,9 +240,15 @@ class DenseMappingNetwork(nn.Module):
         check_size(mask, multiple, max(SMALLEST_STYLE_IMAGE, 2 * multiple), type(self).__name__)
 
     def condition(self, style: Tensor) -> Tensor:
-        """What the backbone takes beside the mask: for styles ``[B, 4 * style_width]`` all parameters of AdaIN."""
-        style = style.to(self.style_to_adain.weight.dtype)
-        return self.style_to_adain(style[:, :, None, None]).flatten(1)
+        """What the backbone takes beside the mask: all parameters of AdaIN, for the picture or for every class.
+
+        ``ValueError`` for a style of the other kind.
+        """
+        layer, codes = self.style_to_adain, (self.config["num_classes"],) * (self.config["style"] == "regional")
+        if style.shape[1:] != (*codes, layer.in_channels):
+            wanted, found = (["B", *codes, layer.in_channels], ["B", *style.shape[1:]])
+            raise ValueError(f"A {self.config['style']} style is {wanted}, not {found}: encode it with this network.")
+        return F.linear(style.to(layer.weight.dtype), layer.weight.flatten(1), layer.bias)
 
     def render(self, mask: Tensor, style: Tensor) -> Tensor:
         """Image ``[B, 3, H, W]`` in [-1, 1] of a one-hot mask in a style."""
@@ -173,12 +257,14 @@ class DenseMappingNetwork(nn.Module):
             raise ValueError(f"{len(mask)} masks and {len(style)} styles: the numbers must agree, or one of them be 1.")
         return self.backbone(mask, self.condition(style))
 
-    def forward(self, mask: Tensor, image: Tensor, style_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, mask: Tensor, image: Tensor, style_mask: Tensor | None = None, without: Tensor | None = None
+    ) -> Tensor:
         """``mask`` in the style of ``image``, whose own mask is ``style_mask``.
 
         There may be several masks for every image, first one for each image, then the second ones, and so on: a style
         is encoded once for all of them.
         """
-        style = self.encode_style(image, style_mask)
+        style = self.encode_style(image, style_mask, without)
         masks, rest = divmod(len(mask), len(style))
-        return self.render(mask, style.repeat(masks, 1) if masks > 1 and not rest else style)
+        return self.render(mask, torch.cat([style] * masks) if masks > 1 and not rest else style)
