@@ -1,11 +1,11 @@
 """Drawn faces, and a renderer that shows the mask in its colours, for tests of the editor's front end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from maskgan_lib.classes import CLASS_ID, colorize
+from maskgan_lib.classes import CLASS_ID, NUM_CLASSES, colorize
 from maskgan_lib.editor import EditorFace, EditSession
 
 ELLIPSES = (  # class, centre x, centre y, radii, in sides of the picture; painted in this order
@@ -40,26 +40,32 @@ def drawn_faces(count: int = 3, size: int = 64) -> list[EditorFace]:
 
 @dataclass(frozen=True)
 class Tint:
+    """A colour for every class, ``[19, 3]``."""
+
     rgb: np.ndarray
 
     def mix(self, other: "Tint", share: float) -> "Tint":
         return Tint((1 - share) * self.rgb + share * other.rgb)
 
+    def put(self, other: "Tint", classes: Iterable[int]) -> "Tint":
+        chosen = np.isin(np.arange(NUM_CLASSES), list(classes))
+        return Tint(np.where(chosen[:, None], other.rgb, self.rgb))
+
 
 class ColourRenderer:
     """``share`` of the mask's colours, and the mean colour of the style's picture for the rest."""
 
-    def __init__(self, size: int = 64, share: float = 0.5):
-        self.size, self.share, self.renders, self.error = size, share, 0, None
+    def __init__(self, size: int = 64, share: float = 0.5, regional: bool = True):
+        self.size, self.share, self.regional, self.renders, self.error = size, share, regional, 0, None
 
     def style(self, image: np.ndarray, mask: np.ndarray) -> Tint:
-        return Tint(image.reshape(-1, 3).mean(0))
+        return Tint(np.tile(image.reshape(-1, 3).mean(0), (NUM_CLASSES, 1)))
 
     def render(self, mask: np.ndarray, style: Tint) -> np.ndarray:
         self.renders += 1
         if self.error:
             raise RuntimeError(self.error)
-        return (self.share * colorize(mask) + (1 - self.share) * style.rgb).astype(np.uint8)
+        return (self.share * colorize(mask) + (1 - self.share) * style.rgb[mask]).astype(np.uint8)
 
 
 class Shifts:
@@ -105,10 +111,11 @@ def drawn_session(
     autosave=None,
     methods: Sequence[str] = (),
     attributes: bool = False,
+    global_methods: Collection[str] = (),
 ) -> EditSession:
-    """Of ``methods``, each one shows more of the mask's colours than the one before."""
+    """Of ``methods``, each one shows more of the mask's colours than the one before; some have one style only."""
     shares = np.linspace(0.2, 1, len(methods))
-    named = {name: ColourRenderer(size, share) for name, share in zip(methods, shares)}
+    named = {name: ColourRenderer(size, share, name not in global_methods) for name, share in zip(methods, shares)}
     renderer, edits, moves = (
         named or ColourRenderer(size),
         Shifts() if latent else None,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskgan_lib.editor.compositing import FEATHER, SEAM, WHOLE, feather, join_regions, keep_unedited, squared_distance
+from maskgan_lib.editor.compositing import FEATHER, WHOLE, feather, keep_unedited, squared_distance
 
 SIZE = 64
 
@@ -113,34 +113,6 @@ def test_bad_sizes_and_strengths_are_refused(scene):
         keep_unedited(render[:32], photo, before, after, reconstruction)
     with pytest.raises(ValueError, match="between 0 and 1"):
         keep_unedited(*scene, 1.5)
-
-
-# ---- regions of several pictures
-
-
-def test_regions_are_joined_as_a_blurred_mask_would():
-    """Two flat colours across an edge: a Gaussian's integral, far from the border of the picture."""
-    region = np.zeros((SIZE, SIZE), bool)
-    region[:, SIZE // 2 :] = True
-    dark, bright = np.zeros((SIZE, SIZE, 3), np.uint8), np.full((SIZE, SIZE, 3), 200, np.uint8)
-    made = join_regions(dark, [(region, bright)])
-    steps = np.arange(SIZE)
-    weights = np.exp(-0.5 * ((steps[:, None] - steps) / (SEAM * SIZE)) ** 2)
-    expected = 200 * (weights @ region[0]) / weights.sum(1)
-    assert np.abs(made - expected[None, :, None]).max() <= 0.5
-
-
-def test_every_region_shows_its_own_picture_and_the_seams_nothing_else():
-    rng = np.random.default_rng(1)
-    pictures = rng.integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
-    first, second = np.zeros((2, SIZE, SIZE), bool)
-    first[:20], second[:, 40:] = True, ~first[:, 40:]
-    made = join_regions(pictures[0], [(first, pictures[1]), (second, pictures[2])])
-    assert np.array_equal(made[:16, :36], pictures[1, :16, :36])
-    assert np.array_equal(made[24:, 44:], pictures[2, 24:, 44:])
-    assert np.array_equal(made[24:, :36], pictures[0, 24:, :36])
-    assert (made >= pictures.min(0)).all() and (made <= pictures.max(0)).all()
-    assert np.array_equal(join_regions(pictures[0], [(first, pictures[0]), (second, pictures[0])]), pictures[0])
 
 
 def test_restyled_pixels_count_as_edited(scene):

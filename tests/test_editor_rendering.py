@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskgan_lib.classes import NUM_CLASSES
 from maskgan_lib.data.batches import to_float_image, to_uint8_image
 from maskgan_lib.editor import rendering
 from maskgan_lib.editor.rendering import PLAIN, WAYS, Renderer, choose
@@ -14,10 +15,10 @@ from maskgan_lib.networks import DenseMappingNetwork, one_hot
 SIZE = 32
 
 
-def make_network() -> DenseMappingNetwork:
+def make_network(style: str = "global") -> DenseMappingNetwork:
     """Weights large enough for pictures that are not grey, and for styles that differ."""
     torch.manual_seed(0)
-    network = DenseMappingNetwork(width=4, blocks=2, style_width=4)
+    network = DenseMappingNetwork(width=4, blocks=2, style_width=4, style=style)
     with torch.no_grad():
         network.style_to_adain.weight.mul_(30)
         network.backbone.last.weight.mul_(20)
@@ -68,6 +69,67 @@ def test_a_mix_is_a_straight_line_of_codes(network, renderer):
             expected = to_uint8_image(network.render(one_hot(torch.from_numpy(mask)[None]), code))[0]
         made = renderer.render(mask, styles[0].mix(styles[1], share))
         assert abs(made.astype(int) - expected).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def regional():
+    return make_network(style="regional")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_style_for_every_class_is_the_network_s_too(way, regional):
+    (image, own), (_, mask) = face(1), face(2)
+    renderer = Renderer(regional, SIZE, way=way)
+    assert renderer.regional
+    style = renderer.style(image, own)
+    assert style.code.shape == (1, NUM_CLASSES, 16) and style.condition.shape[:2] == (1, NUM_CLASSES)
+    made, expected = renderer.render(mask, style).astype(int), eager(regional, mask, image, own).astype(int)
+    assert expected.std() > 20
+    difference = abs(made - expected)
+    assert difference.max() <= 1 if way.dtype == torch.float32 else difference.mean() < 0.1 * expected.std()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_only_the_codes_of_the_chosen_classes_are_another_style_s(regional, share):
+    renderer, classes = Renderer(regional, SIZE, way=PLAIN), [2, 13]
+    first, second = renderer.style(*face(1)), renderer.style(*face(2))
+    before = first.code.clone(), first.condition.clone()
+    mixed = first.mix(second, share)
+    made = first.put(mixed, classes)
+    rest = [i for i in range(NUM_CLASSES) if i not in classes]
+    for ours, others, old in zip((made.code, made.condition), (mixed.code, mixed.condition), before):
+        assert torch.equal(ours[:, classes], others[:, classes]) and torch.equal(ours[:, rest], old[:, rest])
+    assert torch.equal(first.code, before[0]) and torch.equal(first.condition, before[1]), "which stays as it was"
+    assert torch.equal(made.code, first.code) == (share == 0)
+    with torch.no_grad():
+        assert torch.allclose(regional.condition(made.code), made.condition, atol=1e-4), "the two still agree"
+        expected = to_uint8_image(regional.render(one_hot(torch.from_numpy(face(3)[1])[None]), made.code))[0]
+    assert abs(renderer.render(face(3)[1], made).astype(int) - expected).max() <= 1
+    assert first.put(second, []).code.equal(first.code) and first.put(second, range(NUM_CLASSES)).code.equal(
+        second.code
+    )
+
+
+@pytest.mark.parametrize("kind", ["global", "regional"])
+def test_styles_that_do_not_belong_together_are_refused(renderer, kind):
+    """Their tensors would broadcast, or are of one shape even."""
+    stranger = Renderer(make_network(kind), SIZE, way=PLAIN)
+    style, strange = (one.style(*face(1)) for one in (renderer, stranger))
+    for bring_together in (
+        lambda: style.mix(strange, 0.5),
+        lambda: strange.mix(style, 0.5),
+        lambda: strange.put(style, [1]),
+        lambda: renderer.render(face(3)[1], strange),
+        lambda: stranger.render(face(3)[1], style),
+    ):
+        with pytest.raises(ValueError, match="belongs to another network: take it from the renderer"):
+            bring_together()
+
+
+def test_one_style_for_the_whole_picture_has_none_for_a_class(renderer):
+    assert not renderer.regional
+    with pytest.raises(ValueError, match="one for the whole picture: use a network with style='regional'"):
+        renderer.style(*face(1)).put(renderer.style(*face(2)), [1])
 
 
 def test_a_style_is_encoded_once(network, monkeypatch):

@@ -19,14 +19,16 @@ from PIL import Image
 
 from maskgan_lib.checkpoints import CheckpointError, save_weights
 from maskgan_lib.classes import CLASS_ID, NUM_CLASSES, colorize
+from maskgan_lib.data.batches import to_float_image, to_uint8_image
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor import COMMANDS, EditError, EditorFace, EditSession
 from maskgan_lib.editor import session as session_module
 from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.files import render_files
+from maskgan_lib.editor.rendering import PLAIN, Renderer
 from maskgan_lib.editor.session import HISTORY
 from maskgan_lib.editor.storage import encode_mask, read_mask, write_mask, write_picture
-from maskgan_lib.networks import DenseMappingNetwork, MaskVAE
+from maskgan_lib.networks import DenseMappingNetwork, MaskVAE, one_hot
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 32
@@ -35,29 +37,36 @@ SKIN, NOSE, GLASSES, HAIR = (CLASS_ID[n] for n in ("skin", "nose", "eye_g", "hai
 
 @dataclass(frozen=True)
 class Style:
-    """One colour."""
+    """A colour for every class, ``[19, 3]``, or one."""
 
-    colour: np.ndarray
+    colours: np.ndarray
 
     def mix(self, other: "Style", share: float) -> "Style":
-        return Style((1 - share) * self.colour + share * other.colour)
+        return Style((1 - share) * self.colours + share * other.colours)
+
+    def put(self, other: "Style", classes) -> "Style":
+        colours = self.colours.copy()
+        colours[list(classes)] = other.colours[list(classes)]
+        return Style(colours)
 
 
 class Painter:
     """Draws a mask in its colours, tinted by the mean colour of the style picture; breaks when told to."""
+
+    regional = True
 
     def __init__(self, size: int = SIZE):
         self.size, self.error, self.calls = size, None, 0
 
     def style(self, image, mask):
         assert image.shape == (*mask.shape, 3)
-        return Style(image.mean(axis=(0, 1)))
+        return Style(np.tile(image.mean(axis=(0, 1)), (NUM_CLASSES, 1)))
 
     def render(self, mask, style):
         self.calls += 1
         if self.error is not None:
             raise self.error
-        picture = np.rint((colorize(mask) + style.colour) / 2).astype(np.uint8)
+        picture = np.rint((colorize(mask) + style.colours[mask]) / 2).astype(np.uint8)
         mask[:] = 0  # a renderer may do what it likes with what it gets
         return picture
 
@@ -66,10 +75,22 @@ class Negative(Painter):
     """Another method, with another idea of a style, too."""
 
     def style(self, image, mask):
-        return Style(255 - image.mean(axis=(0, 1)))
+        return Style(255 - super().style(image, mask).colours)
 
     def render(self, mask, style):
         return 255 - super().render(mask, style)
+
+
+class OneTint(Painter):
+    """A method with one style for the whole picture."""
+
+    regional = False
+
+    def style(self, image, mask):
+        return Style(image.mean(axis=(0, 1)))
+
+    def render(self, mask, style):
+        return super().render(mask, Style(np.tile(style.colours, (NUM_CLASSES, 1))))
 
 
 def methods() -> dict[str, Painter]:
@@ -327,6 +348,9 @@ def test_a_new_style_is_not_hidden_by_keeping(session):
     assert session.keep is None
 
 
+# ---- regions in styles of their own
+
+
 def test_a_region_in_a_style_of_its_own(session):
     own = session.render()
     session.choose_style(1)
@@ -334,18 +358,56 @@ def test_a_region_in_a_style_of_its_own(session):
     session.choose_style(0)
     session.choose_style(1, region="hair")
     assert (session.style, session.region_styles) == (0, {"hair": (1, 1.0)})
-    picture, hair = session.render(), session.mask == HAIR
-    inside, outside = (~grown(~hair, 1), ~grown(hair, 1))
-    assert inside.any() and np.array_equal(picture[inside], foreign[inside])
-    assert np.array_equal(picture[outside], own[outside])
+    assert np.array_equal(session.render(), np.where((session.mask == HAIR)[..., None], foreign, own))
     session.choose_style(0, region="hair")
     assert session.region_styles == {} and np.array_equal(session.render(), own)
 
 
-def grown(region: np.ndarray, reach: int) -> np.ndarray:
-    """All pixels within ``reach`` rows and columns of a region."""
-    steps = range(-reach, reach + 1)
-    return np.any([np.roll(region, (down, right), (0, 1)) for down in steps for right in steps], axis=0)
+def test_however_many_styles_there_are_one_render_makes_the_picture(session):
+    for face, region in enumerate(("hair", "face", "nose", "background")):
+        session.choose_style(face, 0.5, region)
+    session.choose_style(2)
+    session.render()
+    assert session._renderer.calls == 1
+    session.set_keep(0.5)
+    session.render()
+    assert session._renderer.calls == 3, "and one of the mask before the edit"
+    session.mask = painted(session, 1)
+    session.choose_style(3, region="hair")
+    session.render()
+    assert session._renderer.calls == 4, "which is kept"
+
+
+def regional_network(seed: int = 0) -> DenseMappingNetwork:
+    """Weights large enough for pictures that are not grey, and for styles that differ."""
+    torch.manual_seed(seed)
+    network = DenseMappingNetwork(width=4, downsamplings=2, blocks=1, style_width=4, style="regional")
+    with torch.no_grad():
+        network.style_to_adain.weight.mul_(30)
+        network.backbone.last.weight.mul_(20)
+    return network.eval()
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.5, 1.0])
+def test_a_region_s_style_is_its_code_in_the_place_of_another(mix):
+    """With codes exchanged by hand in the network itself."""
+    network = regional_network()
+    session = make_session(Renderer(network, SIZE, way=PLAIN))
+    session.choose_style(2)
+    session.choose_style(1, mix, "face")
+    session.choose_style(3, region="nose")
+    with torch.no_grad():
+        onehots = [one_hot(torch.from_numpy(face.mask.copy())[None]) for face in session.faces]
+        images = [to_float_image(face.image[None].copy()) for face in session.faces]
+        own, *others = [network.encode_style(image, mask) for image, mask in zip(images, onehots)]
+        codes = others[1].clone()
+        face = list(STYLE_REGIONS["face"])
+        codes[:, face] = ((1 - mix) * own + mix * others[0])[:, face]
+        codes[:, NOSE] = others[2][:, NOSE]
+        expected, plain = (to_uint8_image(network.render(onehots[0], code))[0] for code in (codes, others[1]))
+    made = session.render().astype(int)
+    assert abs(made - expected).max() <= 1
+    assert abs(made - plain).mean() > 5, "it can be seen"
 
 
 def test_regions_beside_another_face_s_style(session):
@@ -366,10 +428,30 @@ def test_regions_beside_another_face_s_style(session):
     session.render()  # nobody wears any
 
 
+def test_a_region_in_a_region_has_its_own_style_whichever_was_chosen_first():
+    sessions = [make_session(), make_session()]
+    steps = [(1, "face"), (2, "nose")]
+    for session, order in zip(sessions, (steps, steps[::-1])):
+        for face, region in order:
+            session.choose_style(face, region=region)
+    first, second = sessions
+    assert first.region_styles == second.region_styles == {"face": (1, 1.0), "nose": (2, 1.0)}
+    assert np.array_equal(first.render(), second.render())
+    assert (first.style_around("nose"), first.style_around("face")) == ((1, 1.0), (0, 1.0))
+    tints = [face.image.mean(axis=(0, 1)) for face in first.faces]
+    for label, face in ((NOSE, 2), (SKIN, 1), (HAIR, 0)):
+        expected = np.rint((colorize(np.uint8(label)) + tints[face]) / 2)
+        assert (first.image == expected)[first.mask == label].all()
+    first.choose_style(0, region="nose")
+    assert first.region_styles["nose"] == (0, 1.0), "the whole picture's style is not the one around it"
+    first.choose_style(1, region="nose")
+    assert first.region_styles == {"face": (1, 1.0)}, "given back to the face"
+
+
 def test_regions_that_cannot_be(session):
     before = content(session)
-    for region in ("nose", "", "Hair"):
-        with pytest.raises(EditError, match="choose one of hair, face, clothes, background"):
+    for region in ("chin", "", "Hair"):
+        with pytest.raises(EditError, match=r"choose one of hair, face, eyes, .*, background, skin, nose, .*, cloth"):
             session.choose_style(1, region=region)
     with pytest.raises(EditError, match="from 0 to 1"):
         session.choose_style(1, 1.5, "hair")
@@ -387,8 +469,71 @@ def test_a_restyled_region_counts_as_edited(session):
     assert (session.render() != kept).any(axis=-1)[hair].mean() > 0.9
 
 
-def test_every_class_is_in_one_region():
-    assert sorted(i for ids in STYLE_REGIONS.values() for i in ids) == list(range(NUM_CLASSES))
+def grown(region: np.ndarray, reach: int) -> np.ndarray:
+    """All pixels within ``reach`` rows and columns of a region."""
+    steps = range(-reach, reach + 1)
+    return np.any([np.roll(region, (down, right), (0, 1)) for down in steps for right in steps], axis=0)
+
+
+def test_what_looks_like_the_whole_picture_again_is_not_edited(session):
+    session.set_keep(1.0)
+    session.choose_style(1, region="face")
+    session.choose_style(0, region="skin")
+    kept, skin = session.render(), session.mask == SKIN
+    far = skin & ~grown(np.isin(session.mask, STYLE_REGIONS["face"]) & ~skin, 3)
+    assert far.any() and np.array_equal(kept[far], session.photo[far])
+
+
+def test_every_class_is_a_region_and_regions_do_not_cross():
+    assert {(i,) for i in range(NUM_CLASSES)} <= set(STYLE_REGIONS.values())
+    assert len(set(map(frozenset, STYLE_REGIONS.values()))) == len(STYLE_REGIONS), "none is there twice"
+    for one in map(set, STYLE_REGIONS.values()):
+        for other in map(set, STYLE_REGIONS.values()):
+            assert one <= other or other <= one or not one & other
+
+
+def test_a_method_with_one_style_refuses_regions_and_names_the_way_out():
+    session = make_session({"DMN": OneTint(), "MaskGAN†": Painter(), "other": Painter()})
+    before = content(session)
+    assert not session.regional
+    with pytest.raises(EditError) as caught:
+        session.choose_style(1, region="left eye")
+    assert str(caught.value) == (
+        "DMN has one style for the whole picture, none for the left eye: "
+        "choose a method that draws regions (MaskGAN†, other)."
+    )
+    with pytest.raises(EditError, match=r"The network has one style .*: give one with style='regional'\."):
+        make_session(OneTint()).choose_style(1, region="hair")
+    assert content(session) == before
+    session.choose_style(1)
+    session.choose_method("other")
+    assert session.regional
+    session.choose_style(2, region="left eye")
+
+
+def test_styles_of_regions_wait_while_a_method_cannot_draw_them(tmp_path, recwarn):
+    plain = {"regional": Painter(), "DMN": OneTint()}
+    session = make_session(plain, autosave=tmp_path)
+    own = session.render()
+    session.choose_method("DMN")
+    session.choose_method("regional")
+    assert not recwarn.list, "nothing waits"
+    session.choose_style(1, region="hair")
+    session.choose_style(2, region="nose")
+    drawn = session.render()
+    words = "^DMN has one style for the whole picture: the styles of hair, nose are kept, but not drawn.$"
+    with pytest.warns(UserWarning, match=words) as said:
+        session.choose_method("DMN")
+    assert said[0].filename == __file__
+    assert np.array_equal(session.render(), own)
+    session.set_keep(1.0)
+    assert np.array_equal(session.render(), session.photo), "nothing counts as edited"
+    session.set_keep(None)
+    with pytest.warns(UserWarning, match=words):
+        restored = EditSession.restore(tmp_path, session.faces, plain)
+    assert restored.region_styles == session.region_styles == {"hair": (1, 1.0), "nose": (2, 1.0)}
+    restored.choose_method("regional")
+    assert np.array_equal(restored.render(), drawn)
 
 
 def test_reset_restores_the_mask_only(session):
@@ -815,7 +960,7 @@ def act(session: EditSession, step: int) -> None:
         lambda: setattr(session, "mask", painted(session, step)),
         lambda: session.copy_component(face, "nose"),
         lambda: session.choose_style(face, float(rng.random())),
-        lambda: session.choose_style(face, float(rng.random()), list(STYLE_REGIONS)[step % 4]),
+        lambda: session.choose_style(face, float(rng.random()), list(STYLE_REGIONS)[step % len(STYLE_REGIONS)]),
         lambda: session.set_keep(float(rng.random())),
         lambda: session.move_latent("smile", float(rng.uniform(-1, 1))),
         lambda: session.choose_target(face),

@@ -47,7 +47,7 @@ def random_state(seed: int) -> SessionState:
     history = tuple(HistoryItem(random_mask(rng), random_picture(rng), f"step {i} ü") for i in range(3))
     image = None if seed % 3 == 0 else history[-1].image
     keep = None if seed % 2 else float(rng.random())
-    regions = {"hair": (2, float(rng.random())), "background": (1, 1.0)} if seed >= 3 else {}
+    regions = {"hair": (2, float(rng.random())), "left eye": (1, 1.0)} if seed >= 3 else {}
     looks = float(rng.random()), keep, random_mask(rng), image, history, "note", regions
     return SessionState(faces, 1, 3, *looks, method=["", "DMN", "MaskGAN†"][seed % 3])
 
@@ -228,6 +228,17 @@ def test_a_session_of_before_there_were_methods_has_none(tmp_path):
     assert_same(read_session(tmp_path, SIZE), replace(random_state(1), method=""))
 
 
+def test_a_session_of_before_every_class_was_a_region(tmp_path):
+    regions = {"hair": (2, 0.5), "face": (1, 1.0), "clothes": (3, 0.0), "background": (2, 1.0)}
+    state = replace(random_state(4), regions=regions)
+    write_session(tmp_path, state)
+    path = tmp_path / "session.json"
+    content = json.loads(path.read_text()) | {"format": 1}
+    del content["sha256"]
+    path.write_text(json.dumps(content | {"sha256": storage._digest(content)}))
+    assert_same(read_session(tmp_path, SIZE), state)
+
+
 def test_added_faces_come_along(tmp_path):
     state = random_state(1)
     write_session(tmp_path, state, state.faces[2:])
@@ -315,7 +326,7 @@ def test_sessions_that_are_none(tmp_path):
             read_session(tmp_path, SIZE)
         return str(caught.value)
 
-    assert "update the library" in refused(format=2)
+    assert "update the library" in refused(format=3)
     assert "64 pixels a side, not 32" in refused(size=64)
     (tmp_path / "outside.png").write_bytes(GOOD)
     for changes in (

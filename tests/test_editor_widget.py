@@ -152,10 +152,26 @@ def test_a_command_answers_with_mask_state_and_picture(editor):
 
 def test_a_region_has_a_style_of_its_own_until_it_is_given_back(editor):
     assert editor.state["regions"] == list(STYLE_REGIONS) and editor.state["regionStyles"] == {}
-    command(editor, 2, "choose_style", {"face": 1, "mix": 0.5, "region": "hair"})
-    assert editor.state["regionStyles"] == {"hair": [1, 0.5]} and editor.state["style"] == 0
-    command(editor, 3, "choose_style", {"face": 0, "mix": 1, "region": "hair"})
+    assert editor.state["regional"] and editor.state["stylesAround"] == {name: [0, 1.0] for name in STYLE_REGIONS}
+    command(editor, 2, "choose_style", {"face": 1, "mix": 0.5, "region": "face"})
+    assert editor.state["regionStyles"] == {"face": [1, 0.5]} and editor.state["style"] == 0
+    around = editor.state["stylesAround"]
+    assert (around["face"], around["nose"], around["hair"]) == ([0, 1.0], [1, 0.5], [0, 1.0])
+    command(editor, 3, "choose_style", {"face": 0, "mix": 1, "region": "face"})
     assert editor.state["regionStyles"] == {}
+
+
+def test_a_method_with_one_style_says_so():
+    editor = MaskEditor(drawn_session(methods=["DMN", "SPADE"], global_methods=["SPADE"]))
+    command(editor, 1, "choose_style", {"face": 1, "region": "hair"})
+    with pytest.warns(UserWarning, match="SPADE has one style for the whole picture: the styles of hair are kept"):
+        command(editor, 2, "choose_method", {"name": "SPADE"})
+    assert editor.done[:3] == ("v", 2, None) and not editor.state["regional"]
+    assert editor.state["regionStyles"] == {"hair": [1, 1.0]}
+    command(editor, 3, "choose_style", {"face": 2, "region": "hair"})
+    assert editor.done[2] == (
+        "SPADE has one style for the whole picture, none for the hair: choose a method that draws regions (DMN)."
+    )
 
 
 def test_a_method_is_chosen_and_draws_the_same_mask(mask):

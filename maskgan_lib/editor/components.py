@@ -30,15 +30,21 @@ COMPONENTS = {
 
 STYLE_REGIONS = {
     "hair": (CLASS_ID["hair"],),
-    "face": (CLASS_ID["skin"], CLASS_ID["nose"], CLASS_ID["neck"])
-    + GROUPS["eyes"]
-    + GROUPS["brows"]
-    + GROUPS["ears"]
-    + GROUPS["mouth"],
+    "face": (*GROUPS["face"], *GROUPS["ears"], CLASS_ID["neck"]),
+    "eyes": GROUPS["eyes"],
+    "brows": GROUPS["brows"],
+    "ears": GROUPS["ears"],
+    "mouth": GROUPS["mouth"],
+    "lips": (CLASS_ID["u_lip"], CLASS_ID["l_lip"]),
     "clothes": (*GROUPS["worn"], CLASS_ID["cloth"]),
     "background": (CLASS_ID["background"],),
+    **{title: (i,) for i, title in enumerate(CLASS_TITLES)},
 }
-"""Classes that can have a style of their own. Every class is in one of them."""
+"""Classes that can have a style of their own: first what a person would choose, then every class that is left.
+
+Two regions have no class in common, or one lies in the other. Then the inner one's style holds in it, whichever was
+chosen first.
+"""
 
 ON_THE_SKIN = ("eyes", "brows", "mouth", "nose")
 """Components that are put where this face has its own; the others keep their place in the face they come from."""
@@ -52,6 +58,18 @@ def component_ids(group: str) -> tuple[int, ...]:
     if not isinstance(group, str) or group not in COMPONENTS:
         raise EditError(f"There is no component {group!r}: choose one of {', '.join(COMPONENTS)}.")
     return COMPONENTS[group]
+
+
+def region_ids(region: str) -> tuple[int, ...]:
+    """Class ids of a region; ``EditError`` for a name that is not in ``STYLE_REGIONS``."""
+    if region not in STYLE_REGIONS:
+        raise EditError(f"There is no region {region!r}: choose one of {', '.join(STYLE_REGIONS)}.")
+    return STYLE_REGIONS[region]
+
+
+def from_the_outside(regions: Iterable[str]) -> list[str]:
+    """Names of regions, each one before those that lie in it."""
+    return sorted(regions, key=lambda name: len(STYLE_REGIONS[name]), reverse=True)
 
 
 def present_components(mask: np.ndarray) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
-"""One picture out of several without a seam: parts in styles of their own, and the photo where nothing was edited."""
+"""Keeping the photo where nothing was edited, without a seam."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,22 +12,6 @@ COLOUR_SCALE = 1 / 16
 """Colours are compared after a Gaussian blur of this standard deviation, in sides of the picture."""
 DOUBT = 0.02
 """Share of known pixels under the blur at which half of the colour difference is believed."""
-SEAM = 1 / 100
-"""Parts of several pictures fade into each other within about so much, the standard deviation of a Gaussian blur."""
-
-
-def join_regions(picture: np.ndarray, others: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """``picture`` with parts of ``others``: pairs of a bool region ``[S, S]`` and a picture, uint8 ``[S, S, 3]``.
-
-    The regions must not overlap. Pictures of one mask have the same shapes in the same places, so that a narrow seam
-    is enough, and no light comes over from a neighbour, as it would if the styles were mixed inside of the network.
-    """
-    rest = ~np.any([region for region, _ in others], axis=0)
-    parts = [(rest, picture), *others]
-    down, along = (_blur(side, SEAM) for side in rest.shape)
-    shares = np.stack([down @ region.astype(np.float32) @ along.T for region, _ in parts])[..., None]
-    mixed = sum(share * part for share, (_, part) in zip(shares / shares.sum(0), parts))
-    return np.rint(mixed).astype(np.uint8)
 
 
 def keep_unedited(

@@ -10,6 +10,8 @@ const UPLOAD_BYTES = 8e6; // a kernel's connection breaks at 10 MiB
 /** Commands after which a blend goes on. */
 const BESIDE_THE_MASK = ["render", "set_keep", "choose_style", "choose_method", "preview_attributes"];
 
+const ONE_STYLE = "This method has one style for the whole picture";
+
 const note = (text) => make("p", "note", text);
 
 /** Bytes of a photo, few enough to travel; what the browser cannot read goes to the kernel, which says why. */
@@ -45,23 +47,44 @@ export function makePanels({ model, state, sheet, classes, command, goTo, savePi
 
   const where = chooser("where", "Where", [
     ["", "the whole picture"],
-    ...state().regions.map((name) => [name, `only the ${name}`]),
+    ...state().regions.map((name) => [name, ""]),
   ]);
   const mix = slider("mix", "Mix", { value: 100 });
-  const asWhole = button("action", "Like the whole picture", "The region has no style of its own any more", () =>
-    chooseStyle(state().style, state().mix),
+  const asAround = button("action", "No style of its own", "The region looks like what is around it again", () =>
+    chooseStyle(...state().stylesAround[where.select.value]),
   );
-  /** Face and mix of the style where it is being chosen: a region without its own has the whole picture's. */
-  const styleThere = () => state().regionStyles[where.select.value] ?? [state().style, state().mix];
+  const regionNote = note("");
+  /** Face and mix of the style where it is being chosen: a region without its own has that around it. */
+  function styleThere() {
+    const { regionStyles, stylesAround, style, mix } = state();
+    return regionStyles[where.select.value] ?? stylesAround[where.select.value] ?? [style, mix];
+  }
   function chooseStyle(face, share, replace) {
     const region = where.select.value || null;
     command("choose_style", { face, mix: share, region }, { replace: replace && `${replace} ${region}` });
   }
   const showMix = () => (mix.input.value = Math.round(styleThere()[1] * 100));
   function showStyle() {
+    showRegions();
     showFaces();
     if (document.activeElement !== mix.input) showMix();
-    asWhole.hidden = !(where.select.value in state().regionStyles);
+    asAround.hidden = !(where.select.value in state().regionStyles);
+  }
+  /** Marks the regions that have a style of their own; a method that cannot draw them offers none. */
+  function showRegions() {
+    const { regional, regionStyles, faces } = state();
+    if (!regional) where.select.value = "";
+    where.select.disabled = !regional;
+    where.node.title = regional ? "" : ONE_STYLE;
+    for (const option of [...where.select.options].slice(1))
+      option.textContent = `only the ${option.value}${option.value in regionStyles ? " •" : ""}`;
+    const own = Object.entries(regionStyles).map(
+      ([name, [face, share]]) => `${name} (${faces[face]}, ${Math.round(100 * share)}%)`,
+    );
+    regionNote.hidden = !own.length;
+    regionNote.textContent = regional
+      ? `In a style of their own: ${own.join(", ")}.`
+      : `${ONE_STYLE}. Kept, but not drawn: ${own.join(", ")}.`;
   }
   where.select.onchange = () => {
     showMix();
@@ -167,7 +190,8 @@ export function makePanels({ model, state, sheet, classes, command, goTo, savePi
       true,
       note("Colours, light and hair of the face that you click, for the whole picture or a part of it."),
       styles,
-      within(make("div", "below"), where.node, mix.node, asWhole),
+      within(make("div", "below"), where.node, mix.node, asAround),
+      regionNote,
     ),
     panel("target-panel", "Edit another face", false, note("Your mask stays in the undo steps."), targets),
     ...(directions.length ? [shapePanel()] : []),

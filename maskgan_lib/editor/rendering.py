@@ -5,13 +5,13 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskgan_lib.data.batches import to_float_image, to_uint8_image
 from maskgan_lib.networks import DenseMappingNetwork, SPADEGenerator, one_hot
@@ -43,14 +43,40 @@ WAYS = (PLAIN, Way(torch.float32, torch.channels_last), Way(torch.bfloat16, torc
 
 @dataclass(frozen=True, eq=False)
 class StyleCode:
-    """The look of a face: the style ``code [1, L]`` and, computed from it, the backbone's ``condition [1, P]``."""
+    """The look of a face as ``network`` sees it: its style ``code [1, C]``, or ``[1, K, C]``, one for every class.
 
+    Computed from it, and linear in it, is what the backbone takes: the ``condition``, ``[1, P]`` or ``[1, K, P]``.
+    Styles of two networks have nothing in common: to bring them together is a ``ValueError``.
+    """
+
+    network: nn.Module
     code: Tensor
     condition: Tensor
 
     def mix(self, other: "StyleCode", share: float) -> "StyleCode":
-        """A straight line between two styles: 0 is this one, 1 the other one. The condition is linear in the code."""
-        return StyleCode(self.code.lerp(other.code, share), self.condition.lerp(other.condition, share))
+        """A straight line between two styles: 0 is this one, 1 the other one."""
+        self.check(other.network)
+        return replace(
+            self, code=self.code.lerp(other.code, share), condition=self.condition.lerp(other.condition, share)
+        )
+
+    def put(self, other: "StyleCode", classes: Iterable[int]) -> "StyleCode":
+        """This style with the codes of ``other`` for some classes, by id; ``ValueError`` if there is but one code."""
+        self.check(other.network)
+        if self.code.dim() != 3:
+            raise ValueError("This style is one for the whole picture: use a network with style='regional'.")
+        chosen = torch.zeros(self.code.shape[1], 1, dtype=torch.bool, device=self.code.device)
+        chosen[list(classes)] = True
+        return replace(
+            self,
+            code=torch.where(chosen, other.code, self.code),
+            condition=torch.where(chosen, other.condition, self.condition),
+        )
+
+    def check(self, network: nn.Module) -> None:
+        """``ValueError`` if the style is not one of this network's."""
+        if network is not self.network:
+            raise ValueError("The style belongs to another network: take it from the renderer that makes the picture.")
 
 
 class Renderer:
@@ -89,6 +115,11 @@ class Renderer:
     def __repr__(self) -> str:
         return f"Renderer({self.size} x {self.size}, {self.device.type}, {self.way})"
 
+    @property
+    def regional(self) -> bool:
+        """Whether a style has a code for every class, so that ``StyleCode.put`` can be used."""
+        return self._network.config.get("style") == "regional"
+
     def style(self, image: np.ndarray, mask: np.ndarray) -> StyleCode:
         """The style of ``image``, uint8 ``[S, S, 3]``, with its own label map, uint8 ``[S, S]``."""
         self._check(mask)
@@ -101,15 +132,16 @@ class Renderer:
                 network = self._network
                 onehot = one_hot(torch.tensor(mask, device=self.device)[None])
                 code = network.encode_style(to_float_image(image[None], self.device), onehot)
-                self._styles[key] = StyleCode(code, network.condition(code))
+                self._styles[key] = StyleCode(network, code, network.condition(code))
                 if len(self._styles) > KEPT_STYLES:
                     self._styles.popitem(last=False)
             self._styles.move_to_end(key)
             return self._styles[key]
 
     def render(self, mask: np.ndarray, style: StyleCode) -> np.ndarray:
-        """The picture, uint8 ``[S, S, 3]``, of a label map, uint8 ``[S, S]``, in a style."""
+        """The picture, uint8 ``[S, S, 3]``, of a label map, uint8 ``[S, S]``, in a style of this renderer's."""
         self._check(mask)
+        style.check(self._network)
         with self._computing():
             return self._run(self._backbone, self.way, mask, style)
 
@@ -123,10 +155,10 @@ class Renderer:
         with self._lock, torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             yield
 
-    def _prepared(self, way: Way) -> torch.nn.Module:
+    def _prepared(self, way: Way) -> nn.Module:
         return copy.deepcopy(self._network.backbone).to(dtype=way.dtype, memory_format=way.memory_format)
 
-    def _run(self, backbone: torch.nn.Module, way: Way, mask: np.ndarray, style: StyleCode) -> np.ndarray:
+    def _run(self, backbone: nn.Module, way: Way, mask: np.ndarray, style: StyleCode) -> np.ndarray:
         onehot = one_hot(torch.tensor(mask, device=self.device)[None], self._network.config["num_classes"], way.dtype)
         image = backbone(onehot.contiguous(memory_format=way.memory_format), style.condition.to(way.dtype))
         return to_uint8_image(image)[0]

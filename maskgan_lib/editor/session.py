@@ -21,8 +21,15 @@ import numpy as np
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor.checks import attempt, read_only, reason, within
-from maskgan_lib.editor.components import STYLE_REGIONS, copy_component, present_components, transform_component
-from maskgan_lib.editor.compositing import join_regions, keep_unedited
+from maskgan_lib.editor.components import (
+    STYLE_REGIONS,
+    copy_component,
+    from_the_outside,
+    present_components,
+    region_ids,
+    transform_component,
+)
+from maskgan_lib.editor.compositing import keep_unedited
 from maskgan_lib.editor.moves import MaskMoves
 from maskgan_lib.editor.rle import EditError, check_mask
 from maskgan_lib.editor.storage import (
@@ -199,8 +206,16 @@ class EditSession:
 
     @property
     def region_styles(self) -> dict[str, tuple[int, float]]:
-        """Regions with a style of their own, by name: the place of the face that lends it, and how much of it."""
+        """Regions with a style of their own, by name: the place of the face that lends it, and how much of it.
+
+        They wait, undrawn, while the method is not ``regional``.
+        """
         return dict(self._state.regions)
+
+    @property
+    def regional(self) -> bool:
+        """Whether the method can draw regions in styles of their own; else one style is all a picture has."""
+        return self._renderer.regional
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -290,9 +305,9 @@ class EditSession:
     def choose_style(self, face: int, mix: float = 1.0, region: str | None = None) -> None:
         """Takes the style of another face, or of the target itself; ``mix`` 0 to 1 says how much of it.
 
-        With ``region``, one of ``STYLE_REGIONS``, for that region only; the whole picture's style gives it back.
-        Without, for all that has no style of its own. Another face's style then reaches the whole picture, so keeping
-        the photo ends; ``set_keep`` asks for it again.
+        With ``region``, one of ``STYLE_REGIONS``, for that region only, if the method is ``regional``; its
+        ``style_around`` ends that. Without, for all that has no style of its own. Another face's style then reaches the
+        whole picture, so keeping the photo ends; ``set_keep`` asks for it again.
         """
         face, mix = self._place(face), within(mix, 0, 1, "The mix of two styles")
         if region is not None:
@@ -303,12 +318,26 @@ class EditSession:
         self._change(f"style of {self.faces[face].name}", style=face, mix=mix, keep=keep)
 
     def _choose_region_style(self, region: str, face: int, mix: float) -> None:
-        if region not in STYLE_REGIONS:
-            raise EditError(f"There is no region {region!r}: choose one of {', '.join(STYLE_REGIONS)}.")
+        around = self.style_around(region)
+        if not self.regional:
+            able = ", ".join(name for name, one in self._renderers.items() if one.regional)
+            raise EditError(
+                f"{self.method or 'The network'} has one style for the whole picture, none for the {region}: "
+                + (f"choose a method that draws regions ({able})." if able else "give one with style='regional'.")
+            )
         regions = {name: style for name, style in self._state.regions.items() if name != region}
-        if self._mixture(face, mix) != self._mixture(self.style, self.style_mix):
+        if self._mixture(face, mix) != self._mixture(*around):
             regions[region] = face, mix
         self._change(f"{region} in the style of {self.faces[face].name}", regions=regions)
+
+    def style_around(self, region: str) -> tuple[int, float]:
+        """The style that a region has without one of its own, as in ``region_styles``.
+
+        It is that of the next larger region that has one, or the whole picture's.
+        """
+        ids = set(region_ids(region))
+        larger = [name for name in from_the_outside(self._state.regions) if ids < set(STYLE_REGIONS[name])]
+        return self._state.regions[larger[-1]] if larger else (self.style, self.style_mix)
 
     def _mixture(self, face: int, mix: float) -> tuple[int, float]:
         """The same for styles that are the same: none of another face's is the target's own."""
@@ -316,11 +345,15 @@ class EditSession:
 
     @_locked
     def choose_method(self, name: str) -> None:
-        """Makes pictures with another one of ``methods`` from now on."""
+        """Makes pictures with another one of ``methods`` from now on.
+
+        Where it is not ``regional``, the styles of regions are kept but not drawn, and a warning says so.
+        """
         if name not in self.methods:
             known = f"choose one of {', '.join(self.methods)}" if self.methods else "give renderers by name to have any"
             raise EditError(f"There is no method {name!r}: {known}.")
         self._change(self._state.note, method=name)
+        self._warn_of_regions()
 
     @_locked
     def set_keep(self, strength: float | None) -> None:
@@ -454,21 +487,28 @@ class EditSession:
         return self._renderers[self.method]
 
     def _draw(self) -> np.ndarray:
-        style = self._style_code(self.style, self.style_mix)
+        whole = self._style_code(self.style, self.style_mix)
+        style, restyled = self._with_regions(whole)
         picture = np.asarray(self._renderer.render(self.mask, style))
-        others = []
-        for name, (place, mix) in self._state.regions.items():
-            region = np.isin(self._state.mask, STYLE_REGIONS[name])
-            if region.any():
-                others.append((region, np.asarray(self._renderer.render(self.mask, self._style_code(place, mix)))))
-        if others:
-            picture = join_regions(picture, others)
         if self.keep is None:
             return picture
-        before = self._reconstruct(style)
+        before = self._reconstruct(whole)
         photo, original = self.photo.copy(), self.original.copy()
-        restyled = np.any([region for region, _ in others], axis=0) if others else None
-        return np.asarray(keep_unedited(picture, photo, original, self.mask, before, self.keep, restyled))
+        edited = np.isin(self._state.mask, list(restyled))
+        return np.asarray(keep_unedited(picture, photo, original, self.mask, before, self.keep, edited))
+
+    def _with_regions(self, whole: "StyleCode") -> tuple["StyleCode", set[int]]:
+        """The picture's style with those of regions in their places, and the classes whose style is not the picture's.
+
+        The outer ones first, so that an inner one stays.
+        """
+        style, restyled = whole, set()
+        for name in from_the_outside(self._state.regions) if self.regional else []:
+            own, ids = self._state.regions[name], set(STYLE_REGIONS[name])
+            style = style.put(self._style_code(*own), ids)
+            is_new = self._mixture(*own) != self._mixture(self.style, self.style_mix)
+            restyled = restyled | ids if is_new else restyled - ids
+        return style, restyled
 
     def _style_code(self, place: int, mix: float) -> "StyleCode":
         own, other = self.faces[self.target], self.faces[place]
@@ -493,7 +533,8 @@ class EditSession:
     def load(self, folder: str | Path) -> None:
         """Goes on from what ``save`` wrote. Its faces are found among those here, or join them.
 
-        Where its method is not here, it goes on with the first one, without the last picture, and a warning says so.
+        Where its method is not here, it goes on with the first one, without the last picture, and a warning says so;
+        another one is as in ``choose_method``.
         """
         stored = read_session(folder, self.size)
         keys = [face.key for face in self.faces]
@@ -523,6 +564,7 @@ class EditSession:
             image=image,
         )
         self._save_automatically()
+        self._warn_of_regions()
 
     @_locked
     def save_mask(self, path: str | Path) -> None:
@@ -557,6 +599,15 @@ class EditSession:
         getattr(self, name)(**arguments)
 
     # ---- inside
+
+    def _warn_of_regions(self) -> None:
+        if self._state.regions and not self.regional:
+            names = ", ".join(self._state.regions)
+            warnings.warn(
+                f"{self.method or 'The network'} has one style for the whole picture: "
+                f"the styles of {names} are kept, but not drawn.",
+                stacklevel=4,
+            )
 
     def _change(self, note: str, **changes: Any) -> None:
         if "mask" in changes:

@@ -25,8 +25,8 @@ from maskgan_lib.data.decoding import resize_labels
 from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.rle import EditError
 
-FORMAT = 1
-"""Version of ``session.json``; raised when older code could not read it."""
+FORMAT = 2
+"""Version of ``session.json``; raised when older code could not read it. Older ones are read: 1 had fewer regions."""
 SESSION_FILE, PICTURES = "session.json", "pictures"
 MOST_PIXELS = 64_000_000
 """Files with more pixels are not decoded."""
@@ -267,7 +267,7 @@ def read_session(folder: str | Path, size: int) -> SessionState:
         whole = False
     if not whole:
         raise _damaged(path)
-    if content.get("format") != FORMAT:
+    if content.get("format") not in range(1, FORMAT + 1):
         raise EditError(f"{path} has format {content.get('format')}: update the library, which reads {FORMAT}.")
     if content.get("size") != size:
         raise EditError(f"{path} is a session of {content.get('size')} pixels a side, not {size}: name another folder.")

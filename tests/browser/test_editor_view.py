@@ -815,41 +815,88 @@ def test_style_target_keep_and_copy_go_to_the_session(editor):
     assert session.target == 0 and (editor.widget.mask == copied).all()
 
 
+def chosen_style(page):
+    return page.locator(".editor-style [aria-pressed='true']").get_attribute("data-face"), page.input_value(
+        ".editor-mix"
+    )
+
+
+def region_note(page):
+    return page.locator(".editor-style-panel .editor-note").nth(1)
+
+
 def test_a_region_gets_a_style_of_its_own(editor):
     session, page = editor.widget.session, editor.page
     options = page.locator(".editor-where option")
     assert [options.nth(i).get_attribute("value") for i in range(options.count())] == ["", *STYLE_REGIONS]
-
-    def chosen():
-        return page.locator(".editor-style [aria-pressed='true']").get_attribute("data-face")
-
-    own = page.locator("text=Like the whole picture")
+    own = page.locator("text=No style of its own")
     page.select_option(".editor-where", "hair")
-    assert chosen() == "0" and not own.is_visible()
+    assert chosen_style(page) == ("0", "100") and not own.is_visible() and not region_note(page).is_visible()
     page.click(".editor-style [data-face='2']")
     settle(editor)
     assert session.region_styles == {"hair": (2, 1.0)} and session.style == 0
-    assert chosen() == "2" and own.is_visible()
+    assert chosen_style(page) == ("2", "100") and own.is_visible()
     page.fill(".editor-mix", "40")
     settle(editor)
     assert session.region_styles == {"hair": (2, 0.4)}
+    assert [text for text in options.all_inner_texts() if "•" in text] == ["only the hair •"]
+    assert region_note(page).inner_text() == "In a style of their own: hair (face 2, 40%)."
     picture = editor.widget.image
     page.select_option(".editor-where", "")
-    assert (chosen(), page.input_value(".editor-mix")) == ("0", "100") and not own.is_visible()
+    assert chosen_style(page) == ("0", "100") and not own.is_visible()
     page.click(".editor-style [data-face='1']")
     settle(editor)
     page.select_option(".editor-where", "clothes")
-    assert (chosen(), page.input_value(".editor-mix")) == ("1", "100")
+    assert chosen_style(page) == ("1", "100")
     page.select_option(".editor-where", "hair")
-    assert (chosen(), page.input_value(".editor-mix")) == ("2", "40")
+    assert chosen_style(page) == ("2", "40")
     own.click()
     settle(editor)
-    assert session.region_styles == {} and session.style == 1 and chosen() == "1"
-    assert (editor.widget.image != picture).any() and page.input_value(".editor-mix") == "100"
+    assert session.region_styles == {} and session.style == 1 and chosen_style(page) == ("1", "100")
+    assert (editor.widget.image != picture).any() and not region_note(page).is_visible()
     editor.widget.command("choose_style", face=0, region="face")  # Python's choice is seen, too
     editor.deliver()
     page.select_option(".editor-where", "face")
-    assert chosen() == "0" and own.is_visible()
+    assert chosen_style(page) == ("0", "100") and own.is_visible()
+
+
+def test_a_region_in_a_region_gives_its_style_back_to_that(editor):
+    session, page = editor.widget.session, editor.page
+    own = page.locator("text=No style of its own")
+    page.select_option(".editor-where", "face")
+    page.click(".editor-style [data-face='2']")
+    settle(editor)
+    page.select_option(".editor-where", "left eye")
+    assert chosen_style(page) == ("2", "100") and not own.is_visible()
+    page.click(".editor-style [data-face='0']")  # the whole picture's, which the face around it has not
+    settle(editor)
+    assert session.region_styles == {"face": (2, 1.0), "left eye": (0, 1.0)} and chosen_style(page) == ("0", "100")
+    own.click()
+    settle(editor)
+    assert session.region_styles == {"face": (2, 1.0)} and chosen_style(page) == ("2", "100")
+
+
+def test_a_method_with_one_style_offers_no_regions(window):
+    session = drawn_session(size=SIZE, methods=["DMN", "SPADE"], global_methods=["SPADE"])
+    mounted = mount(window, MaskEditor(session, brush=BRUSH))
+    where, title = window.locator(".editor-where"), "This method has one style for the whole picture"
+    window.select_option(".editor-where", "hair")
+    window.click(".editor-style [data-face='2']")
+    settle(mounted)
+    window.get_by_label("Method").select_option("SPADE")
+    with pytest.warns(UserWarning, match="kept, but not drawn"):
+        settle(mounted)
+    assert where.is_disabled() and where.input_value() == "" and chosen_style(window) == ("0", "100")
+    assert where.locator("xpath=..").get_attribute("title") == title
+    assert region_note(window).inner_text() == f"{title}. Kept, but not drawn: hair (face 2, 100%)."
+    window.click(".editor-style [data-face='1']")  # for the whole picture, as the chooser says
+    settle(mounted)
+    assert data(mounted, "error") == "0" and session.style == 1 and session.region_styles == {"hair": (2, 1.0)}
+    window.get_by_label("Method").select_option("DMN")
+    settle(mounted)
+    assert where.is_enabled() and where.locator("xpath=..").get_attribute("title") == ""
+    assert region_note(window).inner_text() == "In a style of their own: hair (face 2, 100%)."
+    assert window.errors == []
 
 
 METHODS = "MaskGAN†", "SPADE <b>", "Pix2PixHD-m, with a name that is longer than a narrow page is wide"
