@@ -57,6 +57,12 @@ CHAPTERS = (
         "07", "The baselines", "four other methods, trained and measured side by side", "the baselines of Tables 2 to 4"
     ),
     Chapter("08", "SeCGAN", "edits by attribute, and masks that move by attribute", "SeCGAN's Table 1"),
+    Chapter(
+        "09",
+        "A style for every region",
+        "hair, lips or background of another face, each alone",
+        "beyond the paper, after SEAN",
+    ),
 )
 
 

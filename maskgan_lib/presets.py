@@ -5,8 +5,39 @@ The same code runs in all of them; only these numbers differ. ``smoke`` is for t
 ``data/pretrained``, whose ``make.sh`` says how.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+
+SMALLEST_SIZE = 32
+"""Pixels a side: the style encoder halves five times."""
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """How often the networks halve a picture: the DMN, the blender, and each of the discriminator's scales."""
+
+    downsamplings: int
+    blender_downsamplings: int
+    disc_layers: int
+
+
+def proportions(size: int) -> Proportions:
+    """The paper's proportions at ``size`` pixels: where it has them at 512, this is the paper.
+
+    The blocks of the DMN see 32 x 32 places, and a quarter of the side below 128 pixels; those of the blender twice as
+    many. A patch of the discriminator covers an eighth to a quarter of the picture's side. ``ValueError`` for a size
+    below 32 pixels, or one that cannot be halved so often: it names the next one that works.
+    """
+    downsamplings = _halvings(size)
+    if size < SMALLEST_SIZE or size % 2**downsamplings:
+        works = next(n for n in range(max(size, SMALLEST_SIZE), 2 * size + SMALLEST_SIZE) if n % 2 ** _halvings(n) == 0)
+        raise ValueError(f"No network has the paper's proportions at {size} pixels a side: the next size is {works}.")
+    return Proportions(downsamplings, downsamplings - 1, max(1, downsamplings - 1))
+
+
+def _halvings(size: int) -> int:
+    return max(2, int(math.log2(max(size, SMALLEST_SIZE) / 32)))
 
 
 @dataclass(frozen=True)
@@ -30,7 +61,15 @@ class Preset:
     # How the style encoder sees the mask. "sft": the paper's; "concat": the ablation of its supplement; "none": its
     # baseline Pix2PixHD-m.
     style_mask: str = "sft"
+    style: str = "global"  # the paper's one code; "regional": one for every class
+    downsamplings: int = 0  # 4; 0: those that fit the size of the faces, 4 at 512
+    upsampling: str = "transposed"  # transposed convolutions; "nearest": nearest neighbour and a convolution
+    missing_share: float = 0.05  # ours: how often a regional style does without a class, so that `missing` learns
     disc_width: int = 64  # 64
+    disc_layers: int = 0  # 3; 0: those that fit the size of the faces, 3 at 512
+    disc_rate: float = 1.0  # 1: how fast the discriminator learns, times the generator's rate
+    mismatch_weight: float = 0.0  # none
+    r1_weight: float = 0.0  # none
     dmn_batch: int = 8  # 8
     dmn_steps: int = 600_000  # 100 + 100 epochs in the authors' code
     dmn_lr: float = 2e-4  # 2e-4 with betas (0.5, 0.999) in pix2pixHD; the paper's first stage is not stated
@@ -47,6 +86,7 @@ class Preset:
     # differed in what stays far from an edit only, in favour of hard ones.
     ebst_masks: str = "hard"
     blender_width: int = 32  # 32
+    blender_downsamplings: int = 0  # 3; 0: those that fit the size of the faces, 3 at 512
     blender_blocks: int = 3  # 3
 
     spade_width: int = 64  # 64
@@ -154,6 +194,11 @@ class Preset:
     checkpoint_every: int = 1000
     sample_every: int = 1000
     log_every: int = 50
+
+    def proportions(self, size: int) -> Proportions:
+        """Those of ``proportions``, but for what this preset sets itself."""
+        rule = proportions(size)
+        return replace(rule, **{f.name: getattr(self, f.name) for f in fields(rule) if getattr(self, f.name)})
 
 
 PAPER = Preset("paper")

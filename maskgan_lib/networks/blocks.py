@@ -62,25 +62,41 @@ def init_convolutions(network: nn.Module, he: bool = False) -> None:
             nn.init.normal_(module.weight, 0.0, 0.02)
 
 
+def positional_norm(features: Tensor, eps: float = 1e-5) -> Tensor:
+    """Positional normalisation (Li et al., NeurIPS 2019): every place by mean and deviation of its own channels.
+
+    ``[B, C, H, W]`` to the same. Instance normalisation looks at the whole picture, so that an edit changes all of it
+    a little; here what lies beyond the reach of the convolutions stays as it was, to the last bit.
+    """
+    return F.layer_norm(features.movedim(1, -1), features.shape[1:2], eps=eps).movedim(-1, 1)
+
+
+NORMS = {"instance": F.instance_norm, "positional": positional_norm}
+"""What the features of a generator are normalised by: both without parameters."""
+
+
 class AdaIN(nn.Module):
     """Adaptive instance normalisation (Eq. 2), its parameters an argument: ``weight * (z - mean(z)) / std(z) + bias``.
 
-    Mean and (biased) variance are taken over the pixels of each channel of each sample. ``weight`` is used raw, without
-    an added 1. The layer owns no parameters and keeps no state.
+    Mean and (biased) variance are taken over the pixels of each channel of each sample, or as another one of ``NORMS``
+    takes them. ``weight`` is used raw, without an added 1. The layer owns no parameters and keeps no state.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5):
+    def __init__(self, channels: int, eps: float = 1e-5, norm: str = "instance"):
         super().__init__()
         self.channels = channels
         self.eps = eps
+        self.norm = NORMS[norm]
 
     def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
-        """``features [B, C, H, W]``, ``parameters [B, 2C]`` or, for every place, ``[B, 2C, H, W]``: biases, then weights.
+        """``features [B, C, H, W]``, ``parameters [B, 2C]`` or, for every place, ``[B, 2C, H, W]``.
+
+        The biases come first, then the weights.
 
         A batch of 1 on either side is shared by the whole batch of the other.
         """
         bias, weight = (parameters if parameters.dim() == 4 else parameters[:, :, None, None]).chunk(2, dim=1)
-        return torch.addcmul(bias, F.instance_norm(features, eps=self.eps), weight)
+        return torch.addcmul(bias, self.norm(features, eps=self.eps), weight)
 
 
 class ResidualBlock(nn.Module):
@@ -90,12 +106,12 @@ class ResidualBlock(nn.Module):
     the others use plain instance normalisation and take none.
     """
 
-    def __init__(self, channels: int, adaptive: bool):
+    def __init__(self, channels: int, adaptive: bool, norm: str = "instance"):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
-        self.norm1 = AdaIN(channels) if adaptive else nn.InstanceNorm2d(channels)
-        self.norm2 = AdaIN(channels) if adaptive else nn.InstanceNorm2d(channels)
+        self.norm1 = AdaIN(channels, norm=norm) if adaptive else nn.InstanceNorm2d(channels)
+        self.norm2 = AdaIN(channels, norm=norm) if adaptive else nn.InstanceNorm2d(channels)
 
     def forward(self, x: Tensor, parameters: Tensor | None = None) -> Tensor:
         first, second = ((), ()) if parameters is None else [(p,) for p in parameters.chunk(2, dim=1)]
@@ -140,8 +156,8 @@ class NearestConv2d(nn.Conv2d):
 class EncoderDecoder(Recomputing):
     """``c7s1-w, d2w, d4w ..., r ..., u ... u2w, uw, c7s1-out``: pix2pixHD's generator without its last activation.
 
-    ``d`` are 3x3 convolutions of stride 2, ``u`` the ``upsampling``'s, ``r`` residual blocks. Instance normalisation
-    and ReLU follow every convolution but the last; ``adaptive`` makes the blocks' normalisation AdaIN.
+    ``d`` are 3x3 convolutions of stride 2, ``u`` the ``upsampling``'s, ``r`` residual blocks. Normalisation, the one of
+    ``NORMS`` that ``norm`` names, and ReLU follow every convolution but the last; ``adaptive`` makes the blocks' AdaIN.
     """
 
     def __init__(
@@ -153,6 +169,7 @@ class EncoderDecoder(Recomputing):
         blocks: int,
         adaptive: bool,
         upsampling: str = "transposed",
+        norm: str = "instance",
     ):
         super().__init__()
         if upsampling not in UPSAMPLINGS:
@@ -160,10 +177,11 @@ class EncoderDecoder(Recomputing):
         widths = [width * 2**i for i in range(downsamplings + 1)]
         self.first = nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect")
         self.down = nn.ModuleList(nn.Conv2d(w, 2 * w, 3, stride=2, padding=1) for w in widths[:-1])
-        self.blocks = nn.ModuleList(ResidualBlock(widths[-1], adaptive) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(widths[-1], adaptive, norm) for _ in range(blocks))
         self.up = nn.ModuleList(self._double(2 * w, w, upsampling) for w in reversed(widths[:-1]))
         self.last = nn.Conv2d(width, outputs, 7, padding=3, padding_mode="reflect")
         self.multiple = 2**downsamplings
+        self.norm = NORMS[norm]
 
     @staticmethod
     def _double(inputs: int, outputs: int, upsampling: str) -> nn.Module:
@@ -184,10 +202,10 @@ class EncoderDecoder(Recomputing):
 
     def _encode(self, x: Tensor) -> Tensor:
         for convolution in (self.first, *self.down):
-            x = F.relu(F.instance_norm(convolution(x)), inplace=True)
+            x = F.relu(self.norm(convolution(x)), inplace=True)
         return x
 
     def _decode(self, x: Tensor) -> Tensor:
         for convolution in self.up:
-            x = F.relu(F.instance_norm(convolution(x)), inplace=True)
+            x = F.relu(self.norm(convolution(x)), inplace=True)
         return self.last(x)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.classes import NUM_CLASSES
-from maskgan_lib.networks.blocks import EncoderDecoder, check_size, init_convolutions
+from maskgan_lib.networks.blocks import AdaIN, EncoderDecoder, check_size, init_convolutions
 
 STYLES = ("global", "regional")
 
@@ -116,7 +116,8 @@ class RegionalStyleEncoder(nn.Module):
         self.image = nn.Sequential(*_stem(3, width), nn.ReLU(inplace=True))
         self.mask = nn.Sequential(*_stem(num_classes, width))
         self.sft = SFTLayer(channels)
-        self.last = nn.Sequential(self._keep(channels), nn.ReLU(inplace=True), self._keep(channels), nn.ReLU(inplace=True))
+        keep, relu = self._keep, nn.ReLU
+        self.last = nn.Sequential(keep(channels), relu(inplace=True), keep(channels), relu(inplace=True))
         self.missing = nn.Parameter(torch.zeros(num_classes, channels))
 
     @staticmethod
@@ -153,24 +154,72 @@ class ImageGenerationBackbone(EncoderDecoder):
         self.adain_parameters = blocks * 4 * width * 2**downsamplings
 
     def forward(self, mask: Tensor, parameters: Tensor) -> Tensor:
-        """``parameters [B, adain_parameters]``: for each AdaIN layer in turn its biases, then its weights.
-
-        Or one set for every class, ``[B, classes, adain_parameters]``: each place takes those of its class in ``mask``,
-        a place with several classes the mean of theirs.
-        """
-        if parameters.dim() == 3:
-            share = F.avg_pool2d(mask, self.multiple)
-            parameters = torch.einsum("bkhw,bkp->bphw", share, parameters)
+        """``parameters [B, adain_parameters]``: for each AdaIN layer in turn its biases, then its weights."""
         return torch.tanh(super().forward(mask, parameters))
+
+
+class RegionalBackbone(EncoderDecoder):
+    """The same from AdaIN parameters for every class, ``[B, classes, adain_parameters]``.
+
+    Each place takes those of its class in the mask; one that several classes share, the mean of theirs. As in SEAN, the
+    way back up is styled, too, where a region has its outline. The features of every place are normalised by
+    themselves (``positional_norm``), so that no region hears of another but through the convolutions.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = NUM_CLASSES,
+        width: int = 64,
+        downsamplings: int = 4,
+        blocks: int = 4,
+        upsampling: str = "transposed",
+    ):
+        super().__init__(num_classes, 3, width, downsamplings, blocks, True, upsampling, norm="positional")
+        widths = [width * 2**i for i in reversed(range(downsamplings))]
+        self.adain = nn.ModuleList(AdaIN(w, norm="positional") for w in widths)
+        self.parameters_of = [blocks * 4 * width * 2**downsamplings, *(2 * w for w in widths)]
+        self.adain_parameters = sum(self.parameters_of)
+
+    def forward(self, mask: Tensor, parameters: Tensor) -> Tensor:
+        """``parameters``: for the blocks, then for the layers on the way up, each layer's biases, then its weights."""
+        inner, *outer = parameters.split(self.parameters_of, dim=2)
+        x = self.segment(self._encode, mask)
+        maps = spread(inner, mask, x.shape[-1]).chunk(len(self.blocks), dim=1)
+        for block, own in zip(self.blocks, maps, strict=True):
+            x = self.segment(block, x, own)
+        for convolution, adain, own in zip(self.up, self.adain, outer, strict=True):
+            x = self.segment(self._grow, convolution, adain, x, mask, own)
+        return torch.tanh(self.last(x))
+
+    @torch.no_grad()
+    def start_plain(self, bias: Tensor) -> None:
+        """Fill ``bias``, the mean of all parameters: zero for AdaIN's biases and one for its weights."""
+        layers = [layer for block in self.blocks for layer in (block.norm1, block.norm2)]
+        parts = bias.split([layer.channels for layer in (*layers, *self.adain) for _ in range(2)])
+        for shift, scale in zip(parts[::2], parts[1::2], strict=True):
+            shift.zero_()
+            scale.fill_(1)
+
+    @staticmethod
+    def _grow(convolution: nn.Module, adain: AdaIN, x: Tensor, mask: Tensor, parameters: Tensor) -> Tensor:
+        x = convolution(x)
+        return F.relu(adain(x, spread(parameters, mask, x.shape[-1])))
+
+
+def spread(parameters: Tensor, mask: Tensor, width: int) -> Tensor:
+    """``[B, classes, P]`` as maps ``[B, P, h, width]``: at every place the mean over the classes that ``mask`` has."""
+    share = F.avg_pool2d(mask, mask.shape[-1] // width) if mask.shape[-1] > width else mask
+    # The numbers of a place lie side by side, as positional_norm leaves them: mixed orders cost up to half of a render.
+    maps = torch.einsum("bkhw,bkp->bhwp", share, parameters)
+    return maps.movedim(-1, 1)
 
 
 class DenseMappingNetwork(nn.Module):
     """G_A of MaskGAN: ``render(mask, encode_style(image, style_mask))``. Masks are one-hot, images in [-1, 1].
 
     The style is one code of ``4 * style_width`` numbers for the whole picture (``style="global"``, the paper's) or one
-    for every class (``style="regional"``, after SEAN). A linear map turns a code into the parameters of every AdaIN
-    layer; those of a class hold where the rendered mask has it. A batch of 1, of masks or of styles, is shared by the
-    whole batch of the other.
+    for every class (``style="regional"``, after SEAN: see ``RegionalBackbone``). A linear map turns a code into the
+    parameters of every AdaIN layer. A batch of 1, of masks or of styles, is shared by the whole batch of the other.
 
     Args:
         num_classes: planes of a mask.
@@ -215,8 +264,10 @@ class DenseMappingNetwork(nn.Module):
             "style": style,
             "upsampling": upsampling,
         }
-        self.backbone = ImageGenerationBackbone(num_classes, width, downsamplings, blocks, upsampling)
-        if style == "regional":
+        regional = style == "regional"
+        backbone = RegionalBackbone if regional else ImageGenerationBackbone
+        self.backbone = backbone(num_classes, width, downsamplings, blocks, upsampling)
+        if regional:
             self.style_encoder = RegionalStyleEncoder(num_classes, style_width)
         else:
             self.style_encoder = SpatialAwareStyleEncoder(num_classes, style_width, mask_branch, concatenate)
@@ -226,6 +277,8 @@ class DenseMappingNetwork(nn.Module):
         init_convolutions(self.backbone)
         init_convolutions(self.style_to_adain)
         init_convolutions(self.style_encoder, he=True)
+        if regional:
+            self.backbone.start_plain(self.style_to_adain.bias)
 
     def encode_style(self, image: Tensor, mask: Tensor | None = None, without: Tensor | None = None) -> Tensor:
         """Style code of an image and its own mask (not needed without the mask branch), with any leading batch.

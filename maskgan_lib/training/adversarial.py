@@ -1,6 +1,7 @@
 """What all stages with a discriminator share: its update, then a generator's by the three losses of Eq. 6."""
 
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import torch
 from accelerate import Accelerator
@@ -9,32 +10,65 @@ from torch import Tensor, nn
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.losses import PerceptualLoss, adversarial_loss, feature_matching_loss, perceptual_features
 from maskgan_lib.networks import DenseMappingNetwork, MultiScaleDiscriminator, one_hot
-from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import BETAS, Stage, update
+from maskgan_lib.presets import Preset, Proportions
+from maskgan_lib.training.execution import one_first
+from maskgan_lib.training.stage import BETAS, Stage, TrainingError, update
 
 STYLE_MASKS = ("sft", "concat", "none")
 """The ways in which a style encoder can see the mask of its picture."""
+R1_EVERY = 16
+
+
+def perceptual_loss(preset: Preset) -> PerceptualLoss:
+    """Eq. 9 with the preset's network; ``TrainingError`` that names the way out where it cannot be had."""
+    try:
+        with one_first():
+            return PerceptualLoss(perceptual_features(preset.perceptual))
+    except OSError as error:
+        raise TrainingError(
+            f"The perceptual loss needs the network {preset.perceptual!r}, which could not be loaded ({error}): cure"
+            " that, or choose one that needs nothing (--set perceptual=random-pyramid)."
+        ) from error
+
+
+def proportions_of(preset: Preset, size: int) -> Proportions:
+    """The preset's at ``size`` pixels; ``TrainingError`` for a size that the rule cannot serve."""
+    try:
+        return preset.proportions(size)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+
+
+def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
+    """The preset's network for faces of ``size`` pixels, with fresh weights."""
+    if preset.style_mask not in STYLE_MASKS:
+        raise ValueError(f"style_mask must be one of {', '.join(STYLE_MASKS)}, not {preset.style_mask!r}.")
+    return DenseMappingNetwork(
+        width=preset.dmn_width,
+        downsamplings=proportions_of(preset, size).downsamplings,
+        blocks=preset.dmn_blocks,
+        style_width=preset.style_width,
+        mask_branch=preset.style_mask == "sft",
+        concatenate=preset.style_mask == "concat",
+        style=preset.style,
+        upsampling=preset.upsampling,
+    )
 
 
 class AdversarialStage(Stage):
     """A Dense Mapping Network and its discriminator, both learning at the rate ``lr``, and the losses between them."""
 
-    def __init__(self, preset: Preset, lr: float):
-        if preset.style_mask not in STYLE_MASKS:
-            raise ValueError(f"style_mask must be one of {', '.join(STYLE_MASKS)}, not {preset.style_mask!r}.")
-        dmn = DenseMappingNetwork(
-            width=preset.dmn_width,
-            blocks=preset.dmn_blocks,
-            style_width=preset.style_width,
-            mask_branch=preset.style_mask == "sft",
-            concatenate=preset.style_mask == "concat",
-        )
-        discriminator = MultiScaleDiscriminator(width=preset.disc_width)
+    def __init__(self, preset: Preset, size: int, lr: float):
+        dmn = make_dmn(preset, size)
+        layers = proportions_of(preset, size).disc_layers
+        discriminator = MultiScaleDiscriminator(width=preset.disc_width, layers=layers)
         self.networks = {"dmn": dmn, "discriminator": discriminator}
+        rates = {"dmn": lr, "discriminator": preset.disc_rate * lr}
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS) for name, network in self.networks.items()
+            name: torch.optim.Adam(network.parameters(), lr=rates[name], betas=BETAS)
+            for name, network in self.networks.items()
         }
-        self.perceptual = PerceptualLoss(perceptual_features(preset.perceptual))
+        self.perceptual = perceptual_loss(preset)
         self.preset = preset
         self.config = {
             "lr": lr,
@@ -67,7 +101,7 @@ class AdversarialStage(Stage):
         def for_the_discriminator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             with torch.no_grad():
                 made = picture(batch) if kept is None else kept.detach()
-            return self.discriminator_loss(one_hot(batch.mask), batch.image, made)
+            return self.discriminator_loss(batch, made)
 
         def for_the_generator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             made = picture(batch) if kept is None else kept
@@ -85,15 +119,35 @@ class AdversarialStage(Stage):
     def reconstruct(self, batch: Batch) -> Tensor:
         """Every face from its own mask, in its own style."""
         mask = one_hot(batch.mask)
-        return self.networks["dmn"](mask, batch.image, mask)
+        without = None
+        if self.preset.style == "regional" and self.preset.missing_share:
+            without = batch.noise(mask.shape[1]) > NormalDist().inv_cdf(1 - self.preset.missing_share)
+        return self.networks["dmn"](mask, batch.image, mask, without)
 
-    def discriminator_loss(self, mask: Tensor, real: Tensor, made: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """``(real + fake) / 2`` of Eq. 7, real and made picture judged in one batch."""
-        outputs = self.networks["discriminator"](torch.cat([mask, mask]), torch.cat([real, made]))
-        on_real, on_made = zip(*[zip(*[f.chunk(2) for f in scale], strict=True) for scale in outputs], strict=True)
-        kind = self.preset.gan_loss
-        loss = 0.5 * (adversarial_loss(on_real, True, kind) + adversarial_loss(on_made, False, kind))
-        return loss, {"discriminator": loss}
+    def discriminator_loss(self, batch: Batch, made: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``(real + fake) / 2`` of Eq. 7. Fake is the made picture and, by its share, the photo with another's mask."""
+        preset, kind, mask, real = self.preset, self.preset.gan_loss, one_hot(batch.mask), batch.image
+        masks, pictures = [mask, mask], [real, made]
+        wrong = preset.mismatch_weight
+        if wrong:
+            masks, pictures = [*masks, mask.roll(1, 0)], [*pictures, real]
+        outputs = self.networks["discriminator"](torch.cat(masks), torch.cat(pictures))
+        parts = list(zip(*[zip(*[f.chunk(len(masks)) for f in scale], strict=True) for scale in outputs], strict=True))
+        fake = adversarial_loss(parts[1], False, kind)
+        if wrong:
+            fake = (1 - wrong) * fake + wrong * adversarial_loss(parts[2], False, kind)
+        loss = 0.5 * (adversarial_loss(parts[0], True, kind) + fake)
+        terms = {"discriminator": loss}
+        if preset.r1_weight and batch.step % R1_EVERY == 0:
+            loss = loss + R1_EVERY * preset.r1_weight * self.r1(mask, real)
+        return loss, terms
+
+    def r1(self, mask, real):
+        critic = self.networks["discriminator"]
+        real = real.detach().requires_grad_()
+        score = sum(scale[-1].mean((1, 2, 3)).sum() for scale in critic(mask, real))
+        (gradient,) = torch.autograd.grad(score, real, create_graph=True)
+        return gradient.square().sum((1, 2, 3)).mean()
 
     def generator_loss(
         self, mask: Tensor, real: Tensor, made: Tensor, judge: nn.Module

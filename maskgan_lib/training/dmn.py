@@ -22,7 +22,7 @@ class DMNStage(AdversarialStage):
     averaged = ("dmn",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        super().__init__(preset, preset.dmn_lr)
+        super().__init__(preset, faces.size, preset.dmn_lr)
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
         """One update of each network."""

@@ -56,7 +56,7 @@ class EBSTStage(AdversarialStage):
         return 2
 
     def __init__(self, preset: Preset, faces: PackedFaces, maskvae: MaskVAE):
-        super().__init__(preset, preset.ebst_lr)
+        super().__init__(preset, faces.size, preset.ebst_lr)
         if maskvae.config["image_size"] != faces.size:
             size = maskvae.config["image_size"]
             raise TrainingError(
@@ -65,7 +65,8 @@ class EBSTStage(AdversarialStage):
         if preset.ebst_masks not in ("hard", "soft"):
             raise ValueError(f"ebst_masks must be 'hard' or 'soft', not {preset.ebst_masks!r}.")
         self.maskvae = maskvae.eval().requires_grad_(False)
-        blender = AlphaBlender(preset.blender_width, blocks=preset.blender_blocks)
+        halvings = preset.proportions(faces.size).blender_downsamplings
+        blender = AlphaBlender(preset.blender_width, halvings, preset.blender_blocks)
         self.networks["blender"] = blender
         both = [*self.networks["dmn"].parameters(), *blender.parameters()]
         self.optimizers["dmn and blender"] = torch.optim.Adam(both, lr=preset.ebst_lr, betas=BETAS)

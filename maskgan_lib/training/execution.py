@@ -75,6 +75,11 @@ def say(text: object) -> None:
     PartialState(cpu=_on_cpu()).print(text)
 
 
+def one_first():
+    """A context that one process of each machine goes through before the others, to fetch what all need."""
+    return PartialState(cpu=_on_cpu()).local_main_process_first()
+
+
 def set_recompute(network: nn.Module, recompute: bool) -> None:
     """Have those parts of ``network`` that can do so keep few activations, or all of them."""
     for module in network.modules():

@@ -12,16 +12,15 @@ from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import (
     Outputs,
-    PerceptualLoss,
     feature_matching_loss,
     hinge_generator_loss,
     hinge_loss,
     kl_divergence,
-    perceptual_features,
 )
 from maskgan_lib.networks import MultiScaleDiscriminator, SPADEGenerator, one_hot
 from maskgan_lib.networks.spade import init_xavier
 from maskgan_lib.presets import Preset
+from maskgan_lib.training.adversarial import perceptual_loss
 from maskgan_lib.training.stage import Stage, TrainingError, tile, update
 
 BETAS = (0.0, 0.9)
@@ -61,7 +60,7 @@ class SPADEStage(Stage):
             name: torch.optim.Adam(network.parameters(), lr=rates[name], betas=BETAS)
             for name, network in self.networks.items()
         }
-        self.perceptual = PerceptualLoss(perceptual_features(preset.perceptual))
+        self.perceptual = perceptual_loss(preset)
         self.preset = preset
         self.config = {
             "lr": preset.spade_lr,

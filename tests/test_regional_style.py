@@ -1,0 +1,216 @@
+"""A style for every region, nearest neighbour and convolution, and proportions, against plain writings of them."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_networks import images, livelier, masks
+
+from maskgan_lib.networks import DenseMappingNetwork
+from maskgan_lib.networks.blocks import NearestConv2d
+from maskgan_lib.networks.dmn import spread
+from maskgan_lib.presets import PRESETS, Proportions, changed, proportions
+
+SMALL = {"num_classes": 19, "width": 4, "downsamplings": 2, "blocks": 2, "style_width": 2}
+
+
+@pytest.fixture
+def regional():
+    return livelier(DenseMappingNetwork(**SMALL, style="regional"))
+
+
+def blocks_of_classes(*rows: list[int]) -> torch.Tensor:
+    """One-hot planes ``[1, 19, H, W]`` of a map of squares, 16 pixels each."""
+    ids = torch.tensor(rows).repeat_interleave(16, 0).repeat_interleave(16, 1)
+    return F.one_hot(ids, 19).permute(2, 0, 1)[None].float()
+
+
+@torch.no_grad()
+def test_a_code_is_the_mean_of_the_features_over_its_class(regional):
+    encoder, image, mask = regional.style_encoder, images(2, 64), masks(2, 64)
+    mask[1, :, :32] = masks(1, 32, 64, seed=4)[0]
+    codes = encoder(image, mask)
+    assert codes.shape == (2, 19, 8)
+    features = encoder.last(encoder.sft(encoder.image(image), encoder.mask(mask)))
+    for face, k in ((0, 0), (1, 7), (1, 18)):
+        total, area = torch.zeros(8), 0.0
+        for y, x in np.ndindex(16, 16):
+            share = mask[face, k, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].mean()
+            total, area = total + share * features[face, :, y, x], area + share
+        torch.testing.assert_close(codes[face, k], total / area, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_class_that_the_photo_lacks_has_the_learnt_code(regional):
+    mask = blocks_of_classes([0, 1], [1, 17])
+    codes = regional.encode_style(images(1, 32), mask)
+    for k in range(19):
+        assert torch.equal(codes[0, k], regional.style_encoder.missing[k]) == (k not in (0, 1, 17))
+    without = torch.zeros(1, 19, dtype=torch.bool)
+    without[0, 1] = True
+    left_out = regional.encode_style(images(1, 32), mask, without)
+    assert torch.equal(left_out[0, 1], regional.style_encoder.missing[1])
+    assert torch.equal(left_out[0, [0, 17]], codes[0, [0, 17]])
+
+
+@torch.no_grad()
+def test_every_place_takes_the_parameters_of_its_class():
+    mask, parameters = masks(2, 8, 12), torch.randn(2, 19, 6)
+    for width in (12, 6, 3):
+        side = 12 // width
+        maps = spread(parameters, mask, width)
+        assert maps.shape == (2, 6, 8 // side, width)
+        for n, y, x in np.ndindex(2, 8 // side, width):
+            place = mask[n, :, side * y : side * (y + 1), side * x : side * (x + 1)]
+            expected = sum(place[k].mean() * parameters[n, k] for k in range(19))
+            torch.testing.assert_close(maps[n, :, y, x], expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_backbone_is_its_layers_in_turn(regional):
+    """With one code for all classes there is nothing to spread: every AdaIN has one weight and bias per channel."""
+    backbone, code, x = regional.backbone, torch.randn(2, 8), masks(2, 32)
+    made = regional.render(x, code[:, None].expand(-1, 19, -1))
+    parameters = list(regional.style_to_adain(code[:, :, None, None]).split(4, dim=1))
+
+    def take(channels: int) -> torch.Tensor:
+        return torch.cat([parameters.pop(0) for _ in range(channels // 4)], dim=1)
+
+    def styled(z: torch.Tensor) -> torch.Tensor:
+        bias, weight = take(z.shape[1]), take(z.shape[1])
+        return weight * positional(z) + bias
+
+    for layer in (backbone.first, *backbone.down):
+        x = positional(layer(x)).relu()
+    for block in backbone.blocks:
+        x = x + styled(block.conv2(styled(block.conv1(x)).relu()))
+    for layer in backbone.up:
+        x = styled(layer(x)).relu()
+    assert not parameters
+    torch.testing.assert_close(made, backbone.last(x).tanh(), rtol=1e-3, atol=1e-4)
+
+
+def positional(z: torch.Tensor) -> torch.Tensor:
+    """Mean 0 and variance 1 over the channels of every place."""
+    return (z - z.mean(1, keepdim=True)) / (z.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
+
+
+@torch.no_grad()
+def test_an_edit_does_not_reach_what_is_far(regional):
+    """Beyond the convolutions' reach nothing changes, not by one bit; a global network changes everywhere a little."""
+    mask, codes = masks(1, 32, 160), torch.randn(1, 19, 8)
+    edited = mask.clone()
+    edited[..., :8] = masks(1, 32, 8, seed=9)
+    change = (regional.render(edited, codes) - regional.render(mask, codes)).abs().amax((0, 1, 2))
+    assert change[:8].max() > 0.01 and change[100:].max() == 0
+    paper = livelier(DenseMappingNetwork(**SMALL))
+    change = (paper.render(edited, codes[:, 0]) - paper.render(mask, codes[:, 0])).abs().amax((0, 1, 2))
+    assert change[100:].min() > 0
+
+
+def test_it_starts_from_plain_normalisation():
+    network = DenseMappingNetwork(**SMALL, style="regional")
+    layers = [network.backbone.blocks[0].norm1, network.backbone.adain[0], network.backbone.adain[1]]
+    assert [layer.channels for layer in layers] == [16, 8, 4]
+    bias = network.style_to_adain.bias
+    assert len(bias) == network.backbone.adain_parameters == 4 * 2 * 16 + 2 * 8 + 2 * 4
+    assert bias[:32].tolist() == [0] * 16 + [1] * 16 and bias[-8:].tolist() == [0] * 4 + [1] * 4
+
+
+@torch.no_grad()
+def test_a_code_reaches_the_picture_through_its_class_only(regional):
+    mask, codes = blocks_of_classes([0, 13], [1, 1]), torch.randn(1, 19, 8)
+    other = codes.clone()
+    other[:, 17] += 5
+    assert torch.equal(regional.render(mask, other), regional.render(mask, codes)), "nobody wears it"
+    other[:, 13] += 5
+    assert (regional.render(mask, other) - regional.render(mask, codes)).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_one_regional_style_serves_many_masks_and_one_mask_many_styles(regional):
+    mask, codes = masks(3, 32), torch.randn(3, 19, 8)
+    for some, styles in ((mask[:1], codes), (mask, codes[:1])):
+        pairs = zip(some.expand(3, -1, -1, -1), styles.expand(3, -1, -1), strict=True)
+        alone = [regional.render(m[None], s[None]) for m, s in pairs]
+        torch.testing.assert_close(regional.render(some, styles), torch.cat(alone), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_many_masks_of_a_face_share_its_style(regional):
+    mask, image, edits = masks(2, 32), images(2, 32), masks(4, 32, seed=3)
+    style = regional.encode_style(image, mask)
+    twice = torch.cat([regional.render(part, style) for part in edits.chunk(2)])
+    torch.testing.assert_close(regional(edits, image, mask), twice, rtol=0, atol=1e-5)
+
+
+def test_a_style_of_the_other_kind_is_refused(regional):
+    mask = masks(1, 32)
+    with pytest.raises(ValueError, match=r"A regional style .*not \['B', 8\]"):
+        regional.render(mask, torch.zeros(1, 8))
+    with pytest.raises(ValueError, match=r"A global style .*not \['B', 19, 8\]"):
+        DenseMappingNetwork(**SMALL).render(mask, torch.zeros(1, 19, 8))
+
+
+@pytest.mark.parametrize("settings", [{"style": "local"}, {"style": "regional", "mask_branch": False}])
+def test_styles_that_there_are_not(settings):
+    with pytest.raises(ValueError, match="style"):
+        DenseMappingNetwork(**SMALL, **settings)
+
+
+def test_the_code_of_a_missing_class_learns(regional):
+    mask = blocks_of_classes([0, 1], [1, 17])
+    without = torch.zeros(1, 19, dtype=torch.bool)
+    without[0, 17] = True
+    regional(mask, images(1, 32), mask, without).square().mean().backward()
+    gradient = regional.style_encoder.missing.grad.abs().sum(dim=1)
+    assert [k for k in range(19) if gradient[k] > 0] == [17]
+
+
+@settings(deadline=None, max_examples=25)
+@given(*[st.integers(1, 5)] * 4, st.integers(0, 2**31))
+def test_nearest_neighbour_and_convolution_in_one(inputs, outputs, height, width, seed):
+    torch.manual_seed(seed)
+    layer, x = NearestConv2d(inputs, outputs), torch.randn(2, inputs, height, width)
+    doubled = F.interpolate(x, scale_factor=2, mode="nearest")
+    expected = F.conv2d(doubled, layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_nearest_neighbour_draws_no_checkerboard():
+    """A flat map stays flat; the paper's transposed convolution, of as random weights, makes a pattern of it."""
+    flat, inner = torch.ones(1, 3, 8, 8), (..., slice(2, -2), slice(2, -2))
+    smooth = DenseMappingNetwork(**SMALL, upsampling="nearest").backbone.up[0]
+    checked = DenseMappingNetwork(**SMALL).backbone.up[0]
+    flat = flat[:, :1].expand(-1, smooth.in_channels, -1, -1)
+    assert smooth(flat)[inner].std(dim=(2, 3)).max() < 1e-5 < 1e-2 < checked(flat)[inner].std(dim=(2, 3)).min()
+
+
+def test_at_512_the_proportions_are_the_papers():
+    assert proportions(512) == Proportions(downsamplings=4, blender_downsamplings=3, disc_layers=3)
+    dmn = DenseMappingNetwork().config
+    assert dmn["downsamplings"] == PRESETS["paper"].proportions(512).downsamplings
+
+
+@given(st.integers(1, 2048))
+def test_a_size_that_the_rule_cannot_serve_names_the_next(size):
+    try:
+        rule = proportions(size)
+    except ValueError as error:
+        works = int(str(error).rstrip(".").split()[-1])
+        proportions(works)
+        between = range(size, works)
+        for smaller in between:
+            with pytest.raises(ValueError):
+                proportions(smaller)
+    else:
+        places = size / 2**rule.downsamplings
+        assert places == int(places) and (32 <= places < 64 or size < 128)
+
+
+def test_a_preset_may_say_otherwise():
+    preset = changed(PRESETS["laptop"], ["downsamplings=4", "disc_layers=3"])
+    assert preset.proportions(64) == Proportions(4, PRESETS["laptop"].proportions(64).blender_downsamplings, 3)
