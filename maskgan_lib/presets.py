@@ -33,7 +33,7 @@ def proportions(size: int) -> Proportions:
     if size < SMALLEST_SIZE or size % 2**downsamplings:
         works = next(n for n in range(max(size, SMALLEST_SIZE), 2 * size + SMALLEST_SIZE) if n % 2 ** _halvings(n) == 0)
         raise ValueError(f"No network has the paper's proportions at {size} pixels a side: the next size is {works}.")
-    return Proportions(downsamplings, downsamplings - 1, max(1, downsamplings - 1))
+    return Proportions(downsamplings, downsamplings - 1, max(2, downsamplings - 1))
 
 
 def _halvings(size: int) -> int:
@@ -64,12 +64,10 @@ class Preset:
     style: str = "global"  # the paper's one code; "regional": one for every class
     downsamplings: int = 0  # 4; 0: those that fit the size of the faces, 4 at 512
     upsampling: str = "transposed"  # transposed convolutions; "nearest": nearest neighbour and a convolution
-    missing_share: float = 0.05  # ours: how often a regional style does without a class, so that `missing` learns
     disc_width: int = 64  # 64
     disc_layers: int = 0  # 3; 0: those that fit the size of the faces, 3 at 512
-    disc_rate: float = 1.0  # 1: how fast the discriminator learns, times the generator's rate
-    mismatch_weight: float = 0.0  # none
-    r1_weight: float = 0.0  # none
+    mismatch_weight: float = 0.0  # none; ours: how much of what is fake are photos with another face's mask
+    r1_weight: float = 0.0  # none; ours: of the penalty on the discriminator's gradient at real pairs
     dmn_batch: int = 8  # 8
     dmn_steps: int = 600_000  # 100 + 100 epochs in the authors' code
     dmn_lr: float = 2e-4  # 2e-4 with betas (0.5, 0.999) in pix2pixHD; the paper's first stage is not stated
@@ -362,6 +360,21 @@ SHIPPED_FINISH = replace(
     parser_balance=0.5,
 )
 
+# The network with a style for every region, in two phases: at half the size, then at the whole.
+REGIONAL_HALF = replace(
+    SHIPPED_HALF,
+    name="regional-half",
+    style="regional",
+    upsampling="nearest",
+    mismatch_weight=0.2,
+    r1_weight=0.1,
+    dmn_lr=1e-3,
+    dmn_steps=2500,
+    perceptual="edge-vgg16",
+    perceptual_weight=4.0,
+)
+REGIONAL = replace(REGIONAL_HALF, name="regional", image_size=128, dmn_steps=5000)
+
 SMOKE = replace(
     LAPTOP,
     name="smoke",
@@ -418,7 +431,13 @@ SMOKE = replace(
     log_every=2,
 )
 
-PRESETS = {preset.name: preset for preset in (SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, COLAB, PAPER)}
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        *(SMOKE, LAPTOP, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL),
+        *(COLAB, PAPER),
+    )
+}
 
 
 def changed(preset: Preset, settings: Sequence[str]) -> Preset:

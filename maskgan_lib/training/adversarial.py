@@ -1,6 +1,7 @@
 """What all stages with a discriminator share: its update, then a generator's by the three losses of Eq. 6."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import NormalDist
 
 import torch
@@ -8,7 +9,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch
-from maskgan_lib.losses import PerceptualLoss, adversarial_loss, feature_matching_loss, perceptual_features
+from maskgan_lib.losses import (
+    PerceptualLoss,
+    adversarial_loss,
+    feature_matching_loss,
+    perceptual_features,
+    real_gradient_penalty,
+)
 from maskgan_lib.networks import DenseMappingNetwork, MultiScaleDiscriminator, one_hot
 from maskgan_lib.presets import Preset, Proportions
 from maskgan_lib.training.execution import one_first
@@ -16,7 +23,12 @@ from maskgan_lib.training.stage import BETAS, Stage, TrainingError, update
 
 STYLE_MASKS = ("sft", "concat", "none")
 """The ways in which a style encoder can see the mask of its picture."""
+
 R1_EVERY = 16
+"""The gradient penalty of real pairs is taken at every so-manieth step, and counts so many times (StyleGAN2)."""
+
+LEFT_OUT = 0.05
+"""How often a style for every region does without a class that the photo has, so that ``missing`` learns its look."""
 
 
 def perceptual_loss(preset: Preset) -> PerceptualLoss:
@@ -63,16 +75,17 @@ class AdversarialStage(Stage):
         layers = proportions_of(preset, size).disc_layers
         discriminator = MultiScaleDiscriminator(width=preset.disc_width, layers=layers)
         self.networks = {"dmn": dmn, "discriminator": discriminator}
-        rates = {"dmn": lr, "discriminator": preset.disc_rate * lr}
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), lr=rates[name], betas=BETAS)
-            for name, network in self.networks.items()
+            name: torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS) for name, network in self.networks.items()
         }
         self.perceptual = perceptual_loss(preset)
         self.preset = preset
+        self.references = self.references or bool(preset.mismatch_weight)
         self.config = {
             "lr": lr,
             "gan_loss": preset.gan_loss,
+            "mismatch_weight": preset.mismatch_weight,
+            "r1_weight": preset.r1_weight,
             "feature_weight": preset.feature_weight,
             "perceptual_weight": preset.perceptual_weight,
             "perceptual": self.perceptual.features.name,
@@ -101,16 +114,23 @@ class AdversarialStage(Stage):
         def for_the_discriminator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             with torch.no_grad():
                 made = picture(batch) if kept is None else kept.detach()
-            return self.discriminator_loss(batch, made)
+            mask, real = one_hot(batch.mask), batch.image
+            wrong = one_hot(batch.reference) if self.preset.mismatch_weight else None
+            loss, terms = self.discriminator_loss(mask, real, made, wrong)
+            if self.preset.r1_weight and batch.step % R1_EVERY == 0:
+                penalty = real_gradient_penalty(partial(plain, mask), real)
+                loss = loss + R1_EVERY * self.preset.r1_weight * penalty
+            return loss, terms
 
         def for_the_generator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             made = picture(batch) if kept is None else kept
             return self.generator_loss(one_hot(batch.mask), batch.image, made, judge)
 
         discriminator = self.networks["discriminator"]
+        plain = accelerator.unwrap_model(discriminator)
         optimizer = self.optimizers["discriminator"]
         losses = update(optimizer, [discriminator], batches, for_the_discriminator, accelerator)
-        judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
+        judge = plain.requires_grad_(False)
         networks = [self.networks[name] for name in learning]
         losses |= update(self.optimizers[generator], networks, batches, for_the_generator, accelerator)
         judge.requires_grad_(True)
@@ -119,35 +139,31 @@ class AdversarialStage(Stage):
     def reconstruct(self, batch: Batch) -> Tensor:
         """Every face from its own mask, in its own style."""
         mask = one_hot(batch.mask)
-        without = None
-        if self.preset.style == "regional" and self.preset.missing_share:
-            without = batch.noise(mask.shape[1]) > NormalDist().inv_cdf(1 - self.preset.missing_share)
+        if self.preset.style != "regional":
+            return self.networks["dmn"](mask, batch.image, mask)
+        without = batch.noise(mask.shape[1]) > NormalDist().inv_cdf(1 - LEFT_OUT)
         return self.networks["dmn"](mask, batch.image, mask, without)
 
-    def discriminator_loss(self, batch: Batch, made: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """``(real + fake) / 2`` of Eq. 7. Fake is the made picture and, by its share, the photo with another's mask."""
-        preset, kind, mask, real = self.preset, self.preset.gan_loss, one_hot(batch.mask), batch.image
-        masks, pictures = [mask, mask], [real, made]
-        wrong = preset.mismatch_weight
-        if wrong:
-            masks, pictures = [*masks, mask.roll(1, 0)], [*pictures, real]
-        outputs = self.networks["discriminator"](torch.cat(masks), torch.cat(pictures))
-        parts = list(zip(*[zip(*[f.chunk(len(masks)) for f in scale], strict=True) for scale in outputs], strict=True))
-        fake = adversarial_loss(parts[1], False, kind)
-        if wrong:
-            fake = (1 - wrong) * fake + wrong * adversarial_loss(parts[2], False, kind)
-        loss = 0.5 * (adversarial_loss(parts[0], True, kind) + fake)
-        terms = {"discriminator": loss}
-        if preset.r1_weight and batch.step % R1_EVERY == 0:
-            loss = loss + R1_EVERY * preset.r1_weight * self.r1(mask, real)
-        return loss, terms
+    def discriminator_loss(
+        self, mask: Tensor, real: Tensor, made: Tensor, wrong: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """``(real + fake) / 2`` of Eq. 7, all pictures judged in one batch.
 
-    def r1(self, mask, real):
-        critic = self.networks["discriminator"]
-        real = real.detach().requires_grad_()
-        score = sum(scale[-1].mean((1, 2, 3)).sum() for scale in critic(mask, real))
-        (gradient,) = torch.autograd.grad(score, real, create_graph=True)
-        return gradient.square().sum((1, 2, 3)).mean()
+        With ``wrong``, masks of other faces, a share of *fake* is the photo with such a mask (Reed et al., ICML 2016):
+        else nothing teaches the discriminator to look at the mask at all.
+        """
+        masks = [mask, mask] if wrong is None else [mask, mask, wrong]
+        outputs = self.networks["discriminator"](torch.cat(masks), torch.cat([real, made, real][: len(masks)]))
+        scores = [scale[-1].chunk(len(masks)) for scale in outputs]
+
+        def judged(place: int, is_real: bool) -> Tensor:
+            return adversarial_loss([[score[place]] for score in scores], is_real, self.preset.gan_loss)
+
+        fake = judged(1, False)
+        if wrong is not None:
+            fake = torch.lerp(fake, judged(2, False), self.preset.mismatch_weight)
+        loss = 0.5 * (judged(0, True) + fake)
+        return loss, {"discriminator": loss}
 
     def generator_loss(
         self, mask: Tensor, real: Tensor, made: Tensor, judge: nn.Module

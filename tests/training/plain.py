@@ -11,7 +11,10 @@ def discriminator_loss(judge, mask: Tensor, real: Tensor, made: Tensor) -> Tenso
 
 
 def generator_loss(judge, perceptual, mask: Tensor, real: Tensor, made: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Eq. 6 with the weights 10 and 10, and its terms; the authors average L_feat over the two scales."""
+    """Eq. 6 with the weights 10 and 10, and its terms; the authors average L_feat over the two scales.
+
+    They also weigh it by 4 over the number of inner maps of a scale.
+    """
     real_maps, made_maps = judge(mask, real), judge(mask, made)
     adversarial = sum(((scale[-1] - 1) ** 2).mean() for scale in made_maps)
     feature = sum(
@@ -19,9 +22,10 @@ def generator_loss(judge, perceptual, mask: Tensor, real: Tensor, made: Tensor) 
         for r, m in zip(real_maps, made_maps, strict=True)
         for a, b in zip(r[:-1], m[:-1], strict=True)
     )
+    feature = feature / 2 * 4 / (len(real_maps[0]) - 1)
     closeness = perceptual(made, real)
-    terms = {"adversarial": adversarial, "feature": feature / 2, "perceptual": closeness}
-    return adversarial + 5 * feature + 10 * closeness, terms
+    terms = {"adversarial": adversarial, "feature": feature, "perceptual": closeness}
+    return adversarial + 10 * feature + 10 * closeness, terms
 
 
 def assert_same_gradients(ours, theirs, rtol: float = 1e-3, atol: float = 1e-5) -> None:
