@@ -36,6 +36,7 @@ PROMISED = (
     ("edits", r"style encoded anew over kept", "times"),
     ("edits", r"64 x 64, editor, (float32|bfloat16)", "ms"),
     ("edits", r"encoded anew over the editor's", "times"),
+    ("edits", r"a style for every region over one", "times"),
     ("training", r"ebst, a naive step over the library's", "times"),
     ("training", r"dmn, a step in channels_last over contiguous", "times"),
     *(

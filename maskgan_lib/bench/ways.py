@@ -75,18 +75,19 @@ def _update_both(
     accelerator: Accelerator,
 ) -> dict[str, Tensor]:
     discriminator = stage.networks["discriminator"]
+    plain = accelerator.unwrap_model(discriminator)
 
     def for_the_discriminator(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.no_grad():
             made = picture(part)
-        return stage.discriminator_loss(one_hot(part.mask), part.image, made)
+        return stage.penalised_loss(part, made, plain)
 
     def for_the_generator(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         return stage.generator_loss(one_hot(part.mask), part.image, picture(part), judge)
 
     optimizer = stage.optimizers["discriminator"]
     losses = update(optimizer, [discriminator], [batch], for_the_discriminator, accelerator)
-    judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
+    judge = plain.requires_grad_(False)
     networks = [stage.networks[name] for name in learning]
     losses |= update(stage.optimizers[generator], networks, [batch], for_the_generator, accelerator)
     judge.requires_grad_(True)

@@ -114,13 +114,7 @@ class AdversarialStage(Stage):
         def for_the_discriminator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             with torch.no_grad():
                 made = picture(batch) if kept is None else kept.detach()
-            mask, real = one_hot(batch.mask), batch.image
-            wrong = one_hot(batch.reference) if self.preset.mismatch_weight else None
-            loss, terms = self.discriminator_loss(mask, real, made, wrong)
-            if self.preset.r1_weight and batch.step % R1_EVERY == 0:
-                penalty = real_gradient_penalty(partial(plain, mask), real)
-                loss = loss + R1_EVERY * self.preset.r1_weight * penalty
-            return loss, terms
+            return self.penalised_loss(batch, made, plain)
 
         def for_the_generator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             made = picture(batch) if kept is None else kept
@@ -143,6 +137,18 @@ class AdversarialStage(Stage):
             return self.networks["dmn"](mask, batch.image, mask)
         without = batch.noise(mask.shape[1]) > NormalDist().inv_cdf(1 - LEFT_OUT)
         return self.networks["dmn"](mask, batch.image, mask, without)
+
+    def penalised_loss(self, batch: Batch, made: Tensor, plain: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
+        """The discriminator's loss on a batch and the pictures ``made``, with R1 where its step is one of those.
+
+        ``plain`` is the discriminator itself: processes exchange no gradients of its gradients.
+        """
+        mask, real = one_hot(batch.mask), batch.image
+        wrong = one_hot(batch.reference) if self.preset.mismatch_weight else None
+        loss, terms = self.discriminator_loss(mask, real, made, wrong)
+        if self.preset.r1_weight and batch.step % R1_EVERY == 0:
+            loss = loss + R1_EVERY * self.preset.r1_weight * real_gradient_penalty(partial(plain, mask), real)
+        return loss, terms
 
     def discriminator_loss(
         self, mask: Tensor, real: Tensor, made: Tensor, wrong: Tensor | None = None

@@ -11,6 +11,6 @@ def touched_classes(before, after):
 
 
 def style_walk(first, second, steps):
-    """0.2: weights from 0 to 1 as a column, so that each row gets its own."""
+    """0.2: weights from 0 to 1 along a new axis: each style gets its own."""
     weights = torch.from_numpy(np.linspace(0, 1, steps, dtype=np.float32))
-    return torch.lerp(first, second, weights[:, None].to(first))
+    return torch.lerp(first, second, weights[:, None, None].to(first))

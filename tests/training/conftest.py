@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import STEPS, train_tiny
+from tiny_runs import RUNS, STEPS, train_tiny
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.training.stages import STAGES
 
 CPU = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "MASKGAN_PLAIN_PROGRESS": "1"}
 
@@ -33,8 +32,8 @@ def faces(tmp_path_factory) -> PackedFaces:
 
 @pytest.fixture(scope="module")
 def uninterrupted(faces, tmp_path_factory) -> dict[str, Path]:
-    """One whole run of each stage, to compare with."""
-    folders = {name: tmp_path_factory.mktemp(name) / "run" for name in STAGES}
+    """One whole run of each stage, and one with a style for every region, to compare with."""
+    folders = {name: tmp_path_factory.mktemp(name) / "run" for name in RUNS}
     for name, folder in folders.items():
         train_tiny(name, faces, folder, steps=STEPS, seed=3)
     return folders

@@ -4,10 +4,30 @@ import torch
 from torch import Tensor
 
 
-def discriminator_loss(judge, mask: Tensor, real: Tensor, made: Tensor) -> Tensor:
-    """Least squares (Eq. 7): real scores towards 1 and made ones towards 0, summed over scales, halved."""
-    on_real, on_made = ([scale[-1] for scale in judge(mask, image)] for image in (real, made))
-    return (sum(((s - 1) ** 2).mean() for s in on_real) + sum((s**2).mean() for s in on_made)) / 2
+def discriminator_loss(judge, mask: Tensor, real: Tensor, made: Tensor, wrong=None, share: float = 0.0) -> Tensor:
+    """Least squares (Eq. 7): real scores towards 1 and made ones towards 0, summed over scales, halved.
+
+    Photos with the masks ``wrong`` are ``share`` of what should score 0.
+    """
+
+    def distance(mask: Tensor, image: Tensor, target: float) -> Tensor:
+        return sum(((scale[-1] - target) ** 2).mean() for scale in judge(mask, image))
+
+    fake = distance(mask, made, 0)
+    if share:
+        fake = (1 - share) * fake + share * distance(wrong, real, 0)
+    return (distance(mask, real, 1) + fake) / 2
+
+
+def gradient_penalty(judge, mask: Tensor, real: Tensor) -> Tensor:
+    """R1, face by face: the squared slope of the mean score, summed over scales, by the pixels; their mean."""
+    squares = []
+    for m, image in zip(mask[:, None], real[:, None], strict=True):
+        image = image.clone().requires_grad_()
+        score = sum(scale[-1].mean() for scale in judge(m, image))
+        (slope,) = torch.autograd.grad(score, image, create_graph=True)
+        squares.append((slope**2).sum())
+    return sum(squares) / len(squares)
 
 
 def generator_loss(judge, perceptual, mask: Tensor, real: Tensor, made: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

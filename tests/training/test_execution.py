@@ -6,7 +6,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import TINY, train_tiny, untrained_maskvae
+from tiny_runs import RUNS, train_tiny, untrained_maskvae
 
 from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.data.batches import Batches
@@ -33,7 +33,7 @@ def in_double(monkeypatch, faces, tmp_path):
     def make(name):
         torch.manual_seed(0)
         maskvae = load_weights(untrained_maskvae(tmp_path)).double()
-        stage = make_stage(name, TINY, faces, maskvae)
+        stage = make_stage(*RUNS[name], faces, maskvae)
         for network in (*stage.networks.values(), stage.perceptual):
             network.double()
         stage.optimizers = {
@@ -47,7 +47,7 @@ def in_double(monkeypatch, faces, tmp_path):
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-@pytest.mark.parametrize("name", ["dmn", "ebst"])
+@pytest.mark.parametrize("name", ["dmn", "ebst", "regional"])
 def test_parts_of_a_batch_teach_what_the_whole_does(name, parts, in_double):
     (whole, at), (cut, _) = in_double(name), in_double(name)
     start = {key: [p.detach().clone() for p in n.parameters()] for key, n in whole.networks.items()}

@@ -95,15 +95,15 @@ def test_fp16_without_a_gpu_is_refused_in_one_sentence(ebst_command):
 # ---- several processes
 
 TWO_PROCESSES = """
-import os, signal, sys
+import os, signal, sys, time
 from dataclasses import replace
 from functools import partial
 import torch
-from accelerate import debug_launcher
+from accelerate import PartialState, debug_launcher
 from maskgan_lib.data import batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training import adversarial, dmn, ebst, maskvae, stages
+from maskgan_lib.training import adversarial, dmn, ebst, execution, maskvae, stages
 from maskgan_lib.training.execution import Execution
 
 # In float64, since Adam makes whole steps of rounding errors: a bias before a normalisation has no other gradient.
@@ -115,6 +115,8 @@ stages.load_weights = lambda path: load_weights(path).double()
 for module in (adversarial, dmn, ebst, maskvae):
     module.one_hot = partial(module.one_hot, dtype=torch.float64)
 TINY = replace(PRESETS["smoke"], image_size=32, log_every=2, checkpoint_every=50, sample_every=50)
+
+REGIONAL = replace(TINY, style="regional", mismatch_weight=0.3, r1_weight=0.05)
 
 def train(name, out, parts=1, resume=False, preset=TINY, steps=3):
     faces, folder = PackedFaces.open(sys.argv[1]), sys.argv[2] + "/" + out
@@ -141,9 +143,14 @@ def interrupted(name, out, parts):
 
 def both():
     torch.set_num_threads(1)
+    with execution.one_first():
+        first = PartialState().is_main_process
+        time.sleep(0.5 * first)
+        os.write(1, b"the first is through\\n" if first else b"the other begins\\n")
     train("dmn", "dmn/two")
     train("ebst", "ebst/two")
     train("ebst", "ebst/parts", 2)
+    train("dmn", "regional/parts", 2, preset=REGIONAL)
     for name in ("stargan", "elegant", "secgan"):
         train(name, name + "/two")
         train(name, name + "/parts", 2)
@@ -156,6 +163,7 @@ if __name__ == "__main__":
     debug_launcher(both, num_processes=2)
     train("dmn", "dmn/one")
     train("ebst", "ebst/one")
+    train("dmn", "regional/one", preset=REGIONAL)
     train("stargan", "stargan/one")
     train("elegant", "elegant/one")
     train("secgan", "secgan/one")
@@ -187,7 +195,7 @@ def state(folder: Path) -> dict:
     "run",
     [
         *("dmn/two", "ebst/two", "ebst/parts", "stargan/two", "stargan/parts", "elegant/two", "elegant/parts"),
-        *("secgan/two", "secgan/parts"),
+        *("secgan/two", "secgan/parts", "regional/parts"),
     ],
 )
 def test_two_processes_are_one_with_the_whole_batch(run, two_processes):
@@ -198,6 +206,10 @@ def test_two_processes_are_one_with_the_whole_batch(run, two_processes):
     assert len(ours["history"]) == 2
     for mine, expected in zip(ours["history"], theirs["history"], strict=True):
         assert mine == pytest.approx({**expected, "seconds": mine["seconds"]}, rel=1e-6)
+
+
+def test_one_process_goes_first(two_processes):
+    assert two_processes[1].index("the first is through") < two_processes[1].index("the other begins")
 
 
 @pytest.mark.parametrize(("name", "whole"), [("ebst", "parts"), ("maskvae", "two")])

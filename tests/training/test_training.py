@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import STEPS, TINY, after_step, assert_same_run, press_ctrl_c, train_tiny
+from tiny_runs import RUNS, STEPS, TINY, after_step, assert_same_run, press_ctrl_c, train_tiny
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.checkpoints import CheckpointError, load_state, load_weights, read_card
@@ -111,7 +111,7 @@ def test_tile_fills_rows():
 # ---- resume
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("stop", range(1, STEPS))
 def test_resumed_after_any_step_is_as_uninterrupted(name, stop, faces, uninterrupted, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:

@@ -24,11 +24,17 @@ TINY = replace(
     ebst_lr=2e-4,
     feature_weight=10.0,
     perceptual_weight=10.0,
+    upsampling="transposed",
+    mismatch_weight=0.0,
+    r1_weight=0.0,
     log_every=2,
     checkpoint_every=3,
     sample_every=5,
 )
-"""The paper's weights of losses whatever the presets are tuned to."""
+"""The paper's network and weights of losses whatever the presets are tuned to."""
+REGIONAL = replace(TINY, style="regional", upsampling="nearest", mismatch_weight=0.3, r1_weight=0.05)
+RUNS = {name: (name, TINY) for name in STAGES} | {"regional": ("dmn", REGIONAL)}
+"""Stage and preset of the runs that are compared."""
 
 
 def untrained_maskvae(folder: Path, size: int = 32) -> Path:
@@ -53,13 +59,14 @@ def untrained_parser(folder: Path) -> Path:
     return path
 
 
-def train_tiny(name: str, faces: PackedFaces, folder: Path, preset=TINY, **settings) -> list[dict]:
-    """``train_stage`` with what the stage needs beside the faces: EBST gets its MaskVAE, SeCGAN its parser."""
+def train_tiny(name: str, faces: PackedFaces, folder: Path, preset=None, **settings) -> list[dict]:
+    """A run of ``RUNS`` with what the stage needs beside the faces: EBST gets its MaskVAE, SeCGAN its parser."""
+    name, own = RUNS[name]
     if name == "ebst":
         settings.setdefault("maskvae", untrained_maskvae(faces.folder.parent, faces.size))
     if name == "secgan":
         settings.setdefault("parser", untrained_parser(faces.folder.parent))
-    return train_stage(name, preset, faces, folder, **settings)
+    return train_stage(name, preset or own, faces, folder, **settings)
 
 
 def flat(value, prefix: str = "") -> dict:
@@ -90,7 +97,7 @@ def assert_same_run(folder: Path, truth: Path) -> None:
 
 def after_step(monkeypatch, name: str, number: int, action) -> None:
     """Have ``action(stage, losses)`` run at the end of step ``number``, counted from here; it may return others."""
-    stage_class = STAGES[name]
+    stage_class = STAGES[RUNS[name][0]]
     step, count = stage_class.step, 0
 
     def patched(self, batches, accelerator):
