@@ -19,7 +19,7 @@ help:
 	@echo
 	@echo "PYTHON=/path/to/python3       the Python (3.11 or newer) that .venv is made from"
 	@echo "MASKGAN_DATA=/path/to/...     CelebAMask-HQ (folder or zip) instead of the embedded faces"
-	@echo "MASKGAN_PRESET=name           smoke, laptop, colab or paper instead of the one that fits the machine"
+	@echo "MASKGAN_PRESET=name           smoke, laptop, laptop-long, colab or paper instead of the one that fits the machine"
 
 course: $(STAMP)
 	@$(BIN)/python -m maskgan_lib course

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_networks import images, livelier, masks
 
+from maskgan_lib.checkpoints import CheckpointError, authors_state
 from maskgan_lib.networks import DenseMappingNetwork
 from maskgan_lib.networks.blocks import NearestConv2d
 from maskgan_lib.networks.dmn import spread
@@ -214,3 +215,9 @@ def test_a_size_that_the_rule_cannot_serve_names_the_next(size):
 def test_a_preset_may_say_otherwise():
     preset = changed(PRESETS["laptop"], ["downsamplings=4", "disc_layers=3"])
     assert preset.proportions(64) == Proportions(4, PRESETS["laptop"].proportions(64).blender_downsamplings, 3)
+
+
+@pytest.mark.parametrize("ours", [{"style": "regional"}, {"upsampling": "nearest"}])
+def test_the_authors_code_is_given_no_network_that_it_does_not_know(ours):
+    with pytest.raises(CheckpointError, match=next(iter(ours.values()))):
+        authors_state(DenseMappingNetwork(**SMALL, **ours))

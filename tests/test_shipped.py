@@ -111,12 +111,15 @@ def test_table_of_secgan_is_of_the_runs_that_make_sh_asks_for(commands):
 
 
 def test_presets_of_the_cards_are_those_of_today():
-    """What a network was trained with, as far as its stage looks at it."""
+    """What a network was trained with, as far as its stage looks at it. Older cards do not know all fields."""
     for name, file in SHIPPED_METHODS.items():
         last = TRAININGS[name][-1]
         settings = STAGES[last.stage].settings
         then = read_card(SHIPPED / f"{file}.safetensors")["preset"]
-        today = {field: value for field, value in vars(last.preset).items() if field.startswith(f"{settings}_")}
+        shared = ("style", "downsamplings", "upsampling", "mismatch_weight", "r1_weight", "perceptual", "disc_")
+        asked = tuple(field for field in shared if field in then) * (settings in ("dmn", "ebst"))
+        fields = (f"{settings}_", *asked)
+        today = {field: value for field, value in vars(last.preset).items() if field.startswith(fields)}
         assert {field: then[field] for field in today} == json.loads(json.dumps(today)), name
 
 

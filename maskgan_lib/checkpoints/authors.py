@@ -69,6 +69,10 @@ def authors_state(network: nn.Module) -> OrderedDict[str, Tensor]:
     kind = next((kind for kind in _KINDS if kind.network is type(network)), None)
     if kind is None:
         raise CheckpointError(f"The authors have no {type(network).__name__}: give one of the five networks.")
+    known = {"style": "global", "upsampling": "transposed"}
+    others = [f"{k}={network.config[k]}" for k, value in known.items() if network.config.get(k, value) != value]
+    if others:
+        raise CheckpointError(f"The authors' code knows no {' and no '.join(others)}: use this network with this library.")
     own = network.state_dict()
     state = OrderedDict()
     for ours, theirs in _their_keys(network, kind).items():

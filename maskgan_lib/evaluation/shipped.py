@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskgan_lib.evaluation.experiment import LONGER, MASKGAN, START, control_preset
-from maskgan_lib.presets import SHIPPED, SHIPPED_FINISH, SHIPPED_HALF, Preset
+from maskgan_lib.presets import REGIONAL, REGIONAL_HALF, SHIPPED, SHIPPED_FINISH, SHIPPED_HALF, Preset
 from maskgan_lib.training.stages import STAGES
+
+BY_REGION = "DMN, regional style"
 
 SHIPPED_METHODS = {
     "StarGAN": "stargan",
@@ -15,8 +17,9 @@ SHIPPED_METHODS = {
     START: "dmn",
     LONGER: "dmn-longer",
     MASKGAN: "maskgan",
+    BY_REGION: "regional",
 }
-"""The names that the tables give to the weights that ship, in the order of the paper's Table 2, by file."""
+"""The names that the tables give to the weights that ship, in the order of the paper's Table 2, by file; ours last."""
 
 
 @dataclass(frozen=True)
@@ -56,5 +59,6 @@ TRAININGS: dict[str, Sequence[Phase]] = {
     START: _DMN,
     LONGER: (*_DMN, Phase("dmn", control_preset(SHIPPED_FINISH))),
     MASKGAN: (*_DMN, Phase("ebst", SHIPPED_FINISH)),
+    BY_REGION: _phases("dmn", REGIONAL_HALF, REGIONAL),
 }
 """By method, the phases of its training in order, as in ``data/pretrained/make.sh``; for MaskGAN† without MaskVAE's."""
