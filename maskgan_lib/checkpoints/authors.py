@@ -72,7 +72,7 @@ def authors_state(network: nn.Module) -> OrderedDict[str, Tensor]:
     known = {"style": "global", "upsampling": "transposed"}
     others = [f"{k}={network.config[k]}" for k, value in known.items() if network.config.get(k, value) != value]
     if others:
-        raise CheckpointError(f"The authors' code knows no {' and no '.join(others)}: this network stays in this library.")
+        raise CheckpointError(f"The authors' code knows no {' and no '.join(others)}: keep it here.")
     own = network.state_dict()
     state = OrderedDict()
     for ours, theirs in _their_keys(network, kind).items():
