@@ -5,16 +5,18 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from maskgan_lib.plots.style import ACCENT, INK, MUTED, PAPER, canvas
+from maskgan_lib.plots.style import ACCENT, INK, LINE, MUTED, PAPER, canvas
 from maskgan_lib.plots.tiles import Picture, resized
 
 
 def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> Figure:
     """The way through the course: a box for each (number, title, what is built), the ``current`` one filled."""
-    box, gap, height, columns = 216, 26, 92, 4
+    box, gap, columns = 216, 26, 4
+    titles = [_wrapped(title, 26) for _, title, _ in chapters]
+    height = 92 + LINE * max(title.count("\n") for title in titles)
     rows = -(-len(chapters) // columns)
     figure, axes = canvas(columns * (box + gap) - gap + 12, rows * (height + gap) - gap + 16)
-    for k, (number, title, builds) in enumerate(chapters):
+    for k, ((number, _, builds), title) in enumerate(zip(chapters, titles, strict=True)):
         x, y = 6 + k % columns * (box + gap), 8 + k // columns * (height + gap)
         here = number == current
         shape = FancyBboxPatch((x, y), box, height, boxstyle="round,pad=0,rounding_size=8", linewidth=1.2)
@@ -22,12 +24,16 @@ def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> F
         axes.add_patch(shape)
         ink = "white" if here else INK
         axes.text(x + 12, y + 20, number, color=ink, weight="bold", fontsize=12, va="center")
-        axes.text(x + 12, y + 42, title, color=ink, weight="bold", va="center")
-        axes.text(x + 12, y + 58, _wrapped(builds, 34), color=ink, fontsize=8, va="top")
+        axes.text(x + 12, y + 34, title, color=ink, weight="bold", va="top")
+        axes.text(x + 12, y + 58 + LINE * title.count("\n"), _wrapped(builds, 34), color=ink, fontsize=8, va="top")
         if k % columns:
             axes.add_patch(
                 FancyArrowPatch(
-                    (x - gap + 3, y + 46), (x - 3, y + 46), arrowstyle="-|>", mutation_scale=12, color=MUTED
+                    (x - gap + 3, y + height / 2),
+                    (x - 3, y + height / 2),
+                    arrowstyle="-|>",
+                    mutation_scale=12,
+                    color=MUTED,
                 )
             )
     return figure

@@ -25,7 +25,7 @@ LOOK = {
     "axes.prop_cycle": plt.cycler(color=[ACCENT, SECOND, "#3f8f5b", "#8a5aa8", "#b8860b", "#5f6b77"]),
     "figure.dpi": DPI,
 }
-GAP, LINE = 4, 15
+GAP, LINE = 4, 17
 """Pixels between tiles, and of a line of text."""
 
 
