@@ -27,7 +27,7 @@ def render_files(
     Args:
         image: JPEG or PNG, cropped like the pictures that the network learnt from; cropped to its middle if not square.
         mask: PNG of class ids, as is ``edited``; resized by the nearest pixel.
-        weights: of a ``DenseMappingNetwork``; by default those that ship.
+        weights: of a ``DenseMappingNetwork``; by default the regional ones that ship.
         style: another picture to take the style from, with its mask ``style_mask``.
         keep: how strongly the photo is kept where nothing was edited, 0 to 1; None: not at all.
         size: pixels a side of the result; by default those that the network learnt.
@@ -39,7 +39,7 @@ def render_files(
     picture_format(out)
     if (style is None) != (style_mask is None):
         raise EditError("A style needs its picture and the mask of that picture: give both or none.")
-    weights = SHIPPED / "maskgan.safetensors" if weights is None else weights
+    weights = SHIPPED / "regional.safetensors" if weights is None else weights
     network = load_weights(weights)
     if not isinstance(network, DenseMappingNetwork):
         raise CheckpointError(

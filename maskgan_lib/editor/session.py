@@ -545,9 +545,8 @@ class EditSession:
         regions = {name: (places[place], mix) for name, (place, mix) in stored.regions.items()}
         method, image = stored.method, stored.image
         if method not in self._renderers:
-            method = next(iter(self._renderers))
+            method, image = next(iter(self._renderers)), None
             if stored.method:  # older sessions have none
-                image = None
                 now = method or "the renderer that was given"
                 warnings.warn(
                     f"The method {stored.method!r} of the session in {folder} is not here: it goes on with {now}.",

@@ -193,7 +193,7 @@ def edit(hand: Hand) -> Iterator[None]:
         yield
         hand.click("button[title^='Redo']", 2 * SHORT)
         yield
-        hand.choose(".editor-where", "clothes")
+        hand.choose(".editor-where", "hat")
         hand.click(f".editor-style [data-face='{FACES.index(HAT)}']", LAST)
     else:
         hand.stroke(strokes[0])
@@ -251,11 +251,11 @@ def main() -> None:
         (BUILD / "narrow.png", {"viewport": {"width": NARROW, "height": 2800}}, False),
     )
     with chromium() as browser:
-        size = read_card(WEIGHTS / "maskgan.safetensors")["image_size"]
+        size = read_card(WEIGHTS / "regional.safetensors")["image_size"]
         folder = BUILD / f"faces-{SEED}-{COUNT}-{size}"
         packed = PackedFaces.open(folder) if folder.exists() else render_packed(folder, COUNT, size, SEED)
         faces = [EditorFace(f"face {i}", packed.images[i].copy(), packed.masks[i].copy()) for i in FACES]
-        renderer = Renderer(load_weights(WEIGHTS / "maskgan.safetensors"), size, way=PLAIN)
+        renderer = Renderer(load_weights(WEIGHTS / "regional.safetensors"), size, way=PLAIN)
         latent = LatentEdits(load_weights(WEIGHTS / "maskvae.safetensors"), packed, np.arange(COUNT))
         bar = progress_bar(total=sum(10 if moves else 8 for _, _, moves in views), desc="pictures", unit="step")
         with bar:

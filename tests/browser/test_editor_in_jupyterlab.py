@@ -14,7 +14,7 @@ from browser.page import new_page
 
 ROOT = ".editor-root"
 TESTS = Path(__file__).resolve().parent.parent
-WEIGHTS = TESTS.parent / "data" / "pretrained" / "maskgan.safetensors"
+WEIGHTS = TESTS.parent / "data" / "pretrained" / "regional.safetensors"
 CHAPTER = TESTS.parent / "notebooks" / "06_mask_editor.ipynb"
 
 SETUP = f"""
