@@ -448,6 +448,19 @@ def test_a_region_in_a_region_has_its_own_style_whichever_was_chosen_first():
     assert first.region_styles == {"face": (1, 1.0)}, "given back to the face"
 
 
+def test_what_the_photo_lacks_comes_with_its_look(session):
+    """Face 0 has no glasses, face 1 has: copied, they take its style; its nose, which face 0 has, does not."""
+    session.copy_component(1, "nose")
+    assert session.region_styles == {}
+    session.copy_component(1, "glasses")
+    assert session.region_styles == {"eyeglasses": (1, 1.0)}
+    session.copy_component(3, "glasses")
+    assert session.region_styles == {"eyeglasses": (3, 1.0)}
+    plain = make_session(OneTint())
+    plain.copy_component(1, "glasses")
+    assert plain.region_styles == {}
+
+
 def test_regions_that_cannot_be(session):
     before = content(session)
     for region in ("chin", "", "Hair"):

@@ -44,8 +44,8 @@ def add(command: Command) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="another value for a field of the preset (see maskgan_lib/presets.py): style_mask=concat, dmn_lr=1e-4,"
-        " stargan_attributes=Smiling,Male, parser_classes=12, secgan_variant=concat",
+        help="another value for a field of the preset (see maskgan_lib/presets.py): style=regional, style_mask=concat,"
+        " dmn_lr=1e-4, stargan_attributes=Smiling,Male, parser_classes=12, secgan_variant=concat",
     )
     train.add_argument(
         "--backbone",

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 
 from maskgan_lib.checkpoints import CheckpointError
+from maskgan_lib.classes import CLASS_TITLES
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor.checks import attempt, read_only, reason, within
 from maskgan_lib.editor.components import (
     STYLE_REGIONS,
+    component_ids,
     copy_component,
     from_the_outside,
     present_components,
@@ -393,10 +395,16 @@ class EditSession:
 
     @_locked
     def copy_component(self, face: int, group: str) -> None:
-        """Takes a component, e.g. "mouth", from another face, or the target's own back: see ``components``."""
+        """Takes a component, e.g. "mouth", from another face, or the target's own back: see ``components``.
+
+        What the target's photo lacks, say glasses, nothing in it says the look of: with a ``regional`` method such a
+        class takes the style of that face, too.
+        """
         source = self.faces[self._place(face)]
         mask = copy_component(self._state.mask, source.mask, group, align=face != self.target)
-        self._change(f"{group} of {source.name}", mask=mask)
+        new = set(np.unique(source.mask)).intersection(component_ids(group)) - set(np.unique(self.original))
+        lent = {CLASS_TITLES[i]: (int(face), 1.0) for i in sorted(new)} if self.regional else {}
+        self._change(f"{group} of {source.name}", mask=mask, regions=dict(self._state.regions) | lent)
 
     @_locked
     def transform_component(
