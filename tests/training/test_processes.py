@@ -143,6 +143,7 @@ def interrupted(name, out, parts):
 
 def both():
     torch.set_num_threads(1)
+    os.environ["LOCAL_RANK"] = str(torch.distributed.get_rank())  # as other launchers than this one for tests
     with execution.one_first():
         first = PartialState().is_main_process
         time.sleep(0.5 * first)
