@@ -94,13 +94,11 @@ def train_stage(
     what is written to ``folder``.
     """
     torch.manual_seed(seed)
-    stage = make_stage(
-        name,
-        preset,
-        faces,
-        None if maskvae is None else _load(maskvae, MaskVAE),
-        None if parser is None else _load(parser, FaceParser),
-    )
+    others = (None if path is None else _load(path, kind) for path, kind in ((maskvae, MaskVAE), (parser, FaceParser)))
+    try:
+        stage = make_stage(name, preset, faces, *others)
+    except ValueError as error:  # a setting that there is not
+        raise TrainingError(str(error)) from error
     if init is not None:
         _start_from(stage, Path(init))
     indices = faces.indices("train") if indices is None else indices

@@ -21,6 +21,7 @@ from maskgan_lib.checkpoints import load_state, load_weights, read_card
 from maskgan_lib.data.batches import Batch, Batches
 from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy, psnr
 from maskgan_lib.networks import one_hot
+from maskgan_lib.presets import changed
 from maskgan_lib.training import stages
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import STAGES, make_stage, train_stage
@@ -219,3 +220,10 @@ def test_a_preset_says_how_the_style_encoder_sees_the_mask(faces):
     assert [encoder(way)["concatenate"] for way in ("sft", "concat", "none")] == [False, True, False]
     with pytest.raises(ValueError, match="style_mask must be one of sft, concat, none, not 'mask'"):
         encoder("mask")
+
+
+@pytest.mark.parametrize("setting", ["style=local", "perceptual=vgg16", "upsampling=smooth", "style_mask=mask"])
+def test_a_run_with_a_setting_that_there_is_not_ends_in_a_sentence(setting, faces, tmp_path):
+    field, _, value = setting.partition("=")
+    with pytest.raises(TrainingError, match=f"{field} must be one of .*, not '{value}'"):
+        train_stage("dmn", changed(TINY, [setting]), faces, tmp_path / "run")
