@@ -456,6 +456,9 @@ def test_what_the_photo_lacks_comes_with_its_look(session):
     assert session.region_styles == {"eyeglasses": (1, 1.0)}
     session.copy_component(3, "glasses")
     assert session.region_styles == {"eyeglasses": (3, 1.0)}
+    session.choose_style(2, region="hair")
+    session.reset()
+    assert session.region_styles == {"hair": (2, 1.0)}, "the glasses are gone, and their style with them"
     plain = make_session(OneTint())
     plain.copy_component(1, "glasses")
     assert plain.region_styles == {}

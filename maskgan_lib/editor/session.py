@@ -462,8 +462,9 @@ class EditSession:
 
     @_locked
     def reset(self) -> None:
-        """The target's own mask again. Style and keeping stay."""
-        self._change("original", mask=self.original)
+        """The target's own mask again. Keeping stays, and so do styles, but for those of what the photo lacks."""
+        regions = {n: style for n, style in self._state.regions.items() if np.isin(region_ids(n), self.original).any()}
+        self._change("original", mask=self.original, regions=regions)
 
     @_locked
     def load_mask(self, data: str | Path | bytes) -> None:
