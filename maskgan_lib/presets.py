@@ -1,8 +1,9 @@
 """Presets: every size, width, count and rate of a run, the paper's value in a comment beside it.
 
 The same code runs in all of them; only these numbers differ. ``smoke`` is for tests, ``laptop`` for two CPU cores,
-``colab`` for one small GPU, ``paper`` is the paper's setting. Those called ``shipped`` made the weights in
-``data/pretrained``, whose ``make.sh`` says how.
+``colab`` for one small GPU, ``paper`` is the paper's setting; ``laptop-long`` trains MaskGAN's networks ten times as
+long as ``laptop``. Those called ``shipped`` and ``regional`` made the weights in ``data/pretrained``, whose ``make.sh``
+says how.
 """
 
 import math
@@ -25,9 +26,10 @@ class Proportions:
 def proportions(size: int) -> Proportions:
     """The paper's proportions at ``size`` pixels: where it has them at 512, this is the paper.
 
-    The blocks of the DMN see 32 x 32 places, and a quarter of the side below 128 pixels; those of the blender twice as
-    many. A patch of the discriminator covers an eighth to a quarter of the picture's side. ``ValueError`` for a size
-    below 32 pixels, or one that cannot be halved so often: it names the next one that works.
+    The blocks of the DMN see 32 to 63 places a side, and a quarter of the side below 128 pixels; those of the blender
+    twice as many. A patch of the discriminator covers an eighth to a quarter of the picture's side from 128 pixels up,
+    half of it at 64, where smaller patches were no better. ``ValueError`` for a size below 32 pixels, or one that
+    cannot be halved so often: it names the next one that works.
     """
     downsamplings = _halvings(size)
     if size < SMALLEST_SIZE or size % 2**downsamplings:
@@ -73,7 +75,7 @@ class Preset:
     dmn_lr: float = 2e-4  # 2e-4 with betas (0.5, 0.999) in pix2pixHD; the paper's first stage is not stated
     feature_weight: float = 10.0  # lambda_feat = 10
     perceptual_weight: float = 10.0  # lambda_percept = 10
-    perceptual: str = "vgg19"  # VGG-19; "random-pyramid" needs no download
+    perceptual: str = "vgg19"  # VGG-19; "edge-vgg16" needs a package, "random-pyramid" nothing
     gan_loss: str = "lsgan"  # the paper prints the log form ("vanilla"), the authors' code uses least squares
 
     ebst_batch: int = 8  # 8
@@ -253,7 +255,7 @@ LAPTOP = replace(
     upsampling="nearest",
     mismatch_weight=0.2,
     r1_weight=0.1,
-    perceptual_weight=30.0,  # ours, for the stand-in: with 10 the network of one code learns more slowly
+    perceptual_weight=30.0,  # ours, for the stand-in; 10 was tried, too
     perceptual="random-pyramid",
     ebst_batch=4,
     ebst_steps=150,
@@ -331,7 +333,7 @@ LAPTOP_LONG = replace(
     log_every=50,
 )
 
-# The paper's mask methods in these three are of before the rule of proportions, as what ships of them.
+# The paper's mask methods in these three are older than the rule of proportions, as what ships of them.
 SHIPPED = replace(
     LAPTOP,
     name="shipped",

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The exact commands that made the weights in this folder. Run from the project's root; everything else goes to build/.
 # Interrupted, it goes on where it stopped. Whatever makes faces learns at half the size first, where a step costs a
-# quarter, and the mask methods end with more weight on the perceptual loss; the parser ends with more on rare classes.
+# quarter, and the paper's mask methods end with more weight on the perceptual loss; the parser ends with more on rare
+# classes.
 set -eu
 python=${PYTHON:-.venv/bin/python}
 run=build/shipped

@@ -400,10 +400,11 @@ class EditSession:
         What the target's photo lacks, say glasses, nothing in it says the look of: with a ``regional`` method such a
         class takes the style of that face, too.
         """
-        source = self.faces[self._place(face)]
-        mask = copy_component(self._state.mask, source.mask, group, align=face != self.target)
+        place = self._place(face)
+        source = self.faces[place]
+        mask = copy_component(self._state.mask, source.mask, group, align=place != self.target)
         new = set(np.unique(source.mask)).intersection(component_ids(group)) - set(np.unique(self.original))
-        lent = {CLASS_TITLES[i]: (int(face), 1.0) for i in sorted(new)} if self.regional else {}
+        lent = {CLASS_TITLES[i]: (place, 1.0) for i in sorted(new)} if self.regional else {}
         self._change(f"{group} of {source.name}", mask=mask, regions=dict(self._state.regions) | lent)
 
     @_locked

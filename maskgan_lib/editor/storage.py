@@ -268,7 +268,7 @@ def read_session(folder: str | Path, size: int) -> SessionState:
     if not whole:
         raise _damaged(path)
     if content.get("format") not in range(1, FORMAT + 1):
-        raise EditError(f"{path} has format {content.get('format')}: update the library, which reads {FORMAT}.")
+        raise EditError(f"{path} has format {content.get('format')}: update the library, which reads up to {FORMAT}.")
     if content.get("size") != size:
         raise EditError(f"{path} is a session of {content.get('size')} pixels a side, not {size}: name another folder.")
     try:

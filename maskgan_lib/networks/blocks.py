@@ -103,7 +103,7 @@ class ResidualBlock(nn.Module):
     """``x + norm(conv(relu(norm(conv(x)))))``: 3x3, reflect padding, no activation after the sum.
 
     ``adaptive`` blocks normalise with AdaIN and need ``parameters [B, 4C]`` or ``[B, 4C, H, W]`` (two layers of 2C);
-    the others use plain instance normalisation and take none.
+    the others use plain instance normalisation, whatever ``norm``, and take none.
     """
 
     def __init__(self, channels: int, adaptive: bool, norm: str = "instance"):

@@ -283,7 +283,7 @@ class DenseMappingNetwork(nn.Module):
     def encode_style(self, image: Tensor, mask: Tensor | None = None, without: Tensor | None = None) -> Tensor:
         """Style code of an image and its own mask (not needed without the mask branch), with any leading batch.
 
-        ``[B, 4 * style_width]``, or ``[B, classes, 4 * style_width]`` if regional; see there for ``without``.
+        ``[B, 4 * style_width]``, or ``[B, classes, 4 * style_width]`` if regional: only then may ``without`` be given.
         """
         return self.style_encoder(image, mask, *([] if without is None else [without]))
 

@@ -25,7 +25,7 @@ STYLE_MASKS = ("sft", "concat", "none")
 """The ways in which a style encoder can see the mask of its picture."""
 
 R1_EVERY = 16
-"""The gradient penalty of real pairs is taken at every so-manieth step, and counts so many times (StyleGAN2)."""
+"""The gradient penalty of real pairs is taken at one step of so many, and counts as many times (StyleGAN2)."""
 
 LEFT_OUT = 0.05
 """How often a style for every region does without a class that the photo has, so that ``missing`` learns its look."""
@@ -174,7 +174,7 @@ class AdversarialStage(Stage):
     def generator_loss(
         self, mask: Tensor, real: Tensor, made: Tensor, judge: nn.Module
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Eq. 6 on the picture ``made``, ``L_adv + 10 L_feat + 10 L_percept``; ``judge`` is the discriminator."""
+        """Eq. 6 on the picture ``made``, weighted as the preset says; ``judge`` is the discriminator."""
         with torch.no_grad():
             on_real = judge(mask, real)
         on_made = judge(mask, made)
