@@ -166,14 +166,7 @@ class RegionalBackbone(EncoderDecoder):
     themselves (``positional_norm``), so that no region hears of another but through the convolutions.
     """
 
-    def __init__(
-        self,
-        num_classes: int = NUM_CLASSES,
-        width: int = 64,
-        downsamplings: int = 4,
-        blocks: int = 4,
-        upsampling: str = "transposed",
-    ):
+    def __init__(self, num_classes: int, width: int, downsamplings: int, blocks: int, upsampling: str):
         super().__init__(num_classes, 3, width, downsamplings, blocks, True, upsampling, norm="positional")
         widths = [width * 2**i for i in reversed(range(downsamplings))]
         self.adain = nn.ModuleList(AdaIN(w, norm="positional") for w in widths)
