@@ -82,7 +82,7 @@ def test_a_style_for_every_class_is_the_network_s_too(way, regional):
     renderer = Renderer(regional, SIZE, way=way)
     assert renderer.regional
     style = renderer.style(image, own)
-    assert style.code.shape == (1, NUM_CLASSES, 16) and style.condition.shape[:2] == (1, NUM_CLASSES)
+    assert style.code.shape == (1, NUM_CLASSES, 48) and style.condition.shape[:2] == (1, NUM_CLASSES)
     made, expected = renderer.render(mask, style).astype(int), eager(regional, mask, image, own).astype(int)
     assert expected.std() > 20
     difference = abs(made - expected)

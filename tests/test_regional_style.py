@@ -11,7 +11,7 @@ from test_networks import images, livelier, masks
 from maskgan_lib.checkpoints import CheckpointError, authors_state
 from maskgan_lib.networks import DenseMappingNetwork
 from maskgan_lib.networks.blocks import NearestConv2d
-from maskgan_lib.networks.dmn import spread
+from maskgan_lib.networks.dmn import RIDGE, spread
 from maskgan_lib.presets import PRESETS, Proportions, changed, proportions
 
 SMALL = {"num_classes": 19, "width": 4, "downsamplings": 2, "blocks": 2, "style_width": 2}
@@ -28,52 +28,78 @@ def blocks_of_classes(*rows: list[int]) -> torch.Tensor:
     return F.one_hot(ids, 19).permute(2, 0, 1)[None].float()
 
 
+def places(height: int, width: int) -> np.ndarray:
+    """Row and column of every place, from -1 to 1: ``[height, width, 2]``."""
+    return np.stack(np.meshgrid(*[(2 * np.arange(n) + 1) / n - 1 for n in (height, width)], indexing="ij"), axis=-1)
+
+
 @torch.no_grad()
-def test_a_code_is_the_mean_of_the_features_over_its_class(regional):
+def test_a_style_is_the_plane_through_the_features_of_its_class(regional):
+    """A ridge regression of the features on row, and one on column, by a least-squares solver."""
     encoder, image, mask = regional.style_encoder, images(2, 64), masks(2, 64)
     mask[1, :, :32] = masks(1, 32, 64, seed=4)[0]
-    codes = encoder(image, mask)
-    assert codes.shape == (2, 19, 8)
-    features = encoder.last(encoder.sft(encoder.image(image), encoder.mask(mask)))
+    styles = encoder(image, mask)
+    assert styles.shape == (2, 19, 24)
+    features = encoder.last(encoder.sft(encoder.image(image), encoder.mask(mask))).numpy()
+    share = mask.numpy().reshape(2, 19, 16, 4, 16, 4).mean((3, 5))
     for face, k in ((0, 0), (1, 7), (1, 18)):
-        total, area = torch.zeros(8), 0.0
-        for y, x in np.ndindex(16, 16):
-            share = mask[face, k, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].mean()
-            total, area = total + share * features[face, :, y, x], area + share
-        torch.testing.assert_close(codes[face, k], total / area, rtol=1e-4, atol=1e-5)
+        weight, f = share[face, k].ravel(), features[face].reshape(8, -1)
+        code = mean = f @ weight / weight.sum()
+        for axis, slope in enumerate(styles[face, k].reshape(3, 8)[1:]):
+            place = places(16, 16)[..., axis].ravel()
+            place -= (centre := place @ weight / weight.sum())
+            x = np.append(np.sqrt(weight) * place, np.sqrt(RIDGE * weight.sum()))[:, None]
+            y = np.append(np.sqrt(weight) * (f - mean[:, None]), np.zeros((8, 1)), axis=1).T
+            expected = np.linalg.lstsq(x, y, rcond=None)[0][0]
+            np.testing.assert_allclose(slope, expected, rtol=1e-3, atol=1e-5)
+            code = code - centre * expected
+        np.testing.assert_allclose(styles[face, k, :8], code, rtol=1e-3, atol=1e-5)
+
+
+@torch.no_grad()
+def test_half_precision_keeps_the_slope_of_a_small_region(regional):
+    encoder, image, mask = regional.style_encoder, images(1, 64), torch.zeros(1, 19, 64, 64)
+    mask[:, 1] = 1
+    mask[..., 40:44, 40:44] = F.one_hot(torch.tensor(5), 19)[:, None, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = encoder(image, mask)
+    full = encoder(image, mask)
+    assert (half - full).abs().max() < 0.02 * full.abs().max()
 
 
 @torch.no_grad()
 def test_a_class_that_the_photo_lacks_has_the_learnt_code(regional):
     mask = blocks_of_classes([0, 1], [1, 17])
     codes = regional.encode_style(images(1, 32), mask)
+    flat = F.pad(regional.style_encoder.missing, (0, 16))
     for k in range(19):
-        assert torch.equal(codes[0, k], regional.style_encoder.missing[k]) == (k not in (0, 1, 17))
+        assert torch.equal(codes[0, k], flat[k]) == (k not in (0, 1, 17))
     without = torch.zeros(1, 19, dtype=torch.bool)
     without[0, 1] = True
     left_out = regional.encode_style(images(1, 32), mask, without)
-    assert torch.equal(left_out[0, 1], regional.style_encoder.missing[1])
+    assert torch.equal(left_out[0, 1], flat[1])
     assert torch.equal(left_out[0, [0, 17]], codes[0, [0, 17]])
 
 
 @torch.no_grad()
 def test_every_place_takes_the_parameters_of_its_class():
-    mask, parameters = masks(2, 8, 12), torch.randn(2, 19, 6)
+    mask, parameters = masks(2, 8, 12), torch.randn(2, 19, 3, 6)
     for width in (12, 6, 3):
         side = 12 // width
         maps = spread(parameters, mask, width)
         assert maps.shape == (2, 6, 8 // side, width)
         for n, y, x in np.ndindex(2, 8 // side, width):
             place = mask[n, :, side * y : side * (y + 1), side * x : side * (x + 1)]
-            expected = sum(place[k].mean() * parameters[n, k] for k in range(19))
+            here = torch.tensor([1, *places(8 // side, width)[y, x]], dtype=torch.float)
+            expected = sum(place[k].mean() * here @ parameters[n, k] for k in range(19))
             torch.testing.assert_close(maps[n, :, y, x], expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
 def test_the_backbone_is_its_layers_in_turn(regional):
-    """With one code for all classes there is nothing to spread: every AdaIN has one weight and bias per channel."""
+    """With one level code for all classes there is nothing to spread: every AdaIN has a weight and bias per channel."""
     backbone, code, x = regional.backbone, torch.randn(2, 8), masks(2, 32)
-    made = regional.render(x, code[:, None].expand(-1, 19, -1))
+    made = regional.render(x, F.pad(code, (0, 16))[:, None].expand(-1, 19, -1))
     parameters = list(regional.style_to_adain(code[:, :, None, None]).split(4, dim=1))
 
     def take(channels: int) -> torch.Tensor:
@@ -101,13 +127,13 @@ def positional(z: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def test_an_edit_does_not_reach_what_is_far(regional):
     """Beyond the convolutions' reach nothing changes, not by one bit; a global network changes everywhere a little."""
-    mask, codes = masks(1, 32, 160), torch.randn(1, 19, 8)
+    mask, codes = masks(1, 32, 160), torch.randn(1, 19, 24)
     edited = mask.clone()
     edited[..., :8] = masks(1, 32, 8, seed=9)
     change = (regional.render(edited, codes) - regional.render(mask, codes)).abs().amax((0, 1, 2))
     assert change[:8].max() > 0.01 and change[100:].max() == 0
     paper = livelier(DenseMappingNetwork(**SMALL))
-    change = (paper.render(edited, codes[:, 0]) - paper.render(mask, codes[:, 0])).abs().amax((0, 1, 2))
+    change = (paper.render(edited, codes[:, 0, :8]) - paper.render(mask, codes[:, 0, :8])).abs().amax((0, 1, 2))
     assert change[100:].min() > 0
 
 
@@ -122,7 +148,7 @@ def test_it_starts_from_plain_normalisation():
 
 @torch.no_grad()
 def test_a_code_reaches_the_picture_through_its_class_only(regional):
-    mask, codes = blocks_of_classes([0, 13], [1, 1]), torch.randn(1, 19, 8)
+    mask, codes = blocks_of_classes([0, 13], [1, 1]), torch.randn(1, 19, 24)
     other = codes.clone()
     other[:, 17] += 5
     assert torch.equal(regional.render(mask, other), regional.render(mask, codes)), "nobody wears it"
@@ -132,7 +158,7 @@ def test_a_code_reaches_the_picture_through_its_class_only(regional):
 
 @torch.no_grad()
 def test_one_regional_style_serves_many_masks_and_one_mask_many_styles(regional):
-    mask, codes = masks(3, 32), torch.randn(3, 19, 8)
+    mask, codes = masks(3, 32), torch.randn(3, 19, 24)
     for some, styles in ((mask[:1], codes), (mask, codes[:1])):
         pairs = zip(some.expand(3, -1, -1, -1), styles.expand(3, -1, -1), strict=True)
         alone = [regional.render(m[None], s[None]) for m, s in pairs]
@@ -151,8 +177,8 @@ def test_a_style_of_the_other_kind_is_refused(regional):
     mask = masks(1, 32)
     with pytest.raises(ValueError, match=r"A regional style .*not \['B', 8\]"):
         regional.render(mask, torch.zeros(1, 8))
-    with pytest.raises(ValueError, match=r"A global style .*not \['B', 19, 8\]"):
-        DenseMappingNetwork(**SMALL).render(mask, torch.zeros(1, 19, 8))
+    with pytest.raises(ValueError, match=r"A global style .*not \['B', 19, 24\]"):
+        DenseMappingNetwork(**SMALL).render(mask, torch.zeros(1, 19, 24))
 
 
 @pytest.mark.parametrize("settings", [{"style": "local"}, {"style": "regional", "mask_branch": False}])

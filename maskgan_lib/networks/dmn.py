@@ -12,6 +12,9 @@ STYLES = ("global", "regional")
 SMALLEST_STYLE_IMAGE = 32
 """Pixels: the five halvings of the style encoder leave one of them."""
 
+RIDGE = 0.05
+"""What is added to the variance of a region's places, so that a small region has a small slope: a picture's is 1/3."""
+
 
 class SFTLayer(nn.Module):
     """Spatial feature transform (Eq. 1): ``features * gamma(condition) + beta(condition)``, pixel by pixel.
@@ -102,12 +105,27 @@ class SpatialAwareStyleEncoder(nn.Module):
         return self.sft2(features, self.mask_second(condition)).mean((2, 3))
 
 
+def _grid(planes: Tensor) -> Tensor:
+    """Row and column of every place of ``[..., h, w]``, from -1 to 1: ``[2, h, w]``."""
+    rows, columns = (
+        torch.linspace(1 / n - 1, 1 - 1 / n, n, dtype=planes.dtype, device=planes.device) for n in planes.shape[-2:]
+    )
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+
+
+def _with_slopes(share: Tensor) -> Tensor:
+    """``[B, classes, h, w]`` and its products with row and column, ``[B, classes, 3, h, w]``."""
+    return torch.cat((share[:, :, None], share[:, :, None] * _grid(share)), dim=2)
+
+
 class RegionalStyleEncoder(nn.Module):
-    """An image and its mask to a style code for every class, ``[B, classes, 4 * width]``.
+    """An image and its mask to a style for every class: a code and its two slopes, ``[B, classes, 3 * 4 * width]``.
 
     After SEAN (Zhu et al., CVPR 2020), in MaskGAN's form: the paper's two branches and SFT down to a quarter of the
-    size, two more convolutions there, and then the mean over the places of each class in turn, where the paper takes
-    the mean over the whole picture. A class that the image lacks has a learnt code of its own, ``missing``.
+    size, two more convolutions there, and then, where the paper takes the mean over the whole picture and SEAN the mean
+    over each class, the plane through the features of each class: at row ``y`` and column ``x``, both from -1 to 1,
+    its style is ``code + y * slope_y + x * slope_x``. So one side of a background, or of a face, can be the lighter
+    one. A class that the image lacks has a learnt code, ``missing``, the same at every place.
     """
 
     def __init__(self, num_classes: int = NUM_CLASSES, width: int = 16):
@@ -133,10 +151,25 @@ class RegionalStyleEncoder(nn.Module):
         _check_mask(image, mask)
         features = self.last(self.sft(self.image(image), self.mask(mask)))
         share = F.adaptive_avg_pool2d(mask, features.shape[-2:])
-        area = share.sum((2, 3))
-        codes = torch.einsum("bkhw,bchw->bkc", share, features) / area.clamp(min=1e-4)[..., None]
-        there = area > 0 if without is None else (area > 0) & ~without
-        return torch.where(there[..., None], codes, self.missing.to(codes.dtype))
+        there = share.sum((2, 3)) > 0
+        # The variance of a small region's places would be lost in half precision.
+        with torch.autocast(image.device.type, enabled=False):
+            codes = planes_through(features.float(), share.float()).flatten(2)
+        missing = F.pad(self.missing.to(codes.dtype), (0, codes.shape[-1] - self.missing.shape[-1]))
+        return torch.where((there if without is None else there & ~without)[..., None], codes, missing)
+
+
+def planes_through(features: Tensor, share: Tensor) -> Tensor:
+    """Code and slopes of every class, ``[B, classes, 3, C]``, of ``features [B, C, h, w]``.
+
+    ``share [B, classes, h, w]`` says how much of a place is a class'. Ridge regression on row and on column, each by
+    itself: a slope is the covariance of feature and place over the variance of the place and ``RIDGE``.
+    """
+    area = share.sum((2, 3)).clamp(min=1e-4)[..., None]
+    mean, joint = (torch.einsum("bkahw,bchw->bkac", _with_slopes(share), features) / area[..., None]).split((1, 2), 2)
+    centre, square = (torch.einsum("bkhw,ahw->bka", share, _grid(share) ** n) / area for n in (1, 2))
+    slopes = (joint - centre[..., None] * mean) / (square - centre**2 + RIDGE)[..., None]
+    return torch.cat((mean - (centre[..., None] * slopes).sum(2, keepdim=True), slopes), dim=2)
 
 
 class ImageGenerationBackbone(EncoderDecoder):
@@ -159,7 +192,7 @@ class ImageGenerationBackbone(EncoderDecoder):
 
 
 class RegionalBackbone(EncoderDecoder):
-    """The same from AdaIN parameters for every class, ``[B, classes, adain_parameters]``.
+    """The same from AdaIN parameters for every class, with their slopes: ``[B, classes, 3 * adain_parameters]``.
 
     Each place takes those of its class in the mask; one that several classes share, the mean of theirs. As in SEAN, the
     way back up is styled, too, where a region has its outline. The features of every place are normalised by
@@ -175,7 +208,7 @@ class RegionalBackbone(EncoderDecoder):
 
     def forward(self, mask: Tensor, parameters: Tensor) -> Tensor:
         """``parameters``: for the blocks, then for the layers on the way up, each layer's biases, then its weights."""
-        inner, *outer = parameters.split(self.parameters_of, dim=2)
+        inner, *outer = parameters.unflatten(2, (3, -1)).split(self.parameters_of, dim=3)
         x = self.segment(self._encode, mask)
         maps = spread(inner, mask, x.shape[-1]).chunk(len(self.blocks), dim=1)
         for block, own in zip(self.blocks, maps, strict=True):
@@ -200,10 +233,10 @@ class RegionalBackbone(EncoderDecoder):
 
 
 def spread(parameters: Tensor, mask: Tensor, width: int) -> Tensor:
-    """``[B, classes, P]`` as maps ``[B, P, h, width]``: at every place the mean over the classes that ``mask`` has."""
+    """``[B, classes, 3, P]``, values and slopes, as maps ``[B, P, h, width]``: the mean over the classes of a place."""
     share = F.avg_pool2d(mask, mask.shape[-1] // width) if mask.shape[-1] > width else mask
     # The numbers of a place lie side by side, as positional_norm leaves them: mixed orders cost up to half of a render.
-    maps = torch.einsum("bkhw,bkp->bhwp", share, parameters)
+    maps = torch.einsum("bkahw,bkap->bhwp", _with_slopes(share), parameters)
     return maps.movedim(-1, 1)
 
 
@@ -211,8 +244,9 @@ class DenseMappingNetwork(nn.Module):
     """G_A of MaskGAN: ``render(mask, encode_style(image, style_mask))``. Masks are one-hot, images in [-1, 1].
 
     The style is one code of ``4 * style_width`` numbers for the whole picture (``style="global"``, the paper's) or one
-    for every class (``style="regional"``, after SEAN: see ``RegionalBackbone``). A linear map turns a code into the
-    parameters of every AdaIN layer. A batch of 1, of masks or of styles, is shared by the whole batch of the other.
+    for every class, with its slopes (``style="regional"``, after SEAN: see ``RegionalStyleEncoder``). A linear map
+    turns a code into the parameters of every AdaIN layer. A batch of 1, of masks or of styles, is shared by the whole
+    batch of the other.
 
     Args:
         num_classes: planes of a mask.
@@ -276,7 +310,7 @@ class DenseMappingNetwork(nn.Module):
     def encode_style(self, image: Tensor, mask: Tensor | None = None, without: Tensor | None = None) -> Tensor:
         """Style code of an image and its own mask (not needed without the mask branch), with any leading batch.
 
-        ``[B, 4 * style_width]``, or ``[B, classes, 4 * style_width]`` if regional: only then may ``without`` be given.
+        ``[B, 4 * style_width]``, or ``[B, classes, 12 * style_width]`` if regional: only then may ``without`` be given.
         """
         return self.style_encoder(image, mask, *([] if without is None else [without]))
 
@@ -290,11 +324,16 @@ class DenseMappingNetwork(nn.Module):
 
         ``ValueError`` for a style of the other kind.
         """
-        layer, codes = self.style_to_adain, (self.config["num_classes"],) * (self.config["style"] == "regional")
-        if style.shape[1:] != (*codes, layer.in_channels):
-            wanted, found = (["B", *codes, layer.in_channels], ["B", *style.shape[1:]])
+        layer, regional = self.style_to_adain, self.config["style"] == "regional"
+        shape = (self.config["num_classes"], 3 * layer.in_channels) if regional else (layer.in_channels,)
+        if style.shape[1:] != shape:
+            wanted, found = (["B", *shape], ["B", *style.shape[1:]])
             raise ValueError(f"A {self.config['style']} style is {wanted}, not {found}: encode it with this network.")
-        return F.linear(style.to(layer.weight.dtype), layer.weight.flatten(1), layer.bias)
+        style, weight = style.to(layer.weight.dtype), layer.weight.flatten(1)
+        if not regional:
+            return F.linear(style, weight, layer.bias)
+        value, slopes = style.unflatten(2, (3, -1)).split((1, 2), dim=2)
+        return torch.cat((F.linear(value, weight, layer.bias), F.linear(slopes, weight)), dim=2).flatten(2)
 
     def render(self, mask: Tensor, style: Tensor) -> Tensor:
         """Image ``[B, 3, H, W]`` in [-1, 1] of a one-hot mask in a style."""
