@@ -402,11 +402,11 @@ REGIONAL_HALF = replace(
     mismatch_weight=0.2,
     r1_weight=0.1,
     dmn_lr=1e-3,
-    dmn_steps=2500,
+    dmn_steps=4000,
     perceptual="edge-vgg16",
     perceptual_weight=4.0,
 )
-REGIONAL = replace(REGIONAL_HALF, name="regional", image_size=128, dmn_steps=3000)
+REGIONAL = replace(REGIONAL_HALF, name="regional", image_size=128, dmn_steps=7000)
 
 SMOKE = replace(
     LAPTOP,
