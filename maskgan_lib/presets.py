@@ -406,7 +406,7 @@ REGIONAL_HALF = replace(
     perceptual="edge-vgg16",
     perceptual_weight=4.0,
 )
-REGIONAL = replace(REGIONAL_HALF, name="regional", image_size=128, dmn_steps=7000)
+REGIONAL = replace(REGIONAL_HALF, name="regional", image_size=128, dmn_steps=5000)
 
 SMOKE = replace(
     LAPTOP,
