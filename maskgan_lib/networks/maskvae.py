@@ -1,4 +1,4 @@
-"""MaskVAE: the space of masks, a variational autoencoder with batch normalisation (section 3.3 of the paper)."""
+"""MaskVAE: the space of masks, a variational autoencoder with batch normalisation (section 3.2 of the paper)."""
 
 import torch
 from torch import Tensor, nn

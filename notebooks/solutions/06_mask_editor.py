@@ -17,10 +17,10 @@ def paint_mirrored(mask, stroke, label, partner):
     return painted
 
 
-def feathered(render, photo, edited, reach):
+def feathered(render, original, edited, reach):
     """6.3: the nearest of all edited pixels, by brute force."""
     y, x = np.nonzero(edited)
     rows, columns = np.mgrid[: edited.shape[0], : edited.shape[1]]
     apart = np.hypot(rows[..., None] - y, columns[..., None] - x).min(axis=2)
     weight = np.clip(1 - apart / reach, 0, 1)
-    return weight * render + (1 - weight) * photo
+    return weight * render + (1 - weight) * original
