@@ -62,7 +62,7 @@ def diagram(
             (x - half[0], y - half[1]), 2 * half[0], 2 * half[1], boxstyle="round,pad=0,rounding_size=6"
         )
         here = name in highlight
-        shapes[name].set(facecolor=ACCENT if here else PAPER, edgecolor=ACCENT, linewidth=6 if here else 1.2)
+        shapes[name].set(facecolor=ACCENT if here else PAPER, edgecolor=ACCENT, linewidth=4 if here else 1.2)
         axes.add_patch(shapes[name])
         if isinstance(content, str):
             ink = "white" if here else INK
