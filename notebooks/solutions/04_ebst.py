@@ -9,11 +9,11 @@ def two_steps(z, z_ref, lam):
     return z + step, z - step
 
 
-def best_alpha(inter, outer, photo):
-    """4.2: where the photo lies between the two renders, it can be hit."""
+def best_alpha(inter, outer, original):
+    """4.2: where the original lies between the two renders, it can be hit."""
     between = inter - outer
     same = between == 0
-    alpha = (photo - outer) / torch.where(same, 1.0, between)
+    alpha = (original - outer) / torch.where(same, 1.0, between)
     return torch.where(same, 0.5, alpha.clamp(0, 1))
 
 
