@@ -11,6 +11,7 @@ from PIL import Image
 from maskgan_lib import plots
 from maskgan_lib.classes import COLORS
 from maskgan_lib.plots import charts
+from maskgan_lib.plots.style import ACCENT
 
 
 def drawn(figure) -> np.ndarray:
@@ -189,3 +190,12 @@ def test_dots_show_every_series_with_its_interval_in_one_scale():
     assert [label.get_text() for label in first.get_yticklabels()] == ["Young", "Pale Skin"]
     assert first.get_xlim() == second.get_xlim()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_diagram_fills_the_boxes_under_discussion_and_refuses_a_name_without_a_node():
+    nodes = {"a": (0, 0, "text"), "b": (1.2, 0, "text"), "c": (2.4, 0, flat((9, 9, 9)))}
+    accent = tuple(int(ACCENT[k : k + 2], 16) for k in (1, 3, 5))
+    plain, filled = (contains(drawn(plots.diagram(nodes, [("a", "b")], names)), accent) for names in ((), ("b",)))
+    assert filled > plain + 100 * 50
+    with pytest.raises(ValueError, match="'d'"):
+        plots.diagram(nodes, [("a", "b")], ("d",))

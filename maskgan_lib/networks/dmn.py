@@ -17,7 +17,7 @@ RIDGE = 0.05
 
 
 class SFTLayer(nn.Module):
-    """Spatial feature transform (Eq. 1): ``features * gamma(condition) + beta(condition)``, pixel by pixel.
+    """Spatial feature transform: ``features * gamma(condition) + beta(condition)``, pixel by pixel.
 
     ``features`` and ``condition`` are ``[B, C, H, W]``; gamma and beta are two 1x1 convolutions each, gamma used raw.
     """
@@ -320,7 +320,7 @@ class DenseMappingNetwork(nn.Module):
         check_size(mask, multiple, max(SMALLEST_STYLE_IMAGE, 2 * multiple), type(self).__name__)
 
     def condition(self, style: Tensor) -> Tensor:
-        """What the backbone takes beside the mask: all parameters of AdaIN, for the picture or for every class.
+        """What the backbone takes beside the mask, ``(x, y)`` of Eq. 1: AdaIN's parameters, one set or one per class.
 
         ``ValueError`` for a style of the other kind.
         """

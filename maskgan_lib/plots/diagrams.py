@@ -1,6 +1,6 @@
 """Boxes, pictures and arrows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -39,11 +39,18 @@ def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> F
     return figure
 
 
-def diagram(nodes: Mapping[str, tuple[float, float, Picture | str]], arrows: Sequence[tuple[str, str]]) -> Figure:
+def diagram(
+    nodes: Mapping[str, tuple[float, float, Picture | str]],
+    arrows: Sequence[tuple[str, str]],
+    highlight: Collection[str] = (),
+) -> Figure:
     """Pictures and boxes joined by arrows: ``nodes[name] = (column, row, picture or text)``; ``arrows`` join names.
 
     A picture has its name below it, a box its name above its text. Columns and rows count from 0; fractions are fine.
+    The boxes in ``highlight`` are filled, its pictures framed. ``ValueError`` for a name there that no node has.
     """
+    if unknown := [name for name in highlight if name not in nodes]:
+        raise ValueError(f"The diagram has no {unknown[0]!r} to highlight, only {', '.join(nodes)}.")
     wide, high, tile = 158, 126, 96
     width, height = (round((max(node[k] for node in nodes.values()) + 1) * side) for k, side in ((0, wide), (1, high)))
     figure, axes = canvas(width, height)
@@ -54,11 +61,13 @@ def diagram(nodes: Mapping[str, tuple[float, float, Picture | str]], arrows: Seq
         shapes[name] = FancyBboxPatch(
             (x - half[0], y - half[1]), 2 * half[0], 2 * half[1], boxstyle="round,pad=0,rounding_size=6"
         )
-        shapes[name].set(facecolor=PAPER, edgecolor=ACCENT, linewidth=1.2)
+        here = name in highlight
+        shapes[name].set(facecolor=ACCENT if here else PAPER, edgecolor=ACCENT, linewidth=6 if here else 1.2)
         axes.add_patch(shapes[name])
         if isinstance(content, str):
-            axes.text(x, y - 26, name, ha="center", va="top", weight="bold")
-            axes.text(x, y - 8, content, ha="center", va="top", fontsize=8)
+            ink = "white" if here else INK
+            axes.text(x, y - 26, name, ha="center", va="top", weight="bold", color=ink)
+            axes.text(x, y - 8, content, ha="center", va="top", fontsize=8, color=ink)
         else:
             extent = (x - half[0], x + half[0], y + half[1], y - half[1])
             axes.imshow(resized(content, 2 * tile), extent=extent, zorder=2)
