@@ -127,7 +127,7 @@ class SeCGANTable:
         return {pair: interval for pair, interval in found.items() if interval is not None}
 
     def by_attribute(self, backbone: str, arms: Sequence[Arm] | None = None) -> dict[str, dict[str, tuple]]:
-        """``{attribute: {method: (mean, low, high)}}``, the mean over attributes first; intervals are over trainings."""
+        """``{attribute: {method: (mean, low, high)}}``, the mean over attributes first; intervals over trainings."""
         arms = arms or [arm for arm in self.arms if arm.backbone == backbone and not arm.weight]
         rows = {}
         for attribute in (MEAN, *self.attributes):
