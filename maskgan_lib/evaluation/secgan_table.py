@@ -127,12 +127,12 @@ class SeCGANTable:
         return {pair: interval for pair, interval in found.items() if interval is not None}
 
     def by_attribute(self, backbone: str, arms: Sequence[Arm] | None = None) -> dict[str, dict[str, tuple]]:
-        """``{attribute: {method: (mean, low, high)}}``, the mean over attributes first; intervals are over faces."""
+        """``{attribute: {method: (mean, low, high)}}``, the mean over attributes first; intervals over trainings."""
         arms = arms or [arm for arm in self.arms if arm.backbone == backbone and not arm.weight]
         rows = {}
         for attribute in (MEAN, *self.attributes):
             shares = {arm.title: self.tarr(arm, attribute) for arm in arms}
-            rows[attribute] = {name: (share.mean, *share.faces) for name, share in shares.items()}
+            rows[attribute] = {name: (share.mean, *share.seeds) for name, share in shares.items()}
         return rows
 
     def sentences(self) -> list[str]:
