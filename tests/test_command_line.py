@@ -130,9 +130,9 @@ def test_what_is_missing_is_said_in_one_line(command, tmp_path, monkeypatch, cap
     assert said.startswith("error: ") and "nowhere" in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize(("missing", "explained"), [("nbformat", True), ("maskgan_lib.runner", False)])
+@pytest.mark.parametrize(("missing", "explained"), [("nbformat", True), ("maskgan_lib.course.runner", False)])
 def test_a_python_without_the_packages_is_told_which_one_has_them(missing, explained, monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "maskgan_lib.runner", raising=False)
+    monkeypatch.delitem(sys.modules, "maskgan_lib.course.runner", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     if explained:
         assert main(["course"]) == 1

@@ -8,10 +8,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from maskgan_lib.course import CHAPTERS, read_times
-from maskgan_lib.runner import NOTEBOOKS, WIDGET_VIEW, chapter_table
+from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, ROOT
+from maskgan_lib.course.measured import read_times
+from maskgan_lib.course.publishing import WIDGET_VIEW
+from maskgan_lib.course.runner import chapter_table
 
-ROOT = NOTEBOOKS.parent
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|var|opt|mnt|private|scratch)/")
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from maskgan_lib import plots
 from maskgan_lib.classes import COLORS
-from maskgan_lib.plots import charts
+from maskgan_lib.course import plots
+from maskgan_lib.course.plots.charts import running_mean
 
 
 def drawn(figure) -> np.ndarray:
@@ -108,11 +108,6 @@ def test_difference_and_edit_show_where_a_picture_changed():
     assert "60" in plots.edit(before, labels, labels, after).axes[0].texts[4].get_text()
 
 
-def test_overlay_is_half_way_between_picture_and_colours():
-    labels = np.full((8, 8), 1, np.uint8)
-    np.testing.assert_array_equal(plots.overlay(flat(0), labels)[0, 0], COLORS[1] // 2)
-
-
 def test_bars_print_their_values_and_keep_their_order():
     axes = plots.bars({"first": 3.0, "second": 1.5}, form="{:.1f} %").axes[0]
     assert [t.get_text() for t in axes.texts] == ["3.0 %", "1.5 %"]
@@ -127,15 +122,9 @@ def test_losses_draw_every_loss_of_the_log_and_nothing_else():
 
 
 def test_running_mean_of_a_constant_is_the_constant_and_has_no_future():
-    np.testing.assert_allclose(charts._running_mean(np.full(60, 2.5)), 2.5)
-    jump = charts._running_mean(np.r_[np.zeros(40), np.ones(40)])
+    np.testing.assert_allclose(running_mean(np.full(60, 2.5)), 2.5)
+    jump = running_mean(np.r_[np.zeros(40), np.ones(40)])
     assert (jump[:40] == 0).all() and jump[-1] == 1
-
-
-def test_scatter_counts_its_groups():
-    points, groups = np.zeros((5, 2)), np.array([0, 1, 1, 1, 0])
-    labels = [t.get_text() for t in plots.scatter(points, groups, {0: "no", 1: "yes"}).axes[0].get_legend().get_texts()]
-    assert labels == ["no (2)", "yes (3)"]
 
 
 def test_vectors_are_drawn_where_they_are():
@@ -163,7 +152,7 @@ def test_intervals_that_miss_zero_are_stronger():
         lambda: plots.curves({"a": ([0, 1], [1, 2]), "b": ([0, 1], [2, 1])}, "t", "x", "y"),
         lambda: plots.histogram({"yaw": np.arange(50.0), "pitch": np.arange(2.0)}, "Pose"),
         lambda: plots.course_map([("00", "Start", "an edit"), ("01", "Data", "a data set")], "00"),
-        lambda: plots.scatter(np.random.default_rng(0).normal(size=(9, 2)), np.arange(9.0)),
+        lambda: plots.class_scatter(np.array([[1.0, 2.0], [9.0, 3.0]]), (1, 13)),
     ],
 )
 def test_charts_draw_something_and_are_closed(draw):

@@ -21,7 +21,7 @@ def add(command: Command) -> None:
 
 
 def _course(options) -> int:
-    from maskgan_lib.runner import run_course
+    from maskgan_lib.course.runner import run_course
 
     return run_course(options.notebooks or None, options.write_back)
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from maskgan_lib.plots.style import ACCENT, INK, LINE, MUTED, PAPER, canvas
-from maskgan_lib.plots.tiles import Picture, resized
+from maskgan_lib.course.plots.style import ACCENT, INK, LINE, MUTED, PAPER, canvas
+from maskgan_lib.course.plots.tiles import Picture, resized
 
 
 def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> Figure:
