@@ -1,5 +1,6 @@
 """Boxes, pictures and arrows."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -27,15 +28,8 @@ def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> F
         axes.text(x + 12, y + 34, title, color=ink, weight="bold", va="top")
         axes.text(x + 12, y + 58 + LINE * title.count("\n"), _wrapped(builds, 34), color=ink, fontsize=8, va="top")
         if k % columns:
-            axes.add_patch(
-                FancyArrowPatch(
-                    (x - gap + 3, y + height / 2),
-                    (x - 3, y + height / 2),
-                    arrowstyle="-|>",
-                    mutation_scale=12,
-                    color=MUTED,
-                )
-            )
+            ends = (x - gap + 3, y + height / 2), (x - 3, y + height / 2)
+            axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=12, color=MUTED))
     return figure
 
 
@@ -51,9 +45,8 @@ def diagram(nodes: Mapping[str, tuple[float, float, Picture | str]], arrows: Seq
     for name, (column, row, content) in nodes.items():
         x, y = (column + 0.5) * wide, (row + 0.5) * high
         half = (76, 34) if isinstance(content, str) else (tile / 2, tile / 2)
-        shapes[name] = FancyBboxPatch(
-            (x - half[0], y - half[1]), 2 * half[0], 2 * half[1], boxstyle="round,pad=0,rounding_size=6"
-        )
+        box = (x - half[0], y - half[1]), 2 * half[0], 2 * half[1]
+        shapes[name] = FancyBboxPatch(*box, boxstyle="round,pad=0,rounding_size=6")
         shapes[name].set(facecolor=PAPER, edgecolor=ACCENT, linewidth=1.2)
         axes.add_patch(shapes[name])
         if isinstance(content, str):
@@ -73,9 +66,4 @@ def diagram(nodes: Mapping[str, tuple[float, float, Picture | str]], arrows: Seq
 
 
 def _wrapped(text: str, width: int) -> str:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
