@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskgan_lib.data import alignment, pictures
-from maskgan_lib.data.alignment import Alignment, FacePoints, Square, align, crop_square
+from maskgan_lib.data.alignment import Alignment, FacePoints, Square, crop_square
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.pictures import open_photo
 
@@ -194,7 +194,7 @@ def test_wrong_pictures_and_points_are_refused():
     with pytest.raises(DataError, match="64, 64, 3"):
         made.paste_back(np.zeros((32, 32, 3), np.uint8), photo)
     with pytest.raises(DataError, match=r"uint8 \[H, W, 3\]"):
-        align(photo[..., 0], moved(5, 100 + 100j), 64)
+        made.crop(photo[..., 0])
     with pytest.raises(DataError, match="not 2 and 1"):
         FacePoints.from_pairs([(0, 0), (1, 0)], [(0, 1)])
 

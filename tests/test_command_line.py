@@ -142,13 +142,6 @@ def test_a_python_without_the_packages_is_told_which_one_has_them(missing, expla
             main(["course"])
 
 
-@pytest.mark.parametrize("name", ["course", "faces", "prepare", "download", "train", "evaluate", "bench"])
-def test_every_command_has_help(name, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        main([name, "--help"])
-    assert "usage: python -m maskgan_lib" in capsys.readouterr().out
-
-
 def test_a_setting_of_a_preset_reaches_the_network(packed, tmp_path, capsys):
     train = ["train", "dmn", "--data", str(packed), "--out", str(tmp_path), "--preset", "smoke", "--steps", "1"]
     assert main([*train, "--set", "dmn_width=6", "--set", "style_mask=none"]) == 0

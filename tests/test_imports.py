@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "maskgan_lib"
 
 FLOORS = (
-    {"classes", "progress"},
+    {"classes", "progress", "registry"},
     {"presets", "edits", "faces"},
     {"networks", "data"},
     {"losses"},

@@ -164,11 +164,6 @@ class Alignment:
         return made
 
 
-def align(photo: np.ndarray, points: FacePoints, size: int) -> np.ndarray:
-    """The face with these points as CelebA-HQ would show it: uint8 ``[size, size, 3]`` from uint8 ``[H, W, 3]``."""
-    return Alignment.of(points, size).crop(photo)
-
-
 def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
