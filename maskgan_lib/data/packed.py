@@ -250,7 +250,7 @@ class PackedWriter:
     def _no_space(self) -> str:
         kept, size = sum(record is not None for record in self.records) - len(self._pending), self.about["size"]
         return (
-            f"No space left on the disk of {self.folder}, which takes {len(self.records) * size**2 * 4 / 1e9:.1f} GB: "
+            f"No space left on the disk of {self.folder}, which takes {len(self.records) * size**2 * 4 / 1e6:,.0f} MB: "
             f"make room and run the same command again, {kept} of the {len(self.records)} faces are kept."
         )
 
