@@ -1,7 +1,6 @@
 """Preparation of CelebAMask-HQ: what it gives, and what it says of every kind of bad input."""
 
 import io
-import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -326,16 +325,6 @@ def test_a_text_file_that_is_missing_or_empty(data_set, tmp_path, name):
 def test_a_mapping_line_of_no_known_face_stops_even_a_patient_run(data_set, tmp_path):
     change_line(data_set / annotations.MAPPING_FILE, 4, "two 170000 170001.jpg")
     assert_refused("mapping.txt, line 4, is not", data_set, tmp_path / "packed", keep_going=True)
-
-
-def test_a_full_disk(data_set, tmp_path, monkeypatch):
-    def full(file):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        assert_refused("No space left on the disk of", data_set, tmp_path / "packed")
-    assert_is_the_data_set(prepare(data_set, tmp_path / "packed"))
 
 
 def stored(form):

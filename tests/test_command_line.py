@@ -109,12 +109,6 @@ def test_practice_layout_is_prepared(tmp_path, capsys):
     assert json.loads((out / "faces.json").read_text())["size"] == 64
 
 
-def test_prepare_real_faces(real_faces, tmp_path):
-    out = tmp_path / "packed"
-    assert main(["prepare", str(real_faces), "--size", "128", "--out", str(out), "--workers", "1"]) == 0
-    assert [len(PackedFaces.open(out).indices(split)) for split in ("train", "val", "test")] == [2, 1, 1]
-
-
 @pytest.mark.parametrize(
     "command",
     [
