@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from scipy import ndimage
 
 
 def replace_parts(labels: np.ndarray, source: np.ndarray, ids: Iterable[int]) -> np.ndarray:
@@ -24,22 +25,15 @@ def fill_nearest(labels: np.ndarray, hole: np.ndarray, known: np.ndarray | None 
     """A copy of ``labels`` in which each pixel of ``hole`` has the label of the nearest ``known`` pixel.
 
     ``labels`` is ``[H, W]``, ``hole`` and ``known`` bool ``[H, W]``; ``known`` is everything but the hole unless given.
-    The distance is Euclidean, to pixel centres, and exact.
+    The distance is Euclidean, to pixel centres, and exact; of pixels equally near, the first from the top, then from
+    the left, counts.
     """
     known = ~hole if known is None else known & ~hole
     filled = labels.copy()
-    if not hole.any() or not known.any():
-        return filled
-    rows, columns = np.nonzero(known & _touches(~known))  # the nearest known pixel has an unknown neighbour
-    sources, targets = np.stack([rows, columns]), np.argwhere(hole)
-    # Squared distances less the target's own square, |s|^2 - 2 s t, are whole numbers, in float32 up to this size.
-    number = np.float32 if max(labels.shape) <= 1024 else np.float64
-    table = np.vstack([-2 * sources, (sources**2).sum(0)]).astype(number)
-    chunk = max(1, 4_000_000 // len(rows))  # bounds the distances to 32 MB
-    for start in range(0, len(targets), chunk):
-        some = targets[start : start + chunk]
-        nearest = (np.insert(some, 2, 1, axis=1).astype(number) @ table).argmin(1)
-        filled[tuple(some.T)] = labels[tuple(sources[:, nearest])]
+    if known.any():
+        # Transposed, the search prefers upper pixels to left ones among those that are equally near.
+        columns, rows = ndimage.distance_transform_edt(~known.T, return_distances=False, return_indices=True)
+        filled[hole] = labels[rows.T[hole], columns.T[hole]]
     return filled
 
 
@@ -73,19 +67,7 @@ def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return before != after
 
 
-def _touches(region: np.ndarray) -> np.ndarray:
-    """Bool ``[H, W]``: pixels that have one of their four neighbours in ``region``."""
-    near = np.zeros_like(region)
-    near[1:] |= region[:-1]
-    near[:-1] |= region[1:]
-    near[:, 1:] |= region[:, :-1]
-    near[:, :-1] |= region[:, 1:]
-    return near
-
-
 def _count_around(region: np.ndarray, reach: int) -> np.ndarray:
     """Integer ``[H, W]``: how many pixels of ``region`` lie in the square of ``2 reach + 1`` pixels around each."""
-    height, width = region.shape
-    padded = np.pad(region, reach).astype(np.uint16)
-    rows = sum(padded[start : start + height] for start in range(2 * reach + 1))
-    return sum(rows[:, start : start + width] for start in range(2 * reach + 1))
+    ones = np.ones((2 * reach + 1, 2 * reach + 1), np.uint16)
+    return ndimage.correlate(region.astype(np.uint16), ones, mode="constant")

@@ -20,29 +20,15 @@ def is_plain() -> bool:
     return os.environ.get(PLAIN_VARIABLE, "") not in ("", "0")
 
 
-def progress_bar(
-    iterable: Iterable[Any] | None = None,
-    total: int | None = None,
-    desc: str = "",
-    unit: str = "it",
-    initial: int = 0,
-    disable: bool = False,
-) -> std.tqdm:
+def progress_bar(iterable: Iterable[Any] | None = None, **options: Any) -> std.tqdm:
     """A tqdm bar over ``iterable``, or one to ``.update(n)`` by hand: one bar per long task.
 
-    ``initial`` counts what an earlier, interrupted run had done. Where nobody watches live (a stored notebook, a log
-    file) the bar is redrawn only every two seconds: hundreds of updates bury the output and stall notebook tests.
+    ``options`` are tqdm's own: ``total``, ``desc``, ``unit``, ``disable``, and ``initial``, which counts what an
+    earlier, interrupted run had done. Where nobody watches live (a stored notebook, a log file) the bar is redrawn only
+    every two seconds: hundreds of updates bury the output and stall notebook tests.
     """
     watched = not is_plain() and ("ipykernel" in sys.modules or sys.stderr.isatty())
-    bar_class = std.tqdm if is_plain() else auto.tqdm
-    return bar_class(
-        iterable,
-        total=total,
-        desc=desc,
-        unit=unit,
-        initial=initial,
-        disable=disable,
-        mininterval=0.2 if watched else 2.0,
-        maxinterval=10.0,
-        ncols=None if watched else 78,
+    bar = std.tqdm if is_plain() else auto.tqdm
+    return bar(
+        iterable, mininterval=0.2 if watched else 2.0, maxinterval=10.0, ncols=None if watched else 78, **options
     )

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from maskgan_lib.data import alignment
-from maskgan_lib.data.alignment import Alignment, FacePoints, Square, align, crop_square, open_photo
+from maskgan_lib.data import alignment, pictures
+from maskgan_lib.data.alignment import Alignment, FacePoints, Square, crop_square
 from maskgan_lib.data.errors import DataError
+from maskgan_lib.data.pictures import open_photo
 
 # By the rule: e = (0, 0), v = (2, 0), w = (0, 2), R(w) = (-2, 0), x = (4, 0) of length max(4, 3.6), centre (0, 0.2).
 BY_HAND = FacePoints(left_eye=(1, 0), right_eye=(-1, 0), left_mouth=(0.8, 2), right_mouth=(-0.8, 2))
@@ -148,11 +149,6 @@ def test_points_of_no_face(points, message):
         crop_square(points)
 
 
-def test_three_points_are_too_few():
-    with pytest.raises(DataError, match="not 2 and 1"):
-        FacePoints.from_pairs([(0, 0), (1, 0)], [(0, 1)])
-
-
 # ---- the way back
 
 
@@ -193,12 +189,14 @@ def test_pasting_back_beside_the_photo_changes_nothing():
     assert np.array_equal(Alignment(Square((500.0, 40.0), (30.0, 3.0)), 64).paste_back(photo[:64, :64], photo), photo)
 
 
-def test_wrong_pictures_are_refused():
+def test_wrong_pictures_and_points_are_refused():
     made, photo = Alignment.of(moved(5, 100 + 100j), 64), np.zeros((200, 200, 3), np.uint8)
-    with pytest.raises(DataError, match="resize it first"):
+    with pytest.raises(DataError, match="64, 64, 3"):
         made.paste_back(np.zeros((32, 32, 3), np.uint8), photo)
     with pytest.raises(DataError, match=r"uint8 \[H, W, 3\]"):
-        align(photo[..., 0], moved(5, 100 + 100j), 64)
+        made.crop(photo[..., 0])
+    with pytest.raises(DataError, match="not 2 and 1"):
+        FacePoints.from_pairs([(0, 0), (1, 0)], [(0, 1)])
 
 
 # ---- files
@@ -248,28 +246,26 @@ def test_a_photo_that_is_cut_off(tmp_path, kind):
     Image.fromarray(np.random.default_rng(3).integers(0, 256, (80, 100, 3)).astype(np.uint8)).save(data, kind)
     for share in (0.3, 0.7, 0.97):
         (tmp_path / "cut").write_bytes(data.getvalue()[: int(len(data.getvalue()) * share)])
-        with pytest.raises(DataError, match="is damaged or cut off"):
+        with pytest.raises(DataError, match="is cut off"):
             open_photo(tmp_path / "cut")
 
 
 def test_bad_photos(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match="There is no photo"):
-        open_photo(tmp_path / "none.jpg")
-    (tmp_path / "text.jpg").write_text("no picture")
-    with pytest.raises(DataError, match="no known picture format: save the photo as JPEG or PNG"):
-        open_photo(tmp_path / "text.jpg")
-    Image.fromarray(corners_of(63, 200)).save(tmp_path / "small.png")
-    with pytest.raises(DataError, match="is 200x63 pixels, too small"):
-        open_photo(tmp_path / "small.png")
-    Image.fromarray(np.full((80, 80), 0.5, np.float32)).save(tmp_path / "floats.tif")
-    with pytest.raises(DataError, match="32 bits"):
-        open_photo(tmp_path / "floats.tif")
-    Image.fromarray(corners_of(80, 100)).save(tmp_path / "large.png")
-    monkeypatch.setattr(alignment, "MOST_PIXELS", 7999)
-    with pytest.raises(DataError, match="make it smaller first"):
-        open_photo(tmp_path / "large.png")
-    monkeypatch.setattr(alignment, "MOST_PIXELS", 8000)
+    def assert_refused(name, message, content=None):
+        if isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        elif content is not None:
+            Image.fromarray(content).save(tmp_path / name)
+        with pytest.raises(DataError, match=rf"{name} .*{message}"):
+            open_photo(tmp_path / name)
+
+    assert_refused("none.jpg", "cannot be read")
+    assert_refused("text.jpg", "no picture", b"no picture")
+    assert_refused("small.png", "200x63", corners_of(63, 200))
+    assert_refused("floats.tif", "32 bits", np.full((80, 80), 0.5, np.float32))
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 7999)
+    assert_refused("large.png", "smaller", corners_of(80, 100))
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 8000)
     assert open_photo(tmp_path / "large.png").shape == (80, 100, 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)  # Pillow refuses twice as many before we can
-    with pytest.raises(DataError, match="make it smaller first"):
-        open_photo(tmp_path / "large.png")
+    assert_refused("large.png", "smaller")

@@ -109,12 +109,6 @@ def test_practice_layout_is_prepared(tmp_path, capsys):
     assert json.loads((out / "faces.json").read_text())["size"] == 64
 
 
-def test_prepare_real_faces(real_faces, tmp_path):
-    out = tmp_path / "packed"
-    assert main(["prepare", str(real_faces), "--size", "128", "--out", str(out), "--workers", "1"]) == 0
-    assert [len(PackedFaces.open(out).indices(split)) for split in ("train", "val", "test")] == [2, 1, 1]
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -130,9 +124,9 @@ def test_what_is_missing_is_said_in_one_line(command, tmp_path, monkeypatch, cap
     assert said.startswith("error: ") and "nowhere" in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize(("missing", "explained"), [("nbformat", True), ("maskgan_lib.runner", False)])
+@pytest.mark.parametrize(("missing", "explained"), [("nbformat", True), ("maskgan_lib.course.runner", False)])
 def test_a_python_without_the_packages_is_told_which_one_has_them(missing, explained, monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "maskgan_lib.runner", raising=False)
+    monkeypatch.delitem(sys.modules, "maskgan_lib.course.runner", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     if explained:
         assert main(["course"]) == 1
@@ -140,13 +134,6 @@ def test_a_python_without_the_packages_is_told_which_one_has_them(missing, expla
     else:
         with pytest.raises(ModuleNotFoundError):
             main(["course"])
-
-
-@pytest.mark.parametrize("name", ["course", "faces", "prepare", "download", "train", "evaluate", "bench"])
-def test_every_command_has_help(name, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        main([name, "--help"])
-    assert "usage: python -m maskgan_lib" in capsys.readouterr().out
 
 
 def test_a_setting_of_a_preset_reaches_the_network(packed, tmp_path, capsys):

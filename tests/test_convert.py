@@ -47,16 +47,8 @@ def test_lapa_and_helen_by_name_and_their_background_is_unknown(scheme):
 def test_the_order_of_the_bisenet_has_nose_10_and_hair_17():
     converted = convert_labels(np.arange(19, dtype=np.uint8), "bisenet")
     assert sorted(converted) == list(range(NUM_CLASSES))
-    for theirs, name in (
-        (1, "skin"),
-        (2, "l_brow"),
-        (6, "eye_g"),
-        (10, "nose"),
-        (13, "l_lip"),
-        (17, "hair"),
-        (18, "hat"),
-    ):
-        assert converted[theirs] == CLASS_ID[name]
+    known = {1: "skin", 2: "l_brow", 6: "eye_g", 10: "nose", 13: "l_lip", 17: "hair", 18: "hat"}
+    assert {theirs: CLASS_NAMES[converted[theirs]] for theirs in known} == known
 
 
 def face_labels(left_eye=4, right_eye=5, shape=(24, 24)):
@@ -96,17 +88,12 @@ def test_two_folders_become_a_packed_folder(folders, tmp_path):
     assert np.isnan(faces.pose).all() and (faces.identity == -1).all() and faces.attribute_names == ()
 
 
-def test_label_maps_of_another_size_are_brought_to_the_one_asked_for(folders, tmp_path):
+def test_another_size_and_three_equal_channels_give_the_label_map_asked_for(folders, tmp_path):
     images, masks = folders
     Image.fromarray(np.zeros((48, 48, 3), np.uint8)).save(images / "face3.png")
+    Image.fromarray(np.repeat(face_labels()[..., None], 3, 2)).save(masks / "face4.png")
     faces = prepare(images, masks, tmp_path / "packed", size=12)
-    assert np.array_equal(faces.masks[3], face_labels()[1::2, 1::2])
-
-
-def test_three_equal_channels_are_a_label_map(folders, tmp_path):
-    images, masks = folders
-    Image.fromarray(np.repeat(face_labels()[..., None], 3, 2)).save(masks / "face3.png")
-    assert (prepare(images, masks, tmp_path / "packed").masks == face_labels()).all()
+    assert (faces.masks == face_labels()[1::2, 1::2]).all()
 
 
 def test_facesynthetics_lies_in_one_folder(tmp_path):
@@ -129,14 +116,8 @@ def test_lapa_has_folders_for_its_splits(tmp_path):
             labels = face_labels(left_eye=5, right_eye=4)
             write_pair(base / "images" / f"{i}_0.jpg", base / "labels" / f"{i}_0.png", labels)
     faces = prepare(tmp_path / "LaPa", tmp_path / "LaPa", tmp_path / "packed", "lapa")
-    assert [record.id for record in faces.records] == [
-        "test/0_0",
-        "train/0_0",
-        "train/1_0",
-        "train/2_0",
-        "val/0_0",
-        "val/1_0",
-    ]
+    names = ["test/0_0", "train/0_0", "train/1_0", "train/2_0", "val/0_0", "val/1_0"]
+    assert [record.id for record in faces.records] == names
     assert [record.split for record in faces.records] == ["test", "train", "train", "train", "val", "val"]
     expected = face_labels()
     expected[expected == 0] = IGNORE_ID
@@ -160,49 +141,40 @@ def test_what_is_not_square_is_cropped_to_its_middle(tmp_path):
 def test_swapped_sides_are_noticed(tmp_path):
     for i in range(3):
         write_pair(tmp_path / "a" / f"{i}.png", tmp_path / "b" / f"{i}.png", face_labels(left_eye=5, right_eye=4))
-    with pytest.raises(DataError, match=r"Left and right are swapped in 3 of 3 label maps .* choose another scheme\."):
+    with pytest.raises(DataError, match=r"Left and right .* 3 of 3 "):
         prepare(tmp_path / "a", tmp_path / "b", tmp_path / "packed")
     assert not (tmp_path / "packed").exists() and not (tmp_path / "packed.partial").exists()
 
 
-def over_18(masks):
+def over_18():
     labels = face_labels()
     labels[0, 0] = 19
-    Image.fromarray(labels).save(masks / "face3.png")
+    return labels
 
 
-def coloured(masks):
-    Image.fromarray(np.arange(24 * 24 * 3, dtype=np.uint8).reshape(24, 24, 3)).save(masks / "face3.png")
+def label_map(labels, message):
+    """Another label map for face 3, and what is said of it."""
+    return (lambda images, masks: Image.fromarray(labels).save(masks / "face3.png"), message)
+
+
+def folder_by_that_name(images, masks):
+    (images / "face3.png").unlink()
+    (images / "face3.png").mkdir()
 
 
 BAD_FACES = {
-    "id over 18": (lambda images, masks: over_18(masks), "face3.png holds the id 19, which its labels do not have"),
-    "colours": (lambda images, masks: coloured(masks), "face3.png is a coloured picture"),
-    "a part mask": (
-        lambda images, masks: Image.fromarray(face_labels() // 5 * np.uint8(255)).save(masks / "face3.png"),
-        "face3.png holds the id 255",
-    ),
-    "16 bits": (
-        lambda images, masks: Image.fromarray(face_labels().astype(np.uint16)).save(masks / "face3.png"),
-        "face3.png has pixels of mode I;16",
-    ),
-    "no label map": (
-        lambda images, masks: (masks / "face3.png").unlink(),
-        "face3.png has no label map of the same name",
-    ),
-    "no image": (lambda images, masks: (images / "face3.png").unlink(), "face3.png has no image of the same name"),
+    "id over 18": label_map(over_18(), "face3.png holds the id 19"),
+    "colours": label_map(np.arange(1728, dtype=np.uint8).reshape(24, 24, 3), "face3.png is a coloured picture"),
+    "a part mask": label_map(face_labels() // 5 * np.uint8(255), "face3.png holds the id 255"),
+    "16 bits": label_map(face_labels().astype(np.uint16), "face3.png has pixels of mode I;16"),
+    "another shape": label_map(np.zeros((24, 30), np.uint8), "is 24x24, but its label map face3.png 30x24"),
+    "no label map": (lambda images, masks: (masks / "face3.png").unlink(), "face3.png has no label map"),
+    "no image": (lambda images, masks: (images / "face3.png").unlink(), "face3.png has no image"),
     "cut image": (
         lambda images, masks: (images / "face3.png").write_bytes((images / "face3.png").read_bytes()[:60]),
         "face3.png is cut off",
     ),
-    "a folder by that name": (
-        lambda images, masks: ((images / "face3.png").unlink(), (images / "face3.png").mkdir()),
-        "face3.png cannot be read (Is a directory)",
-    ),
-    "another shape": (
-        lambda images, masks: Image.fromarray(np.zeros((24, 30), np.uint8)).save(masks / "face3.png"),
-        "is 24x24, but its label map face3.png 30x24: give both the same crop",
-    ),
+    "a folder by that name": (folder_by_that_name, "face3.png cannot be read (Is a directory)"),
 }
 
 
@@ -218,17 +190,22 @@ def test_a_bad_pair_stops_with_one_sentence_or_is_left_out(folders, tmp_path, na
     assert [entry["id"] for entry in faces.left_out] == ["face3"] and message in faces.left_out[0]["reason"]
 
 
-def test_bad_places_are_named(folders, tmp_path):
-    images, masks = folders
+@pytest.mark.parametrize(
+    ("images", "masks", "message"),
+    [
+        ("nowhere", "masks", "no folder .*nowhere"),
+        ("images", "empty", "empty holds no label map"),
+        ("empty", "masks", "empty holds no image"),
+        ("images", "others", r"another\.png, face0\.png"),
+    ],
+)
+def test_bad_places_are_named(folders, tmp_path, images, masks, message):
     (tmp_path / "empty").mkdir()
-    write_pair(tmp_path / "c" / "other.png", tmp_path / "d" / "another.png", face_labels())
-    for arguments, message in (
-        ((tmp_path / "nowhere", masks), "There is no folder"),
-        ((images, tmp_path / "empty"), "empty holds no label map"),
-        ((tmp_path / "empty", masks), "empty holds no image"),
-        ((tmp_path / "c", masks), "has the name of an image"),
-    ):
-        with pytest.raises(DataError, match=message):
-            prepare(*arguments, tmp_path / "packed")
-    with pytest.raises(DataError, match=r"no label scheme 'coco': choose one of celebamask-hq, bisenet"):
-        prepare(images, masks, tmp_path / "packed", scheme="coco")
+    write_pair(tmp_path / "more" / "other.png", tmp_path / "others" / "another.png", face_labels())
+    with pytest.raises(DataError, match=message):
+        prepare(tmp_path / images, tmp_path / masks, tmp_path / "packed")
+
+
+def test_an_unknown_scheme_is_answered_with_the_known_ones(folders, tmp_path):
+    with pytest.raises(DataError, match=r"'coco'.*celebamask-hq, bisenet"):
+        prepare(*folders, tmp_path / "packed", scheme="coco")

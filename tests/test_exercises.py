@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskgan_lib.exercises import check
+from maskgan_lib.course.exercises import check
 
 CASES = [((2,), 4), ((3,), 9)]
 

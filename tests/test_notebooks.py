@@ -1,17 +1,19 @@
 """Every notebook: what it must have to be read anywhere, and its exercises' checks against the solutions."""
 
 import base64
+import io
 import re
-import statistics
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
-from maskgan_lib.course import CHAPTERS, read_times
-from maskgan_lib.runner import NOTEBOOKS, WIDGET_VIEW, chapter_table
+from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, ROOT
+from maskgan_lib.course.measured import read_times
+from maskgan_lib.course.publishing import WIDGET_VIEW
+from maskgan_lib.course.runner import chapter_table
 
-ROOT = NOTEBOOKS.parent
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|var|opt|mnt|private|scratch)/")
 
@@ -62,42 +64,22 @@ def test_it_is_valid_and_was_executed_from_top_to_bottom(notebook):
 def test_it_renders_where_it_is_only_read(path, notebook):
     assert "widgets" not in notebook.metadata
     assert path.stat().st_size <= 1.5e6
+    pictures = 0
     for cell in code_cells(notebook):
         for output in cell.outputs:
-            kinds = set(output.get("data", {}))
-            assert WIDGET_VIEW not in kinds
-            assert {kind for kind in kinds if kind.startswith("image/")} <= {"image/png"}, "only PNG renders the same"
-            assert "application/pdf" not in kinds
-
-
-def test_its_pictures_are_whole_png_files(notebook):
-    pictures = [
-        o.data["image/png"] for c in code_cells(notebook) for o in c.outputs if "image/png" in o.get("data", {})
-    ]
+            data = output.get("data", {})
+            assert WIDGET_VIEW not in data
+            assert {kind for kind in data if kind.startswith("image/")} <= {"image/png"}, "only PNG renders the same"
+            if "image/png" in data:
+                pictures += 1
+                with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
+                    picture.load()
     assert pictures
-    for picture in pictures:
-        content = base64.b64decode(picture)
-        assert content.startswith(b"\x89PNG") and content.rstrip().endswith(b"IEND\xaeB`\x82")
 
 
 def test_no_path_of_one_machine_is_in_it(notebook):
     for text in texts_of_outputs(notebook) + [cell.source for cell in notebook.cells]:
         assert not MACHINE_PATH.search(text), text[:400]
-
-
-def test_cells_are_small_and_narrow(notebook):
-    lengths = []
-    for cell in code_cells(notebook):
-        lines = cell.source.splitlines()
-        lengths.append(len(lines))
-        assert len(lines) <= 60, cell.id
-        assert max(map(len, lines), default=0) <= 79, cell.id
-    assert statistics.median(lengths) <= 10
-
-
-def test_prose_explains_what_code_does(notebook):
-    words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
-    assert words >= 10 * len(code_cells(notebook))
 
 
 def test_cells_that_nbval_compares_say_so_on_a_line_of_their_own(notebook):
@@ -113,17 +95,6 @@ def test_the_setup_cell_is_the_same_everywhere(path, notebook):
     number = path.name[:2]
     assert by_id(notebook, "setup").source == by_id(first, "setup").source.replace('"00"', f'"{number}"')
     assert f'start("{number}")' in by_id(notebook, "setup").source
-
-
-def test_it_follows_the_chapter_template(path, notebook):
-    chapter = next(c for c in CHAPTERS if c.number == path.name[:2])
-    opening = notebook.cells[0].source
-    assert opening.startswith(f"# {chapter.number} {chapter.title}\n")
-    for part in ("what you build", "needs", "time", "produces", "Goals", "Colab"):
-        assert part in opening
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert re.search(r"^## .*Exercises", prose, re.M) and re.search(r"^## Summary", prose, re.M)
-    assert any("assert" in cell.source for cell in code_cells(notebook))
 
 
 def test_links_and_pictures_in_its_prose_exist(path, notebook):
@@ -149,13 +120,6 @@ def test_the_checks_of_exercises_pass_with_the_solutions_and_only_hint_without(p
     for cell in checks:
         exec(cell.source, names)
         assert names["_"] is True, capsys.readouterr().out
-
-
-def test_every_exercise_has_a_solution_of_the_same_name(path, notebook):
-    solutions = (NOTEBOOKS / "solutions" / f"{path.stem}.py").read_text(encoding="utf-8")
-    for cell in tagged(notebook, "exercise"):
-        for signature in re.findall(r"^(?:def|class) \w+.*:$", cell.source, re.M):
-            assert signature in solutions, f"{signature} is stubbed in {path.name} but not solved"
 
 
 def test_the_table_in_the_readme_is_the_measured_one():

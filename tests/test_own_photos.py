@@ -164,7 +164,7 @@ def test_a_file_is_parsed_and_saved(renderings, tmp_path):
 
 
 def test_bad_files_of_the_command(tmp_path):
-    with pytest.raises(DataError, match="There is no photo"):
+    with pytest.raises(DataError, match=r"none\.jpg"):
         parse_photo(tmp_path / "none.jpg", tmp_path / "out", 64)
     with pytest.raises(CheckpointError, match="There is no file"):
         parse_photo(tmp_path / "none.jpg", tmp_path / "out", 64, parser=tmp_path / "none.safetensors")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from maskgan_lib.course.readme import write_between
 from maskgan_lib.data.errors import DataError
-from maskgan_lib.readme import write_between
 
 BEGIN, END = "<!-- b -->", "<!-- end of b -->"
 

@@ -14,7 +14,7 @@ from maskgan_lib.bench.data import noise_folder
 from maskgan_lib.bench.training import prepared
 from maskgan_lib.checkpoints import read_card
 from maskgan_lib.commands import parser
-from maskgan_lib.course import ROOT
+from maskgan_lib.course.chapter import ROOT
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.judges import SHIPPED
 from maskgan_lib.evaluation.secgan_grading import Arm

@@ -2,9 +2,15 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 Command = Callable[..., argparse.ArgumentParser]
 """``command(name, run, summary, details="")``: adds a command that calls ``run(options)`` and returns its parser."""
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given to a command, by name: the arguments of the function that it stands for."""
+    return {name: value for name, value in vars(options).items() if name != "run"}
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):

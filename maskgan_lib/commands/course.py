@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskgan_lib.commands.adding import Command
+from maskgan_lib.commands.adding import Command, given
 
 
 def add(command: Command) -> None:
@@ -21,9 +21,9 @@ def add(command: Command) -> None:
 
 
 def _course(options) -> int:
-    from maskgan_lib.runner import run_course
+    from maskgan_lib.course.runner import run_course
 
-    return run_course(options.notebooks or None, options.write_back)
+    return run_course(**given(options))
 
 
 def _bench(options) -> None:

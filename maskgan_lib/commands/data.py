@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskgan_lib.commands.adding import Command
+from maskgan_lib.commands.adding import Command, given
 
 
 def add(command: Command) -> None:
@@ -54,14 +54,12 @@ def _add_prepare(command: Command) -> None:
 def _prepare(options) -> None:
     from maskgan_lib.data import celebamask, label_folders
 
-    how = {"workers": options.workers, "keep_going": options.keep_going}
+    kept = {name: getattr(options, name) for name in ("workers", "keep_going", "out", "size")}
     if options.labels:
-        faces = label_folders.prepare_label_folder(
-            options.root, options.labels, options.out, options.size, scheme=options.scheme, **how
-        )
+        faces = label_folders.prepare_label_folder(options.root, options.labels, scheme=options.scheme, **kept)
     else:
-        kept = {"exclude_known_bad": options.exclude_known_bad, "limit": options.limit}
-        faces = celebamask.prepare(options.root, options.out, options.size, **how, **kept)
+        known_bad = options.exclude_known_bad
+        faces = celebamask.prepare(options.root, exclude_known_bad=known_bad, limit=options.limit, **kept)
     print(faces)
     if faces.left_out:
         print(f"{len(faces.left_out)} faces were left out: {options.out / 'left_out.json'} says why.")
@@ -95,7 +93,7 @@ def _point(text: str) -> tuple[float, float]:
 def _parse(options) -> None:
     from maskgan_lib.evaluation.own_photos import parse_photo
 
-    prepared = parse_photo(options.photo, options.out, options.size, options.points, options.parser)
+    prepared = parse_photo(**given(options))
     print(f"{options.out / 'image.png'} and labels.png: {options.size} x {options.size} pixels, {prepared.how}")
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskgan_lib.commands.adding import Command
+from maskgan_lib.commands.adding import Command, given
 
 
 def add(command: Command) -> None:
@@ -21,16 +21,4 @@ def add(command: Command) -> None:
 def _render(options) -> None:
     from maskgan_lib.editor.files import render_files
 
-    print(
-        render_files(
-            options.image,
-            options.mask,
-            options.edited,
-            options.out,
-            weights=options.weights,
-            style=options.style,
-            style_mask=options.style_mask,
-            keep=options.keep,
-            size=options.size,
-        )
-    )
+    print(render_files(**given(options)))

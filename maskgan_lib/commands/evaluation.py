@@ -92,8 +92,9 @@ def _add_tables(kind: Command) -> None:
 
 
 def _tables(options) -> None:
-    from maskgan_lib.course import ROOT
-    from maskgan_lib.evaluation.results import evaluate_tables, write_readme
+    from maskgan_lib.course.chapter import ROOT
+    from maskgan_lib.course.readme import write_between
+    from maskgan_lib.evaluation.results import README_BEGIN, README_END, evaluate_tables, readme_section
 
     results = evaluate_tables(
         options.out, options.data, options.networks or (), options.judges, options.judge, options.pairs, options.seed
@@ -101,7 +102,7 @@ def _tables(options) -> None:
     print(results.markdown())
     print(f"tables: {options.out / 'tables.md'} {options.out / 'tables.csv'}")
     if options.write_back:
-        write_readme(ROOT / "README.md", results)
+        write_between(ROOT / "README.md", README_BEGIN, README_END, readme_section(results))
 
 
 def _add_attribute_edits(kind: Command) -> None:

@@ -1,4 +1,4 @@
-"""Own photos: opening them, cropping a face as CelebA-HQ does, and putting an edited crop back.
+"""Own photos: cropping a face as CelebA-HQ does, and putting an edited crop back.
 
 Points are ``(x, y)`` in pixels from the top left corner of the picture, x to the right and y down: the first pixel
 covers 0 to 1, so its centre is (0.5, 0.5). Left and right are the subject's own, as in the class names: ``left_eye``
@@ -6,21 +6,15 @@ lies on the viewer's right.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from maskgan_lib.data.errors import DataError
-
-SMALLEST_SIDE = 64
-MOST_PIXELS = 100_000_000
-"""Photos that are opened have sides of at least so many pixels, and no more pixels in all."""
 
 FEATHER = 1 / 16
 """Width of the border inside the square where an edited crop fades into the photo, as a share of its side."""
@@ -170,11 +164,6 @@ class Alignment:
         return made
 
 
-def align(photo: np.ndarray, points: FacePoints, size: int) -> np.ndarray:
-    """The face with these points as CelebA-HQ would show it: uint8 ``[size, size, 3]`` from uint8 ``[H, W, 3]``."""
-    return Alignment.of(points, size).crop(photo)
-
-
 def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
@@ -208,54 +197,3 @@ def _mirrored(low: int, high: int, length: int) -> np.ndarray:
     """Indices low .. high - 1 of a row that goes on beyond both its ends as its own mirror image."""
     index = np.arange(low, high) % (2 * length)
     return np.minimum(index, 2 * length - 1 - index)
-
-
-# ---- files
-
-
-def open_photo(path: str | Path) -> np.ndarray:
-    """RGB uint8 ``[H, W, 3]`` from a photo's file, turned upright as its EXIF data says; ``DataError`` if that fails.
-
-    Grey, 16-bit and CMYK pictures become RGB, and transparent ones lie on white.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"There is no photo {path}: check the path.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures, whose size is looked at here
-            with Image.open(path) as image:
-                _check_size(path, *image.size)
-                return np.array(_rgb(ImageOps.exif_transpose(image), path))
-    except Image.DecompressionBombError:
-        raise DataError(_too_large(path)) from None
-    except UnidentifiedImageError:
-        raise DataError(f"{path} is in no known picture format: save the photo as JPEG or PNG.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} is damaged or cut off ({error}): copy it again, or save it as JPEG or PNG.") from None
-
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    if min(width, height) < SMALLEST_SIDE:
-        raise DataError(
-            f"{path} is {width}x{height} pixels, too small for a face: choose a photo of at least {SMALLEST_SIDE} "
-            "pixels a side."
-        )
-    if width * height > MOST_PIXELS:
-        raise DataError(_too_large(path))
-
-
-def _too_large(path: Path) -> str:
-    return f"{path} has more than {MOST_PIXELS // 10**6} million pixels: make it smaller first."
-
-
-def _rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise DataError(f"{path} has pixels of 32 bits: save it with 8 or 16 bits a channel.")
-        image = Image.fromarray(np.rint(values / 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")

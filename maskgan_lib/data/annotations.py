@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from maskgan_lib.data.packed import DataError
+from maskgan_lib.data.errors import DataError
 
 MAPPING_FILE = "CelebA-HQ-to-CelebA-mapping.txt"
 ATTRIBUTE_FILE = "CelebAMask-HQ-attribute-anno.txt"
@@ -17,25 +17,23 @@ LAST_TRAIN, LAST_VAL = 162_770, 182_637
 
 @dataclass
 class Table:
-    """One text file: a value per face, and what is wrong with the lines that could not be read."""
+    """One text file: by the number of a face its value, or what is wrong with its line."""
 
     name: str
     columns: tuple[str, ...] = ()
-    values: dict[int, Any] = field(default_factory=dict)  # number of the face -> its value
-    problem_of: dict[int, str] = field(default_factory=dict)  # number of the face -> what is wrong with its line
-    strays: list[str] = field(default_factory=list)  # what is wrong with lines of which nobody knows the face
+    values: dict[int, Any | DataError] = field(default_factory=dict)
+    strays: list[DataError] = field(default_factory=list)  # what is wrong with lines of which nobody knows the face
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[DataError]:
         """What is wrong with the file, line by line."""
-        return [*self.problem_of.values(), *self.strays]
+        return [value for value in self.values.values() if isinstance(value, DataError)] + self.strays
 
     def __getitem__(self, face: int) -> Any:
         """The value of ``face``; ``DataError`` if its line is bad or missing."""
-        if face in self.problem_of:
-            raise DataError(self.problem_of[face])
-        if face not in self.values:
-            raise DataError(f"{self.name} has no line for face {face}: unpack it again.")
-        return self.values[face]
+        value = self.values.get(face, DataError(f"{self.name} has no line for face {face}: unpack it again."))
+        if isinstance(value, DataError):
+            raise value
+        return value
 
 
 def split_of(celeba_number: int) -> str:
@@ -104,15 +102,14 @@ def _read(
         try:
             face, value = parse(words)
         except (ValueError, KeyError, TypeError):
-            problem = (
-                f"{name}, line {number}, is not {wanted}: {line.strip()[:60]!r}; unpack the file again or repair it."
-            )
+            fault = f"is not {wanted}: {line.strip()[:60]!r}; unpack the file again or repair it."
+            problem = DataError(f"{name}, line {number}, {fault}")
             try:
-                table.problem_of[_face_number(words[0])] = problem
+                table.values[_face_number(words[0])] = problem
             except ValueError:
                 table.strays.append(problem)
         else:
             table.values[face] = value
-    if not table.values:
+    if all(isinstance(value, DataError) for value in table.values.values()):
         raise DataError(f"{name} has no line for any face: unpack it again.")
     return table

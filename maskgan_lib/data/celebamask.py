@@ -22,9 +22,9 @@ from maskgan_lib.data.annotations import (
     split_of,
 )
 from maskgan_lib.data.archive import Archive
-from maskgan_lib.data.decoding import decode_image, decode_part, resize_labels
-from maskgan_lib.data.filling import fill
+from maskgan_lib.data.filling import pack
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.data.pictures import decode_image, decode_part, resize_labels
 
 IMAGE_FOLDER = "CelebA-HQ-img"
 MASK_FOLDER = "CelebAMask-HQ-mask-anno"
@@ -76,14 +76,12 @@ def prepare(
     archive = open_data_set(root)
     tables = read_annotations(archive, keep_going)
     mapping, attributes, _ = tables
-    indices = sorted(mapping.values.keys() | mapping.problem_of.keys())
-    indices = [i for i in indices if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
+    indices = [i for i in sorted(mapping.values) if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
     jobs = [FaceJob(archive, i, size, _record(i, *tables)) for i in indices]
     made_by = {"command": "prepare", "exclude_known_bad": exclude_known_bad, "limit": limit}
-    with PackedWriter(out, size, len(jobs), source_name(archive), attributes.columns, made_by) as writer:
-        names = [str(i) for i in indices]
-        fill(writer, make_face, jobs, names, workers=workers, keep_going=keep_going, progress=progress, title="prepare")
-        return writer.finish()
+    writer = PackedWriter(out, size, len(jobs), source_name(archive), attributes.columns, made_by)
+    names = [str(i) for i in indices]
+    return pack(writer, make_face, jobs, names, workers=workers, keep_going=keep_going, progress=progress)
 
 
 def open_data_set(root: str | Path) -> Archive:
@@ -113,7 +111,7 @@ def read_annotations(archive: Archive, keep_going: bool = False) -> tuple[Table,
         # a stray line of the mapping hides a face for good; elsewhere the face is found to have no line
         fatal = table.strays if keep_going and name == MAPPING_FILE else [] if keep_going else table.problems()
         for problem in fatal:
-            raise DataError(problem)
+            raise problem
         tables.append(table)
     return tuple(tables)
 

@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedFaces, PackedWriter
 from maskgan_lib.progress import progress_bar
 
 Make = Callable[[Any], tuple[np.ndarray, np.ndarray, FaceRecord]]
@@ -22,7 +23,7 @@ WORTH_A_PROCESS = 8
 """Faces that take about as long as starting a process does."""
 
 
-def fill(
+def pack(
     writer: PackedWriter,
     make: Make,
     jobs: Sequence[Any],
@@ -31,28 +32,28 @@ def fill(
     workers: int | None = None,
     keep_going: bool = False,
     progress: bool = True,
-    title: str = "faces",
-) -> None:
-    """Writes ``make(jobs[i])``, the face ``ids[i]``, for every ``i`` that the writer has not done yet.
+) -> PackedFaces:
+    """Writes ``make(jobs[i])``, the face ``ids[i]``, for every ``i`` that is not done yet; opens the folder.
 
     A bad face raises its ``DataError``; with ``keep_going`` it is left out instead and its reason noted. All that was
     done before an error, or before Ctrl-C, is kept for the next run.
     """
-    for i in np.flatnonzero(writer.done):
-        if writer.records[i].id != ids[i]:
-            raise DataError(
-                f"{writer.partial} was begun with other faces ({writer.records[i].id} in place of {ids[i]}): delete it."
-            )
-    todo, count = writer.todo, len(jobs)
-    with progress_bar(total=count, initial=count - len(todo), desc=title, unit="face", disable=not progress) as bar:
-        for i, result in run_parallel(make, [(i, jobs[i]) for i in todo], workers):
-            if not isinstance(result, DataError):
-                writer.write(i, *result)
-            elif keep_going:
-                writer.leave_out(i, ids[i], str(result))
-            else:
-                raise result
-            bar.update()
+    title = f"faces {writer.about['size']}x{writer.about['size']}"
+    with writer:
+        for record, id in zip(writer.records, ids, strict=True):
+            if record is not None and record.id != id:
+                raise DataError(f"{writer.partial} was begun with other faces ({record.id}, not {id}): delete it.")
+        todo, count = writer.todo, len(jobs)
+        with progress_bar(total=count, initial=count - len(todo), desc=title, unit="face", disable=not progress) as bar:
+            for i, result in run_parallel(make, [(i, jobs[i]) for i in todo], workers):
+                if not isinstance(result, DataError):
+                    writer.write(i, *result)
+                elif keep_going:
+                    writer.leave_out(i, ids[i], str(result))
+                else:
+                    raise result
+                bar.update()
+        return writer.finish()
 
 
 def run_parallel(
@@ -70,16 +71,17 @@ def run_parallel(
     # "spawn": a forked copy of a process that runs torch or a notebook's threads may hang
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, initializer=_become_worker)
-    waiting: deque[tuple[int, Future]] = deque()
+    queue = iter(jobs)
+
+    def submitted(count: int) -> list[tuple[int, Future]]:
+        return [(i, executor.submit(_attempt, make, job)) for i, job in islice(queue, count)]
+
     try:
-        for i, job in jobs:
-            waiting.append((i, executor.submit(_attempt, make, job)))
-            if len(waiting) > 4 * workers:  # bounds the finished faces that wait in memory
-                done, future = waiting.popleft()
-                yield done, future.result()
+        waiting = deque(submitted(4 * workers))  # bounds the finished faces that wait in memory
         while waiting:
-            done, future = waiting.popleft()
-            yield done, future.result()
+            i, future = waiting.popleft()
+            yield i, future.result()
+            waiting.extend(submitted(1))
     except BrokenProcessPool:
         raise DataError(
             "A worker process died, for lack of memory or because a script calls this without "

@@ -1,12 +1,12 @@
 """The journal of a long run: what is done, line by line, so that the same run can go on after a kill."""
 
+import io
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from maskgan_lib.data.array_file import write_all
 from maskgan_lib.data.errors import DataError
 
 
@@ -26,25 +26,29 @@ class Journal:
                 "delete it, or repeat the first command."
             )
         self.entries = lines[1:]
-        self._file = path.open("r+b" if lines else "wb", buffering=0)
-        if lines:
-            self._file.truncate(len(whole) + 1)
-            self._file.seek(0, os.SEEK_END)
-        else:
+        self._file = path.open("ab", buffering=0)
+        self._file.truncate(len(whole) + 1 if lines else 0)
+        if not lines:
             self.append([settings])
 
     def append(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Brings these lines to the disk."""
-        write_all(self._file, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
-        os.fsync(self._file.fileno())
+        """Brings these lines to the disk, or on a full disk none of them."""
+        before = self._file.seek(0, os.SEEK_END)
+        try:
+            write_all(self._file, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(before)
+            raise
 
     def close(self) -> None:
         self._file.close()
 
-    @property
-    def closed(self) -> bool:
-        """Whether ``close`` was called."""
-        return self._file.closed
+
+def write_all(file: io.RawIOBase, data: bytes) -> None:
+    """Writes ``data``, of which a raw file may take a part at a time."""
+    while data:
+        data = data[file.write(data) :]
 
 
 def _differences(old: dict, new: dict) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, IGNORE_ID
-from maskgan_lib.data.decoding import decode_image, decode_labels, dimensions, resize_labels
-from maskgan_lib.data.filling import fill
+from maskgan_lib.data.filling import pack
 from maskgan_lib.data.packed import SPLITS, DataError, FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.data.pictures import decode_image, decode_labels, dimensions, read_file, resize_labels
 
 IGNORED = "ignore"
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
@@ -98,10 +98,9 @@ def prepare_label_folder(
         for key, split in zip(keys, splits, strict=True)
     ]
     _check_sides(jobs[:: max(1, len(jobs) // 32)])
-    with PackedWriter(out, size, len(jobs), f"label folder ({scheme})", (), {"scheme": scheme}) as writer:
-        ids = [job.record.id for job in jobs]
-        fill(writer, make_face, jobs, ids, workers=workers, keep_going=keep_going, progress=progress, title="prepare")
-        return writer.finish()
+    writer = PackedWriter(out, size, len(jobs), f"label folder ({scheme})", (), {"scheme": scheme})
+    ids = [job.record.id for job in jobs]
+    return pack(writer, make_face, jobs, ids, workers=workers, keep_going=keep_going, progress=progress)
 
 
 def make_face(job: PairJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
@@ -109,7 +108,7 @@ def make_face(job: PairJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
     if job.image is None:
         raise DataError(f"{job.labels} has no image of the same name: add it, or remove the label map.")
     labels = _read_labels(job)
-    data = _read_file(job.image)
+    data = read_file(job.image)
     (width, height), (label_width, label_height) = dimensions(data, str(job.image)), labels.shape[::-1]
     if abs(width * label_height - height * label_width) > max(width, height):  # less is rounding
         raise DataError(
@@ -124,14 +123,7 @@ def _read_labels(job: PairJob) -> np.ndarray:
         raise DataError(f"{job.image} has no label map of the same name: add it, or remove the image.")
     allowed = np.zeros(256, bool)
     allowed[list(SCHEMES[job.scheme])] = True
-    return convert_labels(decode_labels(_read_file(job.labels), str(job.labels), allowed), job.scheme)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}): copy it again.") from None
+    return convert_labels(decode_labels(read_file(job.labels), str(job.labels), allowed), job.scheme)
 
 
 def _find(images: Path, labels: Path) -> tuple[dict[tuple, Path], dict[tuple, Path]]:

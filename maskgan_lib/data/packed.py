@@ -11,18 +11,17 @@ A folder is written as ``<folder>.partial`` and renamed when complete, so a half
 """
 
 import json
+import math
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
-from maskgan_lib.data.array_file import ArrayFile
 from maskgan_lib.data.errors import DataError, full_disk_is_an_error
 from maskgan_lib.data.journal import Journal
 
@@ -105,8 +104,7 @@ class PackedFaces:
     @property
     def left_out(self) -> list[dict[str, str]]:
         """Faces that are missing because their files were bad: ``{"id": ..., "reason": ...}`` each."""
-        path = self.folder / "left_out.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        return _left_out(self.folder)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Copies of images ``[B, S, S, 3]`` and masks ``[B, S, S]`` at ``indices``, in the order asked for."""
@@ -122,7 +120,7 @@ class PackedFaces:
 class PackedWriter:
     """Writes a packed folder of at most ``count`` faces; interrupted, the same call goes on where it stopped.
 
-    ``done`` is bool ``[count]``: the faces that an earlier run wrote need no second ``write``. Faces that an earlier
+    ``records`` are those of the faces that are done, also by an earlier run, and None elsewhere. Faces that an earlier
     run left out are open again, since their files may have been repaired. ``made_by`` holds the settings that decide
     what the folder contains; going on with others raises ``DataError``, as do a full disk and a finished ``folder``.
     """
@@ -142,35 +140,31 @@ class PackedWriter:
             raise DataError(f"{self.folder} already exists: delete it first, or choose another folder.")
         if count < 1:
             raise DataError(f"There is no face to write to {self.folder}.")
-        self.about = {
-            "format": FORMAT_VERSION,
-            "source": source,
-            "size": size,
-            "attribute_names": list(attribute_names),
-            "made_by": json.loads(json.dumps(made_by or {})),  # as it will be read back
-        }
-        self.count = count
+        names = list(attribute_names)
+        self.about = {"format": FORMAT_VERSION, "source": source, "size": size, "attribute_names": names}
+        self.about["made_by"] = made_by or {}
         self.records: list[FaceRecord | None] = [None] * count
         self.left_out: dict[int, dict[str, str]] = {}
-        self.done = np.zeros(count, bool)
-        self._compacted = self._disk_is_full = False
         self._pending: list[dict] = []
         self._last_flush = time.monotonic()
         with full_disk_is_an_error(self._no_space):
             self.partial.mkdir(parents=True, exist_ok=True)
             self._journal = Journal(self.partial / "journal.jsonl", {**self.about, "count": count})
-            self._resume()
-            self._images = ArrayFile(self.partial / "images.npy", (size, size, 3))
-            self._masks = ArrayFile(self.partial / "masks.npy", (size, size))
-            if not self._compacted:
-                self._images.resize(count)
-                self._masks.resize(count)
-        self._check_free_space()
+            for entry in self._journal.entries:
+                self.records[entry["face"]] = _record_from_json(entry, names)
+            self._images = _reserved(self.partial / "images.npy", (count, size, size, 3))
+            self._masks = _reserved(self.partial / "masks.npy", (count, size, size))
+        self.left_out = dict(zip(self.todo.tolist(), _left_out(self.partial)))  # it was all but finished
+
+    @property
+    def done(self) -> np.ndarray:
+        """Bool ``[count]``: the faces that are written."""
+        return np.array([record is not None for record in self.records])
 
     @property
     def todo(self) -> np.ndarray:
         """Ascending int64 positions that still want a ``write`` or a ``leave_out``."""
-        return np.flatnonzero(~self.done) if not self._compacted else np.zeros(0, np.int64)
+        return np.setdiff1d(np.flatnonzero(~self.done), list(self.left_out)).astype(np.int64)
 
     def __enter__(self) -> Self:
         return self
@@ -189,104 +183,114 @@ class PackedWriter:
             raise ValueError(f"face {record.id}: mask has ids over {NUM_CLASSES - 1}")
         if record.split not in SPLITS or set(record.attributes) != set(names):
             raise ValueError(f"face {record.id}: split {record.split!r}, attributes {sorted(record.attributes)}")
-        with full_disk_is_an_error(self._no_space):
-            self._images.write(i, image)
-            self._masks.write(i, mask)
-            self._mark({"face": int(i), **_record_to_json(record, names)})
-        self.records[i], self.done[i] = record, True
+        self._images[i], self._masks[i] = image, mask
+        self._pending.append({"face": int(i), **_record_to_json(record, names)})
+        self.records[i] = record
         self.left_out.pop(i, None)
+        if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
+            self.flush()
 
     def leave_out(self, i: int, id: str, reason: str) -> None:
         """Face ``i`` will be missing in the finished folder; ``left_out.json`` there will say why."""
         self.left_out[int(i)] = {"id": id, "reason": reason}
 
     def flush(self) -> None:
-        """Brings all faces so far to the disk: first the pixels, then the marks that say they are there."""
+        """Brings all faces so far to the disk: first the pixels, then the lines that say they are there."""
         with full_disk_is_an_error(self._no_space):
-            self._images.sync()
-            self._masks.sync()
+            self._images.flush()
+            self._masks.flush()
             self._journal.append(self._pending)
         self._pending = []
         self._last_flush = time.monotonic()
 
     def close(self) -> None:
-        """Flushes and closes the files; unless ``finish`` was called, a later writer goes on from here."""
-        if not self._journal.closed:
-            if not self._disk_is_full:
+        """Flushes; unless ``finish`` was called, a later writer goes on from here."""
+        try:
+            if self._pending:
                 self.flush()
-            for file in (self._images, self._masks, self._journal):
-                file.close()
+        finally:
+            self._journal.close()
 
     def finish(self) -> PackedFaces:
         """Drops the left-out faces, gives the folder its final name and opens it."""
-        open_faces = [i for i in range(self.count) if not self.done[i] and i not in self.left_out]
-        if open_faces and not self._compacted:
-            raise ValueError(f"{len(open_faces)} of {self.count} faces were neither written nor left out")
+        if len(self.todo):
+            raise ValueError(f"{len(self.todo)} of {len(self.records)} faces were neither written nor left out")
         if not self.done.any():
             reason = next(iter(self.left_out.values()))["reason"]
-            raise DataError(f"No face is left for {self.folder}, all {self.count} are bad; of the first: {reason}")
+            raise DataError(f"No face is left for {self.folder}, all are bad; of the first: {reason}")
         self.flush()
         with full_disk_is_an_error(self._no_space):
-            records = self._compact()
-            names = self.about["attribute_names"]
-            if self.left_out:
-                _replace_json(self.partial / "left_out.json", list(self.left_out.values()))
-            faces = [_record_to_json(record, names) for record in records]
+            if self.left_out:  # from here on a later run only repeats what follows
+                entries = [self.left_out[i] for i in sorted(self.left_out)]
+                _replace_json(self.partial / "left_out.json", entries)
+            faces = [_record_to_json(record, self.about["attribute_names"]) for record in self._without_gaps()]
             _replace_json(self.partial / "faces.json", {**self.about, "faces": faces})
         self.close()
         self.partial.rename(self.folder)
         (self.folder / "journal.jsonl").unlink()
         return PackedFaces.open(self.folder)
 
-    def _compact(self) -> list[FaceRecord]:
-        """Fills the places of left-out faces from the end; a kill may come any time: no source is overwritten."""
-        total = int(self.done.sum())
-        holes = np.flatnonzero(~self.done[:total])
-        tail = total + np.flatnonzero(self.done[total:])
-        records = self.records[:total]
-        for hole, last in zip(holes, tail, strict=True):
-            records[hole] = self.records[last]
-            if not self._compacted:
-                self._images.move(last, hole)
-                self._masks.move(last, hole)
-        if not self._compacted:
-            self._mark({"compacted": True, "left_out": list(self.left_out.items())})
-            self.flush()
-        self._images.resize(total)
-        self._masks.resize(total)
-        return records
+    def _without_gaps(self) -> list[FaceRecord]:
+        """Records and arrays with faces from the end in the places of those left out.
 
-    def _mark(self, entry: dict) -> None:
-        self._pending.append(entry)
-        if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
-            self.flush()
-
-    def _resume(self) -> None:
-        """Takes over what an earlier run has marked."""
-        for entry in self._journal.entries:
-            if "compacted" in entry:
-                self._compacted = True
-                self.left_out = {i: reason for i, reason in entry["left_out"]}
-            else:
-                i = entry["face"]
-                self.records[i], self.done[i] = _record_from_json(entry, self.about["attribute_names"]), True
-
-    def _check_free_space(self) -> None:
-        needed = int((~self.done).sum()) * self.about["size"] ** 2 * 4
-        free = shutil.disk_usage(self.partial).free
-        if needed > free and not self._compacted:
-            raise DataError(
-                f"No space left on the disk of {self.folder}: {needed / 1e9:.1f} GB are needed, "
-                f"{free / 1e9:.1f} GB are free; make room, choose another folder, or a smaller size."
-            )
+        A kill may come at any time: no face is overwritten before its own file is cut.
+        """
+        done = self.done
+        total = int(done.sum())
+        order = np.arange(total)
+        order[~done[:total]] = total + np.flatnonzero(done[total:])
+        for array in (self._images, self._masks):
+            if len(array) > total:  # else it is cut already
+                for place in np.flatnonzero(~done[:total]):
+                    array[place] = array[order[place]]
+                array.flush()
+            _cut(array, total)
+        return [self.records[i] for i in order]
 
     def _no_space(self) -> str:
-        self._disk_is_full = True
-        kept = int(self.done.sum()) - sum("face" in entry for entry in self._pending)
+        kept, size = sum(record is not None for record in self.records) - len(self._pending), self.about["size"]
         return (
-            f"No space left on the disk of {self.folder}: make room and run the same command again, it goes on after "
-            f"the {kept} of {self.count} faces that are done."
+            f"No space left on the disk of {self.folder}, which takes {len(self.records) * size**2 * 4 / 1e6:,.0f} MB: "
+            f"make room and run the same command again, {kept} of the {len(self.records)} faces are kept."
         )
+
+
+def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """The array of uint8 in ``path``, to be written to, or a new one there.
+
+    Its place on the disk is taken at once: a process that writes to a memory map without one dies on a full disk.
+    """
+    if not path.exists():
+        new = path.with_suffix(".new")
+        try:
+            with new.open("wb") as file:
+                _write_header(file, shape)
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, file.tell() + math.prod(shape))
+                else:
+                    for _ in range(shape[0]):
+                        file.write(bytes(math.prod(shape[1:])))
+        except OSError:
+            new.unlink()
+            raise
+        new.replace(path)
+    return np.load(path, mmap_mode="r+")
+
+
+def _cut(array: np.memmap, rows: int) -> None:
+    """Leaves the first ``rows`` rows in the file of ``array``, whose header has one length for any number of rows."""
+    with Path(array.filename).open("r+b") as file:
+        _write_header(file, (rows, *array.shape[1:]))
+        file.truncate(file.tell() + rows * math.prod(array.shape[1:]))
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _left_out(folder: Path) -> list[dict[str, str]]:
+    path = folder / "left_out.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def _replace_json(path: Path, value: Any) -> None:

@@ -13,7 +13,7 @@ from maskgan_lib.classes import ATTRIBUTE_NAMES
 from maskgan_lib.data.annotations import ATTRIBUTE_FILE, LAST_TRAIN, LAST_VAL, MAPPING_FILE, POSE_FILE
 from maskgan_lib.data.celebamask import IMAGE_FOLDER, part_path
 from maskgan_lib.data.errors import DataError, full_disk_is_an_error
-from maskgan_lib.data.filling import fill, run_parallel
+from maskgan_lib.data.filling import pack, run_parallel
 from maskgan_lib.data.journal import Journal
 from maskgan_lib.data.packed import SPLITS, FaceRecord, PackedFaces, PackedWriter
 from maskgan_lib.progress import progress_bar
@@ -65,10 +65,9 @@ def render_packed(
     shares = _checked_shares(splits)
     made_by = {"command": "faces", "seed": seed, "identities": identities, "splits": shares, "version": faces.VERSION}
     jobs = [RenderJob(seed, index, identities, size, shares) for index in range(count)]
-    with PackedWriter(folder, size, count, SOURCE, faces.ATTRIBUTES, made_by) as writer:
-        names = [str(index) for index in range(count)]
-        fill(writer, draw_face, jobs, names, workers=workers, progress=progress, title=f"faces {size}x{size}")
-        return writer.finish()
+    writer = PackedWriter(folder, size, count, SOURCE, faces.ATTRIBUTES, made_by)
+    names = [str(index) for index in range(count)]
+    return pack(writer, draw_face, jobs, names, workers=workers, progress=progress)
 
 
 def draw_face(job: RenderJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:

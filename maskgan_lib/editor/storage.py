@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import COLORS, NUM_CLASSES
-from maskgan_lib.data.decoding import resize_labels
+from maskgan_lib.data.pictures import resize_labels
 from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.rle import EditError
 

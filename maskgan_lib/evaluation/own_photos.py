@@ -17,9 +17,10 @@ from PIL import Image
 
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import CLASS_ID, COLORS, GROUPS
-from maskgan_lib.data.alignment import Alignment, FacePoints, Point, Square, open_photo
+from maskgan_lib.data.alignment import Alignment, FacePoints, Point, Square
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError
+from maskgan_lib.data.pictures import open_photo
 from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.networks import FaceParser
 

@@ -46,7 +46,6 @@ from maskgan_lib.evaluation.published import judges_of
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.tables import COLUMNS, FEW_PAIRS, TITLES, VERIFICATION, Cell, Table, make_table
 from maskgan_lib.evaluation.verification import Verification, people_of
-from maskgan_lib.readme import write_between
 
 DRAWN, PEOPLE, SIZE, SEED = 1600, 800, 128, 5
 SPLITS = (0.5, 0.0, 0.5)
@@ -276,8 +275,3 @@ def readme_section(results: Results) -> str:
         "orderings beside those seen here."
     )
     return "\n\n".join([head, *parts, tail])
-
-
-def write_readme(path: str | Path, results: Results) -> None:
-    """Put ``readme_section`` between its two marks in a file; ``DataError`` unless it has them."""
-    write_between(path, README_BEGIN, README_END, readme_section(results))

@@ -5,8 +5,9 @@
 """
 
 from .attributes import ATTRIBUTES
-from .people import Capture, Face, Identity, sample
+from .people import Capture, Face, Identity
 from .render import Rendering, render
+from .sampling import sample
 
 VERSION = 1
 """Raised whenever the same (seed, index) draws another picture."""

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..classes import CLASS_ID
-from .people import HAIR_COLOURS, Face
+from .people import Face
+from .sampling import HAIR_COLOURS
 
 ATTRIBUTES = (
     "5_o_Clock_Shadow", "Arched_Eyebrows", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Nose", "Black_Hair",

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from maskgan_lib.data.array_file import write_all
 from maskgan_lib.data.errors import DataError
+from maskgan_lib.data.journal import write_all
 
 COLUMNS = ("rater", "item", "criterion", "method", "position", "shown", "seconds", "time")
 TAKEN_BACK = ""

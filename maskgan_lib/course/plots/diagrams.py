@@ -1,12 +1,13 @@
 """Boxes, pictures and arrows."""
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from maskgan_lib.plots.style import ACCENT, INK, LINE, MUTED, PAPER, canvas
-from maskgan_lib.plots.tiles import Picture, resized
+from maskgan_lib.course.plots.style import ACCENT, INK, LINE, MUTED, PAPER, canvas
+from maskgan_lib.course.plots.tiles import Picture, resized
 
 
 def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> Figure:
@@ -27,15 +28,8 @@ def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> F
         axes.text(x + 12, y + 34, title, color=ink, weight="bold", va="top")
         axes.text(x + 12, y + 58 + LINE * title.count("\n"), _wrapped(builds, 34), color=ink, fontsize=8, va="top")
         if k % columns:
-            axes.add_patch(
-                FancyArrowPatch(
-                    (x - gap + 3, y + height / 2),
-                    (x - 3, y + height / 2),
-                    arrowstyle="-|>",
-                    mutation_scale=12,
-                    color=MUTED,
-                )
-            )
+            ends = (x - gap + 3, y + height / 2), (x - 3, y + height / 2)
+            axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=12, color=MUTED))
     return figure
 
 
@@ -53,14 +47,13 @@ def diagram(
         raise ValueError(f"The diagram has no {unknown[0]!r} to highlight, only {', '.join(nodes)}.")
     wide, high, tile = 158, 126, 96
     width, height = (round((max(node[k] for node in nodes.values()) + 1) * side) for k, side in ((0, wide), (1, high)))
-    figure, axes = canvas(width, height)
+    figure, axes = canvas(width, height + 6)  # a name below the last row has descenders
     shapes = {}
     for name, (column, row, content) in nodes.items():
         x, y = (column + 0.5) * wide, (row + 0.5) * high
         half = (76, 34) if isinstance(content, str) else (tile / 2, tile / 2)
-        shapes[name] = FancyBboxPatch(
-            (x - half[0], y - half[1]), 2 * half[0], 2 * half[1], boxstyle="round,pad=0,rounding_size=6"
-        )
+        box = (x - half[0], y - half[1]), 2 * half[0], 2 * half[1]
+        shapes[name] = FancyBboxPatch(*box, boxstyle="round,pad=0,rounding_size=6")
         here = name in highlight
         shapes[name].set(facecolor=ACCENT if here else PAPER, edgecolor=ACCENT, linewidth=4 if here else 1.2)
         axes.add_patch(shapes[name])
@@ -82,9 +75,4 @@ def diagram(
 
 
 def _wrapped(text: str, width: int) -> str:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from maskgan_lib.classes import CLASS_TITLES, COLORS, NUM_CLASSES, colorize
+from maskgan_lib.course.plots.style import GAP, LINE, MUTED, canvas, text_width
 from maskgan_lib.data.batches import to_uint8_image
-from maskgan_lib.plots.style import GAP, LINE, MUTED, canvas, text_width
 
 Picture = np.ndarray | Tensor
 
@@ -41,12 +41,6 @@ def heat(values: np.ndarray, top: float | None = None) -> np.ndarray:
     """A map ``[H, W]`` of values from 0 to ``top`` (its maximum if None) as an RGB picture, black to bright."""
     top = float(values.max()) if top is None else top
     return (plt.get_cmap("inferno")(values / max(top, 1e-6))[..., :3] * 255).astype(np.uint8)
-
-
-def overlay(image: Picture, labels: np.ndarray, strength: float = 0.5) -> np.ndarray:
-    """The colours of a label map laid over its image."""
-    blend = (1 - strength) * picture(image) + strength * picture(labels)
-    return blend.round().astype(np.uint8)
 
 
 def grid(

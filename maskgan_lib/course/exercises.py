@@ -14,15 +14,21 @@ def check(name: str, function: Callable, cases: Sequence[tuple[tuple, Any]], hin
     exception is printed, with the hint. Returns whether every case agreed.
     """
     for k, (arguments, expected) in enumerate(cases, 1):
+        wrong = None
         try:
             found = function(*arguments)
         except Exception as error:  # whatever an answer raises belongs to the answer, not to the notebook
-            return _say(False, f"Exercise {name}: {type(error).__name__}: {error}. Hint: {hint}")
-        if found is None:
-            return _say(False, f"Exercise {name}: your turn. Hint: {hint}")
-        if not _agree(found, expected):
-            return _say(False, f"Exercise {name}: case {k} of {len(cases)} differs. Hint: {hint}")
-    return _say(True, f"Exercise {name}: passed, all {len(cases)} cases agree.")
+            wrong = f"{type(error).__name__}: {error}."
+        else:
+            if found is None:
+                wrong = "your turn."
+            elif not _agree(found, expected):
+                wrong = f"case {k} of {len(cases)} differs."
+        if wrong:
+            print(f"Exercise {name}: {wrong} Hint: {hint}")
+            return False
+    print(f"Exercise {name}: passed, all {len(cases)} cases agree.")
+    return True
 
 
 def _agree(found: Any, expected: Any) -> bool:
@@ -37,8 +43,3 @@ def _agree(found: Any, expected: Any) -> bool:
         return bool(np.array_equal(found, expected))
     except (TypeError, ValueError):
         return False
-
-
-def _say(passed: bool, text: str) -> bool:
-    print(text)
-    return passed

@@ -1,7 +1,5 @@
 """Executes the notebooks in order, says where it is, stops at the first error, and ends with what was measured."""
 
-import base64
-import io
 import os
 import re
 import sys
@@ -11,32 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-import numpy as np
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from PIL import Image
 
-from maskgan_lib.classes import COLORS
-from maskgan_lib.course import (
-    CHAPTERS,
-    ROOT,
-    CourseError,
-    build_folder,
-    describe_seconds,
-    measured,
-    read_run,
-    read_times,
-    time_key,
-    write_json,
-)
+from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, ROOT, CourseError, build_folder
+from maskgan_lib.course.measured import describe_seconds, measured, read_run, read_times, time_key, write_json
+from maskgan_lib.course.publishing import clean
+from maskgan_lib.course.readme import write_between
 from maskgan_lib.progress import PLAIN_VARIABLE
-from maskgan_lib.readme import write_between
-
-NOTEBOOKS = ROOT / "notebooks"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-HEAVY_PICTURE, PALETTE = 30_000, 160
-"""Bytes of a PNG that may have all its colours, and how many are left to a heavier one: dozens of faces in true colour
-would make a notebook too heavy to be read online, and 160 colours chosen for them look the same."""
 
 TRACEBACK_LINES = 12
 """How much of a traceback is shown: the innermost frames say what went wrong, the rest is in the executed copy."""
@@ -50,18 +30,19 @@ def run_course(notebooks: Sequence[str] | None = None, write_back: str = "") -> 
     """
     try:
         paths = find_notebooks(notebooks)
-        environment = _kernel_environment(write_back)
+        environment = kernel_environment(write_back)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
     build, began = build_folder(), time.monotonic()
     for k, path in enumerate(paths):
-        seconds = run_notebook(path, build / "notebooks" / path.name, environment, f"notebook {k + 1} of {len(paths)}")
+        copy = build / "notebooks" / path.name
+        seconds = run_notebook(path, copy, environment, f"notebook {k + 1} of {len(paths)}")
         if seconds is None:
             return 1
-        _keep_time(path, seconds, [build / "measured"] + ([NOTEBOOKS] if write_back else []))
+        keep_time(path.name[:2], seconds, [build / "measured"] + ([NOTEBOOKS] if write_back else []))
         if write_back == "notebooks":
-            path.write_bytes((build / "notebooks" / path.name).read_bytes())
+            path.write_bytes(copy.read_bytes())
     if write_back:
         update_readme()
     took = describe_seconds(time.monotonic() - began)
@@ -74,16 +55,12 @@ def run_course(notebooks: Sequence[str] | None = None, write_back: str = "") -> 
 def find_notebooks(names: Sequence[str] | None = None) -> list[Path]:
     """The course's notebooks in order, or those whose number, name or path is in ``names``, in that order."""
     course = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-    if not names:
-        return course
-    found = []
-    for name in names:
-        matching = [path for path in course if Path(name).stem in (path.stem, path.name[:2])]
-        if not matching:
+    by_name = {name: path for path in course for name in (path.stem, path.name[:2])}
+    for name in names or ():
+        if Path(name).stem not in by_name:
             known = ", ".join(path.stem for path in course)
             raise CourseError(f"There is no notebook {name!r}: choose of {known}, or by number.")
-        found += matching
-    return found
+    return [by_name[Path(name).stem] for name in names] if names else course
 
 
 def run_notebook(path: Path, copy: Path, environment: dict[str, str], where: str) -> float | None:
@@ -95,6 +72,7 @@ def run_notebook(path: Path, copy: Path, environment: dict[str, str], where: str
         timeout=None,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],  # a kernel warns about its transport, in the middle of the progress line
         resources={"metadata": {"path": str(path.parent)}},
     )
@@ -123,7 +101,6 @@ class ProgressLine:
     def __init__(self, title: str, cells: int):
         self.title, self.cells, self.cell = title, cells, 0
         self.live = sys.stdout.isatty()
-        self.interval = 1.0 if self.live else 30.0
         self._began = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, daemon=True)
@@ -146,7 +123,7 @@ class ProgressLine:
         self._show(f", {word}", end="\n")
 
     def _keep_up(self) -> None:
-        while not self._stop.wait(self.interval):
+        while not self._stop.wait(1.0 if self.live else 30.0):
             self._show()
 
     def _show(self, word: str = "", end: str | None = None) -> None:
@@ -177,95 +154,15 @@ def describe_failure(notebook: nbformat.NotebookNode, name: str) -> str:
     return f"{name} failed, but no cell holds an error."
 
 
-def clean(notebook: nbformat.NotebookNode) -> None:
-    """Make an executed notebook fit to be kept: it must render anywhere, and differ only where a result does.
-
-    The state of widgets goes, with the views that would look for it: GitHub does not render a notebook that has it.
-    Pictures are packed tighter. Pieces of text are joined; where text overwrote itself, as a progress bar does, the
-    last state stays.
-    """
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = join_streams(cell.outputs)
-            for output in cell.outputs:
-                data = output.get("data", {})
-                data.pop(WIDGET_VIEW, None)
-                if "image/png" in data:
-                    data["image/png"] = smaller_png(data["image/png"])
-                    data.pop("image/jpeg", None)  # Pillow's pictures show themselves as both
-                if output.output_type == "stream":
-                    output.text = last_state(output.text)
-
-
-def join_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """The same outputs with the pieces of stdout, and those of stderr, in one each; a picture begins new ones."""
-    joined, streams = [], {}
-    for output in outputs:
-        if output.output_type != "stream":
-            streams.clear()
-        elif output.name in streams:
-            streams[output.name].text += output.text
-            continue
-        else:
-            streams[output.name] = output
-        joined.append(output)
-    return joined
-
-
-def smaller_png(encoded: str) -> str:
-    """The picture, base64 as before, without an opaque alpha channel and packed tighter: about an eighth less.
-
-    Where that leaves more than ``HEAVY_PICTURE`` bytes, an opaque picture keeps ``PALETTE`` colours that suit it.
-    """
-    with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
-        opaque = picture.mode == "RGB" or (picture.mode == "RGBA" and picture.getextrema()[3][0] == 255)
-        packed = _as_png(picture.convert("RGB") if opaque else picture)
-        if opaque and len(packed) > HEAVY_PICTURE:
-            packed = _as_png(in_few_colors(picture.convert("RGB")))
-    return base64.b64encode(packed).decode("ascii")
-
-
-def in_few_colors(picture: Image.Image) -> Image.Image:
-    """``picture`` (RGB) with a palette fitted to it; white and the colours of the 19 classes stay exact."""
-    exact = np.concatenate([COLORS, [[255, 255, 255]]]).astype(np.uint8)
-    pixels = np.asarray(picture)
-    cells = np.bincount((pixels >> 3).reshape(-1, 3) @ np.array([1024, 32, 1]), minlength=32**3)
-    # The root, or the few pixels of a lip would get no colour of their own beside so much skin.
-    sample = np.repeat(np.arange(32**3), np.ceil(np.sqrt(cells)).astype(int))
-    sample = np.stack([sample >> 10, sample >> 5 & 31, sample & 31], axis=1).astype(np.uint8) * 8 + 4
-    fitted = Image.fromarray(sample[None]).quantize(PALETTE - len(exact), kmeans=1)
-    indices = np.array(picture.quantize(palette=fitted, dither=Image.Dither.NONE))
-    for k, color in enumerate(exact):
-        indices[(pixels == color).all(axis=2)] = PALETTE - len(exact) + k
-    palette = np.resize(np.array(fitted.getpalette(), np.uint8), (PALETTE - len(exact), 3))
-    result = Image.fromarray(indices)
-    result.putpalette(np.concatenate([palette, exact]).tobytes())
-    return result
-
-
-def _as_png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return file.getvalue()
-
-
-def last_state(text: str) -> str:
-    """``text`` as a terminal would show it after its carriage returns: of each line what was written last."""
-    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-
-
 def measured_table(build: Path, chapters: Sequence[str]) -> str:
     """What ``chapters`` measured, as aligned text."""
-    rows = [(number, str(m.name), str(m).split(": ", 1)[1]) for number, m in measured(build, chapters)]
-    if not rows:
-        return "(nothing was measured)"
-    width = max(len(name) for _, name, _ in rows)
-    return "\n".join(f"  {number}  {name:<{width}}  {value}" for number, name, value in rows)
+    found = measured(build, chapters)
+    width = max((len(m.name) for _, m in found), default=0)
+    return "\n".join(f"  {number}  {m.name:<{width}}  {m.shown}" for number, m in found) or "(nothing was measured)"
 
 
 def chapter_table(times: dict[str, dict]) -> str:
-    """The table of chapters in README.md, as Markdown; ``times`` as of ``course.read_times``."""
+    """The table of chapters in README.md, as Markdown; ``times`` as of ``measured.read_times``."""
     columns = (("smoke", "cpu"), ("laptop", "cpu"), ("colab", "cuda"))
     heads = []
     for preset, device in columns:
@@ -274,9 +171,8 @@ def chapter_table(times: dict[str, dict]) -> str:
     lines = ["| chapter | what you have at its end | of the paper | " + " | ".join(heads) + " |"]
     lines.append("|---" * (3 + len(columns)) + "|")
     for chapter in CHAPTERS:
-        files = list(NOTEBOOKS.glob(f"{chapter.number}_*.ipynb"))
-        title = f"{chapter.number} {chapter.title}"
-        link = f"[{title}](notebooks/{files[0].name})" if files else title
+        (file,) = NOTEBOOKS.glob(f"{chapter.number}_*.ipynb")
+        link = f"[{chapter.number} {chapter.title}](notebooks/{file.name})"
         taken = [times.get(time_key(chapter.number, *column)) for column in columns]
         cells = [describe_seconds(t["seconds"]) if t else "not measured" for t in taken]
         lines.append(f"| {link} | {chapter.builds} | {chapter.paper} | " + " | ".join(cells) + " |")
@@ -285,23 +181,21 @@ def chapter_table(times: dict[str, dict]) -> str:
 
 def update_readme() -> None:
     """Put the table of chapters, with the times in ``notebooks/times.json``, between its two marks in README.md."""
-    write_between(
-        ROOT / "README.md", "<!-- chapters -->", "<!-- end of chapters -->", chapter_table(read_times(NOTEBOOKS))
-    )
+    table = chapter_table(read_times(NOTEBOOKS))
+    write_between(ROOT / "README.md", "<!-- chapters -->", "<!-- end of chapters -->", table)
 
 
-def _keep_time(path: Path, seconds: float, folders: list[Path]) -> None:
-    """Remember how long the notebook took, with the preset and on the device that it says it ran with."""
-    about = read_run(build_folder(), path.name[:2])
-    if about is None:
-        return
-    key = time_key(about["chapter"], about["preset"], about["device"])
-    for folder in folders:
+def keep_time(chapter: str, seconds: float, folders: Sequence[Path]) -> None:
+    """Remember how long a chapter took, with the preset and on the device that it says it ran with."""
+    about = read_run(build_folder(), chapter)
+    if about:
         entry = {"seconds": round(seconds, 1), "machine": about["machine"]}
-        write_json(folder / "times.json", dict(sorted({**read_times(folder), key: entry}.items())))
+        key = time_key(about["chapter"], about["preset"], about["device"])
+        for folder in folders:
+            write_json(folder / "times.json", dict(sorted({**read_times(folder), key: entry}.items())))
 
 
-def _kernel_environment(write_back: str) -> dict[str, str]:
+def kernel_environment(write_back: str) -> dict[str, str]:
     """Variables for the kernels: text progress bars, and a data folder that is found from any working directory."""
     environment = {**os.environ, PLAIN_VARIABLE: "1", "JUPYTER_PREFER_ENV_PATH": "1"}
     named = os.environ.get("MASKGAN_DATA")

@@ -1,6 +1,8 @@
 """How every picture of the course looks, and the canvas it is drawn on."""
 
 import math
+from collections.abc import Callable
+from functools import wraps
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -36,7 +38,8 @@ def canvas(width: int, height: int) -> tuple[Figure, Axes]:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
-    return closed(figure), axes
+    plt.close(figure)  # or a notebook would show it twice: when the cell ends, and as the cell's value
+    return figure, axes
 
 
 def text_width(text: str, weight: str = "normal") -> int:
@@ -46,7 +49,14 @@ def text_width(text: str, weight: str = "normal") -> int:
     return math.ceil(max(measure(line, font, ismath=False)[0] for line in text.split("\n")))
 
 
-def closed(figure: Figure) -> Figure:
-    """Without this a notebook would show the figure twice: when the cell ends, and as the cell's value."""
-    plt.close(figure)
-    return figure
+def drawn(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """The function ``draw`` in the course's look, its figure closed."""
+
+    @wraps(draw)
+    def in_our_look(*arguments, **options) -> Figure:
+        with plt.rc_context(LOOK):
+            figure = draw(*arguments, **options)
+        plt.close(figure)
+        return figure
+
+    return in_our_look

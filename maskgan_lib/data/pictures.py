@@ -1,15 +1,28 @@
-"""Pictures and masks from the bytes of their files; whatever is wrong with a file becomes one sentence."""
+"""The one reader of pictures and label maps; whatever is wrong with a file becomes one sentence."""
 
 import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskgan_lib.classes import NUM_CLASSES
-from maskgan_lib.data.packed import DataError
+from maskgan_lib.data.errors import DataError
+
+SMALLEST_SIDE = 64
+MOST_PIXELS = 100_000_000
+"""Photos of one's own have sides of at least so many pixels, and no more pixels in all."""
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a file; ``DataError`` if it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): check the path, or copy it again.") from None
 
 
 def dimensions(data: bytes, name: str) -> tuple[int, int]:
@@ -42,19 +55,12 @@ def decode_part(data: bytes, name: str) -> np.ndarray:
 def decode_labels(data: bytes, name: str, ids: np.ndarray | None = None) -> np.ndarray:
     """uint8 ``[H, W]`` from a label map: one channel, or three equal ones; ``ids`` bool ``[256]``: those allowed."""
     with _opened(data, name) as image:
-        if image.mode in ("RGB", "RGBA"):
-            channels = np.asarray(image.convert("RGB"))
-            if (channels != channels[..., :1]).any():
-                raise DataError(
-                    f"{name} is a coloured picture, but a label map holds class ids: convert it by its colours."
-                )
-            labels = channels[..., 0].copy()
-        elif image.mode in ("L", "P"):
-            labels = np.array(image)
-        else:
-            raise DataError(
-                f"{name} has pixels of mode {image.mode}, but a label map has 8 bits: save it again as such."
-            )
+        if image.mode not in ("L", "P", "RGB", "RGBA"):
+            raise DataError(f"{name} has pixels of mode {image.mode}, but a label map has 8 bits: save it so.")
+        channels = np.atleast_3d(image.convert("RGB") if image.mode.startswith("RGB") else image)
+    labels = channels[..., 0].copy()
+    if (channels != labels[..., None]).any():
+        raise DataError(f"{name} is a coloured picture, but a label map holds class ids: convert it by its colours.")
     allowed = np.arange(256) < NUM_CLASSES if ids is None else ids
     if not allowed[labels].all():
         wrong = int(labels[~allowed[labels]].max())
@@ -65,6 +71,32 @@ def decode_labels(data: bytes, name: str, ids: np.ndarray | None = None) -> np.n
 def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:
     """``[S, S]`` from ``[H, W]`` by the nearest pixel, so that no id arises; cropped to its middle if not square."""
     return np.array(_square(Image.fromarray(labels)).resize((size, size), Image.Resampling.NEAREST))
+
+
+def open_photo(path: str | Path) -> np.ndarray:
+    """RGB uint8 ``[H, W, 3]`` from a photo's file, turned upright as its EXIF data says; ``DataError`` if that fails.
+
+    Grey, 16-bit and CMYK pictures become RGB, and transparent ones lie on white.
+    """
+    with _opened(read_file(path), str(path)) as image:
+        width, height = image.size
+        if min(width, height) < SMALLEST_SIDE:
+            raise DataError(f"{path} is {width}x{height} pixels, too small for a face: {SMALLEST_SIDE} a side will do.")
+        if width * height > MOST_PIXELS:
+            raise DataError(f"{path} has more than {MOST_PIXELS // 10**6} million pixels: make it smaller first.")
+        return np.array(_rgb(ImageOps.exif_transpose(image), str(path)))
+
+
+def _rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise DataError(f"{name} has pixels of 32 bits: save it with 8 or 16 bits a channel.")
+        image = Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
 
 
 def _square(image: Image.Image) -> Image.Image:
@@ -84,9 +116,11 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
             warnings.simplefilter("ignore")
             yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise DataError(f"{name} has far too many pixels: make it smaller first.") from None
+    except (OSError, SyntaxError, ValueError) as error:
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
-        raise DataError(f"{name} is damaged or no picture ({reason}): copy or unpack it again.") from None
+        raise DataError(f"{name} is damaged or no picture ({reason}): copy it again, or save it as PNG.") from None
 
 
 def _is_cut_off(data: bytes) -> bool:

@@ -1,16 +1,15 @@
 """What a notebook's setup cell calls: seeds, preset, device, faces, shipped weights, and a record of what is measured.
 
-Three variables of the environment steer it: ``MASKGAN_PRESET`` (a name of ``presets.PRESETS``), ``MASKGAN_DATA``
-(CelebAMask-HQ as a folder or a zip, or a packed folder) and ``MASKGAN_BUILD`` (where everything is written; ``build``
-in the project if not set). Relative paths in them start at the project's root, whatever folder a kernel runs in.
+Four variables of the environment steer it: ``MASKGAN_PRESET`` (a name of ``presets.PRESETS``), ``MASKGAN_DATA``
+(CelebAMask-HQ as a folder or a zip, or a packed folder), ``MASKGAN_BUILD`` (where everything is written; ``build`` in
+the project if not set) and ``MASKGAN_PRETRAINED`` (the weights that ship; ``data/pretrained``). Relative paths in them
+start at the project's root, whatever folder a kernel runs in.
 """
 
 import hashlib
-import json
 import os
 import platform
 import random
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +20,13 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from maskgan_lib import checkpoints, faces
+from maskgan_lib.course.measured import Measurement, expected_time, time_key, write_json
 from maskgan_lib.data import celebamask, procedural
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import PRESETS, Preset
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
 SEED = 20
 """Seed of the course's own faces and runs. The shipped weights were trained on faces of another seed."""
 
@@ -43,26 +44,20 @@ class Chapter:
     paper: str
 
 
-CHAPTERS = (
-    Chapter("00", "Start here", "a first edit, with weights that ship", "the idea"),
-    Chapter("01", "Data set preparation", "label maps, a packed data set, batches", "Table 1"),
-    Chapter("02", "MaskVAE", "a space of face layouts to walk in", "Equations 3 to 5"),
-    Chapter("03", "Dense Mapping Network", "masks and styles turned into faces", "Equations 1, 2 and 6 to 9"),
-    Chapter(
-        "04", "Editing behaviour simulated training", "training on simulated edits, and a test of it", "Algorithm 1"
-    ),
-    Chapter("05", "Evaluation", "judges and their errors, the paper's two tasks, a survey", "Tables 2 to 4"),
-    Chapter("06", "The mask editor", "a face editor in the notebook, and the same from Python", "interactive editing"),
-    Chapter(
-        "07", "The baselines", "four other methods, trained and measured side by side", "the baselines of Tables 2 to 4"
-    ),
-    Chapter("08", "SeCGAN", "edits by attribute, and masks that move by attribute", "SeCGAN's Table 1"),
-    Chapter(
-        "09",
-        "A style for every region",
-        "hair, lips or background of another face, each alone",
-        "beyond the paper, after SEAN",
-    ),
+CHAPTERS = tuple(
+    Chapter(*line.split(" | "))
+    for line in """\
+00 | Start here | a first edit, with weights that ship | the idea
+01 | Data set preparation | label maps, a packed data set, batches | Table 1
+02 | MaskVAE | a space of face layouts to walk in | Equations 3 to 5
+03 | Dense Mapping Network | masks and styles turned into faces | Equations 1, 2 and 6 to 9
+04 | Editing behaviour simulated training | training on simulated edits, and a test of it | Algorithm 1
+05 | Evaluation | judges and their errors, the paper's two tasks, a survey | Tables 2 to 4
+06 | The mask editor | a face editor in the notebook, and the same from Python | interactive editing
+07 | The baselines | four other methods, trained and measured side by side | the baselines of Tables 2 to 4
+08 | SeCGAN | edits by attribute, and masks that move by attribute | SeCGAN's Table 1
+09 | A style for every region | hair, lips or background of another face, each alone | beyond the paper, after SEAN
+""".splitlines()
 )
 
 
@@ -70,24 +65,14 @@ class CourseError(Exception):
     """Something the reader can put right, in one sentence."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One value that a chapter measured. ``note`` says on what."""
-
-    name: str
-    value: float | int | str
-    unit: str = ""
-    note: str = ""
-
-    def __str__(self) -> str:
-        precision = ",.0f" if isinstance(self.value, float) and abs(self.value) >= 1000 else ".4g"
-        shown = format(self.value, precision) if isinstance(self.value, float) else str(self.value)
-        return f"{self.name}: {shown} {self.unit}".rstrip() + (f" ({self.note})" if self.note else "")
+def in_project(variable: str, default: str) -> Path:
+    """The path that a variable of the environment names, or else ``default``; relative ones start at the project."""
+    return ROOT / Path(os.environ.get(variable) or default).expanduser()
 
 
 def build_folder() -> Path:
     """Where the course writes: ``$MASKGAN_BUILD``, or ``build`` in the project."""
-    return ROOT / Path(os.environ.get("MASKGAN_BUILD") or "build").expanduser()
+    return in_project("MASKGAN_BUILD", "build")
 
 
 def data_path() -> Path | None:
@@ -95,7 +80,7 @@ def data_path() -> Path | None:
     named = os.environ.get("MASKGAN_DATA")
     if not named:
         return None
-    path = (ROOT / Path(named).expanduser()).resolve()
+    path = in_project("MASKGAN_DATA", "").resolve()
     if not path.exists():
         raise CourseError(f"MASKGAN_DATA={named} names nothing that exists: give the folder or zip of CelebAMask-HQ.")
     return path
@@ -129,6 +114,7 @@ class Course:
         self.seed = seed
         self.root = ROOT
         self.build = build_folder()
+        self.pretrained_folder = in_project("MASKGAN_PRETRAINED", "data/pretrained")
         self.measurements: list[Measurement] = []
         self._data = data_path()
         self._said: set[str] = set()
@@ -151,9 +137,8 @@ class Course:
         """A short name of the data for folders: what was trained on other data must not be mistaken for this."""
         if self._data is None:
             return f"procedural-v{faces.VERSION}-seed{self.seed}-{self.preset.faces}"
-        return (
-            f"{self._data.stem.lower()}-{hashlib.sha256(str(self._data).encode()).hexdigest()[:6]}-{self.preset.faces}"
-        )
+        digest = hashlib.sha256(str(self._data).encode()).hexdigest()
+        return f"{self._data.stem.lower()}-{digest[:6]}-{self.preset.faces}"
 
     def faces(self, size: int | None = None, count: int | None = None) -> PackedFaces:
         """The course's faces at ``size`` (the preset's if None): drawn or prepared on the first call, then opened.
@@ -188,22 +173,19 @@ class Course:
             procedural.render_packed(folder, count, size, self.seed, identities)
         return PackedFaces.open(folder)
 
-    def _say_preparing(self, folder: Path, size: int) -> None:
-        print(f"Preparing the faces at {size} x {size}, once, in {self.path(folder)}")
-
     def train_faces(self, packed: PackedFaces) -> np.ndarray:
         """int64 indices to train on: the "train" split, or all faces, said aloud, where that is too small."""
         chosen = packed.indices("train")
         if len(chosen) >= FEWEST_TO_TRAIN:
             return chosen
-        self._say(f"Too few training faces ({len(chosen)}): all {len(packed)} are used, those of val and test too.")
+        self._say_once(f"Too few training faces ({len(chosen)}): all {len(packed)} are used, val and test too.")
         return np.arange(len(packed))
 
     def show_faces(self, packed: PackedFaces, count: int = 8) -> np.ndarray:
         """At most ``count`` int64 indices to look at: of "test", or of all faces, said aloud, if that is too small."""
         chosen = packed.indices("test")
         if len(chosen) < min(count, FEWEST_TO_SHOW):
-            self._say(
+            self._say_once(
                 f"Too few test faces ({len(chosen)}): pictures and figures use all {len(packed)} faces, those of the"
                 " training too, and so say nothing about unseen faces."
             )
@@ -213,11 +195,6 @@ class Course:
     def run_folder(self, stage: str) -> Path:
         """Where the training of ``stage`` ("maskvae", "dmn", ...) keeps its checkpoints for this preset and data."""
         return self.build / "runs" / f"{self.preset.name}-{self.data_name}-{self.preset.image_size}" / stage
-
-    @property
-    def pretrained_folder(self) -> Path:
-        """Where the weights that ship lie: ``$MASKGAN_PRETRAINED``, or ``data/pretrained`` in the project."""
-        return ROOT / Path(os.environ.get("MASKGAN_PRETRAINED") or "data/pretrained").expanduser()
 
     def pretrained(self, name: str) -> nn.Module:
         """The network that ships as ``data/pretrained/<name>.safetensors``, on the device, ready for inference."""
@@ -237,12 +214,11 @@ class Course:
 
     def write_measurements(self) -> None:
         """Store this chapter's measurements in ``build/measured/<chapter>.json``, whole or not at all."""
-        machine = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{os.cpu_count()} CPU cores"
         run = {
             "chapter": self.chapter.number,
             "preset": self.preset.name,
             "device": self.device.type,
-            "machine": machine,
+            "machine": torch.cuda.get_device_name() if self.device.type == "cuda" else f"{os.cpu_count()} CPU cores",
             "data": self.data_name,
             "values": [asdict(m) for m in self.measurements],
         }
@@ -258,75 +234,25 @@ class Course:
         return str(text).replace(f"{ROOT}{os.sep}", "")
 
     def print_table(self) -> None:
-        """Print what this chapter runs with."""
-        print("\n".join(f"{name:<9}{text}" for name, text in self.table()))
-
-    def table(self) -> list[tuple[str, str]]:
-        """Rows (name, text) that say what this chapter runs with and how long it takes."""
-        preset, size = self.preset, self.preset.image_size
-        if self.device.type == "cuda":
-            device = torch.cuda.get_device_name()
-        else:
-            device = f"CPU, {torch.get_num_threads()} threads. No GPU here: everything runs, training takes longer"
+        """Print what this chapter runs with, and how long it takes."""
+        preset, size, device = self.preset, self.preset.image_size, self.device.type
+        cpu = f"CPU, {torch.get_num_threads()} threads. No GPU here: everything runs, training takes longer"
         embedded = f"{preset.faces:,} procedural faces, a stand-in for CelebAMask-HQ"
-        return [
-            ("chapter", f"{self.chapter.number} {self.chapter.title}"),
-            ("preset", f"{preset.name}: {size} x {size} pixels"),
-            ("data", embedded if self._data is None else f"{self._data.name} (MASKGAN_DATA)"),
-            ("device", device),
-            ("versions", f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"),
-            ("time", expected_time(self.chapter.number, preset.name, self.device.type, self.build)),
-        ]
+        key = time_key(self.chapter.number, preset.name, device)
+        rows = {
+            "chapter": f"{self.chapter.number} {self.chapter.title}",
+            "preset": f"{preset.name}: {size} x {size} pixels",
+            "data": embedded if self._data is None else f"{self._data.name} (MASKGAN_DATA)",
+            "device": torch.cuda.get_device_name() if device == "cuda" else cpu,
+            "versions": f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
+            "time": expected_time(key, self.build, NOTEBOOKS),
+        }
+        print("\n".join(f"{name:<9}{text}" for name, text in rows.items()))
 
-    def _say(self, sentence: str) -> None:
+    def _say_preparing(self, folder: Path, size: int) -> None:
+        print(f"Preparing the faces at {size} x {size}, once, in {self.path(folder)}")
+
+    def _say_once(self, sentence: str) -> None:
         if sentence not in self._said:
             self._said.add(sentence)
             print(sentence)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write ``content`` to ``path``, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def read_times(folder: Path) -> dict[str, dict]:
-    """Measured times in ``folder``: ``{"01 laptop cpu": {"seconds": 60, "machine": "2 CPU cores"}}``; empty if none."""
-    path = folder / "times.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def time_key(chapter: str, preset: str, device: str) -> str:
-    """Under which name ``times.json`` keeps the time of a chapter."""
-    return f"{chapter} {preset} {device}"
-
-
-def expected_time(chapter: str, preset: str, device: str, build: Path) -> str:
-    """How long a chapter takes, from the last run of this build folder or else from the run that made the notebooks."""
-    key = time_key(chapter, preset, device)
-    for folder, where in ((build / "measured", "the last run here"), (ROOT / "notebooks", None)):
-        time = read_times(folder).get(key)
-        if time:
-            return f"about {describe_seconds(time['seconds'])}, measured on {where or time['machine']}"
-    return "not measured yet with this preset and device"
-
-
-def describe_seconds(seconds: float) -> str:
-    """A duration as a person would say it: "40 s", "3 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def read_run(build: Path, chapter: str) -> dict | None:
-    """What the last run of ``chapter`` left in ``build``: preset, device, machine, data, values. None if none ran."""
-    path = build / "measured" / f"{chapter}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def measured(build: Path, chapters: Sequence[str]) -> list[tuple[str, Measurement]]:
-    """What the last run of each of ``chapters`` measured: pairs of chapter number and measurement."""
-    runs = [(number, read_run(build, number)) for number in chapters]
-    return [(number, Measurement(**value)) for number, run in runs if run for value in run["values"]]

@@ -1,0 +1,192 @@
+"""A few plain charts."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from maskgan_lib.classes import CLASS_TITLES, COLORS
+from maskgan_lib.course.plots.style import ACCENT, INK, MUTED, PAPER, SECOND, drawn
+
+Interval = tuple[float, float, float]
+"""A mean, and the ends of its interval."""
+
+
+@drawn
+def bars(
+    values: Mapping[str, float],
+    title: str = "",
+    label: str = "",
+    colors: Sequence | None = None,
+    log: bool = False,
+    form: str = "{:.3g}",
+) -> Figure:
+    """Horizontal bars, the first on top, each with its value printed after it in ``form``."""
+    figure, axes = plt.subplots(figsize=(7.2, 0.7 + 0.24 * len(values)), layout="constrained")
+    shown = axes.barh(list(values), list(values.values()), color=colors or ACCENT, edgecolor=MUTED, linewidth=0.4)
+    axes.bar_label(shown, [form.format(v) for v in values.values()], padding=4, color=MUTED, fontsize=8)
+    axes.invert_yaxis()
+    axes.set(title=title, xlabel=label, xscale="log" if log else "linear")
+    axes.margins(x=0.12, y=0.01)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    return figure
+
+
+@drawn
+def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> Figure:
+    """Lines ``{name: (xs, ys)}`` in one chart, each with its name in a legend."""
+    figure, axes = plt.subplots(figsize=(7.2, 3.0), layout="constrained")
+    for name, (xs, ys) in series.items():
+        axes.plot(xs, ys, label=name, linewidth=1.6)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(axis="y", color=PAPER)
+    if len(series) > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
+@drawn
+def losses(log: Sequence[Mapping[str, float]], title: str = "", names: Sequence[str] | None = None) -> Figure:
+    """A training log as the loop writes it, one small chart per loss: the entries, and a running mean over them."""
+    names = names or [name for name in log[-1] if name not in ("step", "seconds")]
+    steps = [entry["step"] for entry in log]
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure, panels = _panels(names, columns, (3.3 * columns + 0.3, 2.1 * rows + 0.3), title)
+    for axes, name in zip(panels, names, strict=True):
+        values = np.array([entry[name] for entry in log])
+        axes.plot(steps, values, color=ACCENT, alpha=0.35, linewidth=1)
+        axes.plot(steps, running_mean(values), color=ACCENT, linewidth=1.8)
+        axes.grid(axis="y", color=PAPER)
+        axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+        if axes.get_subplotspec().is_last_row():
+            axes.set_xlabel("step")
+    return figure
+
+
+@drawn
+def histogram(values: Mapping[str, np.ndarray], title: str = "", label: str = "") -> Figure:
+    """Histograms side by side, one small chart for each name."""
+    figure, panels = _panels(values, len(values), (2.6 * len(values) + 0.4, 2.1), title, sharey=True)
+    for axes, numbers in zip(panels, values.values(), strict=True):
+        axes.hist(numbers, bins=min(24, max(4, len(numbers) // 4)), color=ACCENT, edgecolor="white")
+        axes.set_xlabel(label)
+    panels[0].set_ylabel("faces")
+    return figure
+
+
+@drawn
+def class_scatter(
+    points: np.ndarray, classes: Sequence[int], title: str = "", axes_names: tuple[str, str] = ("", "")
+) -> Figure:
+    """One point ``[K, 2]`` for each of ``classes``, in its colour and with its name; the first axis is logarithmic."""
+    figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
+    axes.scatter(*points.T, c=COLORS[list(classes)] / 255, s=44, edgecolors=MUTED, linewidths=0.6)
+    for rank, k in enumerate(np.argsort(points[:, 1])):  # names left and right in turn, or neighbours collide
+        side = {"xytext": (-7, -3), "ha": "right"} if rank % 2 else {"xytext": (7, -3), "ha": "left"}
+        axes.annotate(CLASS_TITLES[classes[k]], points[k], textcoords="offset points", fontsize=8, **side)
+    axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1], xscale="log")
+    axes.margins(x=0.12)
+    return figure
+
+
+@drawn
+def vectors(
+    points: np.ndarray,
+    arrows: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    marks: Mapping[str, np.ndarray],
+    title: str = "",
+    axes_names: tuple[str, str] = ("first direction", "second direction"),
+) -> Figure:
+    """Arrows, named ``(start [2], end [2])``, and named ``marks`` over a cloud of ``points [N, 2]``, to one scale."""
+    figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+    axes.scatter(*points.T, s=10, color=MUTED, alpha=0.35, linewidths=0)
+    for color, (name, (start, end)) in zip((ACCENT, SECOND, INK), arrows.items(), strict=False):
+        look = {"arrowstyle": "-|>", "color": color, "lw": 1.8, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14}
+        axes.annotate("", end, start, arrowprops=look)
+        axes.plot([], [], color=color, label=name)
+    for name, place in marks.items():
+        axes.plot(*place, "o", color=INK, markersize=4)
+        axes.annotate(name, place, xytext=(6, 6), textcoords="offset points", weight="bold")
+    axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1], aspect="equal")
+    axes.margins(0.15)
+    axes.legend(frameon=False)
+    return figure
+
+
+@drawn
+def intervals(groups: Mapping[str, Mapping[str, Interval]], title: str = "", columns: int = 2) -> Figure:
+    """One small chart for each group: its values ``{name: (mean, low, high)}`` as dots with bars, and a line at 0.
+
+    Those whose bar does not reach the line are drawn stronger.
+    """
+    columns = min(columns, len(groups))
+    rows = -(-len(groups) // columns)
+    most = max(len(values) for values in groups.values())
+    size = (4.9 * columns, (0.75 + 0.2 * most) * rows + 0.3)
+    figure, panels = _panels(groups, columns, size, title, sharey=True)
+    for axes, values in zip(panels, groups.values(), strict=True):
+        for row, (mean, low, high) in enumerate(values.values()):
+            color = MUTED if low <= 0 <= high else ACCENT
+            axes.plot([low, high], [row, row], color=color, linewidth=2)
+            axes.plot(mean, row, "o", color=color, markersize=5)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        _name_rows(axes, values)
+    panels[0].invert_yaxis()
+    return figure
+
+
+@drawn
+def dots(groups: Mapping[str, Mapping[str, Mapping[str, Interval]]], title: str = "", label: str = "") -> Figure:
+    """One chart for each group: rows ``{row: {series: (mean, low, high)}}``, a dot with a bar for each series.
+
+    A series has one colour in all charts; they share their rows and their scale.
+    """
+    names = list(dict.fromkeys(name for rows in groups.values() for values in rows.values() for name in values))
+    labels = list(dict.fromkeys(row for rows in groups.values() for row in rows))
+    size = (1.5 + 3.3 * len(groups), 1.1 + (0.1 + 0.09 * len(names)) * len(labels))
+    figure, panels = _panels(groups, len(groups), size, title, sharex=True, sharey=True)
+    colors = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    shifts = np.linspace(-0.26, 0.26, len(names)) if len(names) > 1 else [0.0]
+    for axes, rows in zip(panels, groups.values(), strict=True):
+        for name, shift, color in zip(names, shifts, colors, strict=False):
+            there = [(labels.index(row) + shift, values[name]) for row, values in rows.items() if name in values]
+            heights, numbers = [row for row, _ in there], np.array([value for _, value in there]).reshape(-1, 3)
+            axes.hlines(heights, numbers[:, 1], numbers[:, 2], color=color, linewidth=1.6, alpha=0.6)
+            axes.plot(numbers[:, 0], heights, "o", color=color, markersize=4, label=name)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color=PAPER)
+        _name_rows(axes, [row.replace("_", " ") for row in labels])
+    panels[0].invert_yaxis()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _panels(
+    names: Sequence[str] | Mapping, columns: int, size: tuple[float, float], title: str, **shared: bool
+) -> tuple[Figure, list[Axes]]:
+    """A small chart for each name, its title, in rows of ``columns``."""
+    grid = {"nrows": -(-len(names) // columns), "ncols": columns, "squeeze": False}
+    figure, axes = plt.subplots(**grid, figsize=size, layout="constrained", **shared)
+    for place, name in zip(axes.flat, names, strict=False):
+        place.set_title(name)
+    for place in axes.flat[len(names) :]:
+        place.set_axis_off()
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    return figure, list(axes.flat[: len(names)])
+
+
+def _name_rows(axes: Axes, names: Sequence[str] | Mapping) -> None:
+    axes.set_yticks(range(len(names)), list(names))
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+
+
+def running_mean(values: np.ndarray) -> np.ndarray:
+    """Means over the last twentieth of the values ``[N]`` up to each; of the first ones over those there are."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - max(1, len(values) // 20))
+    return (sums[ends] - sums[starts]) / (ends - starts)
