@@ -9,17 +9,18 @@ import hashlib
 import io
 import json
 import re
-import warnings
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from maskgan_lib.checkpoints.files import atomic
-from maskgan_lib.classes import COLORS, NUM_CLASSES
-from maskgan_lib.data.decoding import resize_labels
+from maskgan_lib.classes import COLORS
+from maskgan_lib.data.decoding import decode_image, decode_labels, resize_labels
+from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor.checks import read_only
 from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.rle import EditError
@@ -28,8 +29,6 @@ from maskgan_lib.editor.steps import DEPTH, HISTORY, EditorFace, SessionState, S
 FORMAT = 3
 """Version of ``session.json``; raised when older code could not read it. Older ones are read: they had no steps."""
 SESSION_FILE, PICTURES = "session.json", "pictures"
-MOST_PIXELS = 64_000_000
-"""Files with more pixels are not decoded."""
 PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.png")
 
@@ -45,17 +44,19 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 
 def decode_mask(data: bytes, size: int, name: str = "The mask") -> np.ndarray:
-    """uint8 ``[size, size]`` from a PNG file of class ids, with a palette or grey; ``EditError`` for all else.
+    """uint8 ``[size, size]`` from a PNG file of class ids; ``EditError`` for all else.
 
     A square mask of another size is resized by the nearest pixel. ``name`` is what messages call the file.
     """
-    labels = _decode(data, name, ("P", "L"), "a mask has one channel of class ids: save it with a palette or as grey")
-    if labels.shape[0] != labels.shape[1]:
-        raise EditError(
-            f"{name} is {labels.shape[1]}x{labels.shape[0]} pixels, but a mask is square: crop it as its picture."
-        )
-    if labels.max() >= NUM_CLASSES:
-        raise EditError(f"{name} holds the class {labels.max()}: use the ids 0 to {NUM_CLASSES - 1}.")
+    if not data.startswith(b"\x89PNG"):
+        raise EditError(f"{name} is no PNG file: save it as one.")
+    try:
+        labels = decode_labels(data, name)
+    except DataError as error:
+        raise EditError(str(error)) from None
+    height, width = labels.shape
+    if height != width:
+        raise EditError(f"{name} is {width}x{height} pixels, but a mask is square: crop it as its picture.")
     return labels if len(labels) == size else resize_labels(labels, size)
 
 
@@ -124,24 +125,6 @@ def _write(path: str | Path, data: bytes, wait: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial.write_bytes(data)
     partial.replace(path)
-
-
-def _decode(data: bytes, name: str, modes: tuple[str, ...], otherwise: str) -> np.ndarray:
-    """The pixels of a PNG file of one of ``modes``."""
-    if data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data:  # without its last chunk PIL would take it
-        raise EditError(f"{name} is damaged or cut off: copy it again.")
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            warnings.simplefilter("ignore")  # of large pictures, whose size is looked at here
-            if picture.width * picture.height > MOST_PIXELS:
-                raise EditError(f"{name} has {picture.width}x{picture.height} pixels: make it smaller first.")
-            if picture.mode not in modes:
-                raise EditError(f"{name} has pixels of mode {picture.mode}, but {otherwise}.")
-            return np.array(picture)
-    except UnidentifiedImageError:
-        raise EditError(f"{name} is no PNG file: save it as one.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise EditError(f"{name} is damaged or cut off ({error}): copy it again.") from None
 
 
 # ---- sessions
@@ -237,11 +220,12 @@ def _state(content: dict[str, Any], folder: Path, size: int) -> SessionState:
 
     @cache
     def picture(name: str | None) -> np.ndarray | None:
-        return None if name is None else _checked(folder, name, ("RGB",), (size, size, 3))
+        exact = partial(decode_image, size=size)
+        return None if name is None else _checked(folder, name, exact, (size, size, 3))
 
     @cache
     def mask(name: str) -> np.ndarray:
-        return _checked(folder, name, ("P",), (size, size))
+        return _checked(folder, name, decode_labels, (size, size))
 
     def style(pair: Any) -> Style:
         face, mix = pair
@@ -269,13 +253,16 @@ def _state(content: dict[str, Any], folder: Path, size: int) -> SessionState:
     return SessionState(faces, steps, at, results, picture(content["image"]))
 
 
-def _checked(folder: Path, name: str, modes: tuple[str, ...], shape: tuple[int, ...]) -> np.ndarray:
+def _checked(folder: Path, name: str, decode: Callable[[bytes, str], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     """A mask or a picture of a session, checked against its name."""
     if not _FILE_NAME.fullmatch(name):  # not a way out of the folder
         raise ValueError(name)
     path = folder / name
-    array = _decode(read_file(path), str(path), modes, "a session has another kind there: copy it again")
-    if array.shape != shape or file_name(array) != name or (array.ndim == 2 and array.max() >= NUM_CLASSES):
+    try:
+        array = decode(read_file(path), str(path))
+    except DataError as error:
+        raise EditError(str(error)) from None
+    if array.shape != shape or file_name(array) != name:
         raise _damaged(path)
     return read_only(array)
 
