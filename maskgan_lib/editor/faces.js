@@ -4,9 +4,9 @@ import { button, make } from "./elements.js";
 
 /** The kernel is asked once for each picture that is shown: face by place, result by key. */
 export class Thumbs {
-  #nodes = new Map(); // by key
-  #urls = new Map();
-  #wanted = new Set();
+  #urls = new Map(); // by key
+  #waiting = new Map(); // images, by key
+  #wanted = []; // keys that nobody has asked for yet
 
   constructor(editor) {
     this.editor = editor;
@@ -14,25 +14,29 @@ export class Thumbs {
 
   image(key, alt) {
     const node = make("img", "thumb", "", { alt, draggable: "false" });
-    this.#nodes.set(key, [...(this.#nodes.get(key) ?? []).filter((other) => other.isConnected), node]);
     if (this.#urls.has(key)) node.src = this.#urls.get(key);
+    else if (this.#waiting.has(key)) this.#waiting.get(key).push(node);
     else {
-      if (!this.#wanted.size) queueMicrotask(() => this.#ask());
-      this.#wanted.add(key);
+      this.#waiting.set(key, [node]);
+      if (this.#wanted.push(key) === 1) queueMicrotask(() => this.#ask());
     }
     return node;
   }
   #ask() {
-    this.editor.kernel.greet({ type: "thumbs", view: this.editor.name, keys: [...this.#wanted] });
-    this.#wanted.clear();
+    this.editor.kernel.greet({ type: "thumbs", view: this.editor.name, keys: this.#wanted.splice(0) });
   }
   /** JPEG files have come. */
   take(keys, files) {
     keys.forEach((key, i) => {
       const url = `data:image/jpeg;base64,${btoa(String.fromCharCode(...files[i]))}`;
       this.#urls.set(key, url);
-      for (const node of this.#nodes.get(key) ?? []) node.src = url;
+      for (const node of this.#waiting.get(key) ?? []) node.src = url;
+      this.#waiting.delete(key);
     });
+  }
+  /** Forgets pictures of results that are not among these. */
+  keep(keys) {
+    for (const key of this.#urls.keys()) if (isNaN(key) && !keys.includes(key)) this.#urls.delete(key);
   }
 }
 
@@ -74,9 +78,10 @@ export class Results {
 
   #show() {
     const { root, state, kernel, thumbs } = this.editor;
-    const keys = state.results.map(([key]) => key).join();
-    if (keys === this.#shown || !kernel.isIdle) return;
-    this.#shown = keys;
+    const keys = state.results.map(([key]) => key);
+    if (keys.join() === this.#shown || !kernel.isIdle) return;
+    this.#shown = keys.join();
+    thumbs.keep(keys);
     const buttons = state.results.map(([key, name]) => {
       const node = button("face", "", `Back to: ${name}`, () => this.editor.command("go_back", { result: key }));
       node.append(thumbs.image(key, name), make("span", "face-name", name));

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,16 +22,14 @@ from maskgan_lib.editor.storage import write_session
 if TYPE_CHECKING:
     from maskgan_lib.editor.rendering import Renderer
 
-P, R = ParamSpec("P"), TypeVar("R")
+Method = TypeVar("Method", bound=Callable)
 
 
-def locked(
-    method: Callable[Concatenate["SessionBase", P], R],
-) -> Callable[Concatenate["SessionBase", P], R]:
+def locked(method: Method) -> Method:
     """One thread at a time: a front end's messages may arrive beside a running cell."""
 
     @wraps(method)
-    def alone(self: "SessionBase", *args: P.args, **kwargs: P.kwargs) -> R:
+    def alone(self: "SessionBase", *args: Any, **kwargs: Any) -> Any:
         with self._lock:
             return method(self, *args, **kwargs)
 

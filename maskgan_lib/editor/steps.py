@@ -79,10 +79,14 @@ class Step:
     gesture: str | None = None
 
     @cached_property
+    def files(self) -> tuple[str, str | None]:
+        """Names for the files of mask and picture."""
+        return file_name(self.mask), None if self.image is None else file_name(self.image)
+
+    @property
     def key(self) -> str:
         """The same for steps with the same mask and picture."""
-        parts = (file_name(part)[:-4] for part in (self.mask, self.image) if part is not None)
-        return "-".join(parts)
+        return "-".join(name.removesuffix(".png") for name in self.files if name)
 
     def is_as(self, other: "Step") -> bool:
         """Whether both have the same mask and look the same."""

@@ -148,26 +148,28 @@ def write_session(folder: str | Path, state: SessionState, given: int, wait: boo
     places = {face: place for place, face in enumerate(used)}
     arrays: dict[str, np.ndarray] = {}
 
-    def named(array: np.ndarray | None) -> str | None:
-        if array is None:
-            return None
-        name = file_name(array)
-        arrays[name] = array
-        return name
-
     def stored(step: Step) -> dict[str, Any]:
-        plain = {name: getattr(step, name) for name in ("name", "target", "style", "keep", "method", "regions")}
-        return plain | {"mask": named(step.mask), "image": named(step.image)}
+        mask, image = step.files
+        arrays.update({mask: step.mask} | ({} if image is None else {image: step.image}))
+        placed = step.placed(places)
+        looks = {name: getattr(placed, name) for name in ("name", "target", "style", "keep", "method", "regions")}
+        return looks | {"mask": mask, "image": image}
 
-    faces = [state.faces[face] for face in used]
+    def named(face: EditorFace) -> dict[str, Any]:
+        name, image, mask = face.key
+        arrays.update({image: face.image, mask: face.mask})
+        return {"name": name, "image": image, "mask": mask}
+
+    image = None if state.image is None else file_name(state.image)
+    arrays |= {} if image is None else {image: state.image}
     content = {
         "format": FORMAT,
         "size": len(state.now.mask),
-        "faces": [{"name": face.name, "image": named(face.image), "mask": named(face.mask)} for face in faces],
-        "steps": [stored(step.placed(places)) for step in state.steps],
+        "faces": [named(state.faces[face]) for face in used],
+        "steps": [stored(step) for step in state.steps],
         "at": state.at,
-        "results": [stored(step.placed(places)) for step in state.results],
-        "image": named(state.image),
+        "results": [stored(step) for step in state.results],
+        "image": image,
     }
     pictures = folder / PICTURES
     there = {path.name for path in pictures.glob("*.png")}
