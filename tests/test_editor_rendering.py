@@ -48,15 +48,12 @@ def eager(network, mask, image, style_mask):
         return to_uint8_image(network(masks[0], to_float_image(image[None]), masks[1]))[0]
 
 
-@pytest.mark.parametrize("kind", ["global", "regional"])
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_pictures_are_the_network_s(way, kind):
+def test_pictures_are_the_network_s(way, network):
     (image, own), (_, mask) = face(1), face(2)
-    network = make_network(kind)
     renderer = Renderer(network, SIZE, way=way)
-    style = renderer.style(image, own)
-    assert renderer.regional == (style.code.shape == (1, NUM_CLASSES, 16)) == (kind == "regional")
-    made, expected = renderer.render(mask, style).astype(int), eager(network, mask, image, own).astype(int)
+    made = renderer.render(mask, renderer.style(image, own)).astype(int)
+    expected = eager(network, mask, image, own).astype(int)
     assert expected.std() > 20  # there is something to see
     difference = abs(made - expected)
     assert difference.max() <= 1 if way.dtype == torch.float32 else difference.mean() < 0.1 * expected.std()
@@ -77,6 +74,19 @@ def test_a_mix_is_a_straight_line_of_codes(network, renderer):
 @pytest.fixture(scope="module")
 def regional():
     return make_network(style="regional")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_style_for_every_class_is_the_network_s_too(way, regional):
+    (image, own), (_, mask) = face(1), face(2)
+    renderer = Renderer(regional, SIZE, way=way)
+    assert renderer.regional
+    style = renderer.style(image, own)
+    assert style.code.shape == (1, NUM_CLASSES, 16) and style.condition.shape[:2] == (1, NUM_CLASSES)
+    made, expected = renderer.render(mask, style).astype(int), eager(regional, mask, image, own).astype(int)
+    assert expected.std() > 20
+    difference = abs(made - expected)
+    assert difference.max() <= 1 if way.dtype == torch.float32 else difference.mean() < 0.1 * expected.std()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -114,6 +124,10 @@ def test_styles_that_do_not_belong_together_are_refused(renderer, kind):
     ):
         with pytest.raises(ValueError, match="belongs to another network: take it from the renderer"):
             bring_together()
+
+
+def test_one_style_for_the_whole_picture_has_none_for_a_class(renderer):
+    assert not renderer.regional
     with pytest.raises(ValueError, match="one for the whole picture: use a network with style='regional'"):
         renderer.style(*face(1)).put(renderer.style(*face(2)), [1])
 

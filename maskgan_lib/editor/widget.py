@@ -125,7 +125,8 @@ class MaskEditor(anywidget.AnyWidget):
         """
         with self._lock:
             try:
-                self._carry_out(name, arguments)
+                with self.session.gesture(None):
+                    self._carry_out(name, arguments)
             finally:
                 self._publish(FROM_PYTHON)
 
