@@ -208,7 +208,7 @@ def test_one_undo_is_one_stroke_also_when_strokes_and_undo_wait_for_the_kernel(e
     editor.page.click("[title^='Undo: painted cloth']")
     drag(editor, (8, 20), (50, 20))  # at once: on what is seen, after the undo
     settle(editor)
-    assert_painted(labels(editor), masks[0], [(8, 20), (50, 20)], value=HAIR)
+    assert_painted(labels(editor), masks[0], [(8, 20), (50, 20)], value=3)
     assert steps(editor) == ("1", "0")
 
 
