@@ -361,7 +361,7 @@ def test_masks_and_pictures_are_saved(session, tmp_path):
 def test_a_new_session_does_not_destroy_an_old_one_before_its_first_change(tmp_path):
     session = make_session(autosave=tmp_path)
     session.mask = painted(session, 1)
-    make_session(autosave=tmp_path)
+    make_session(autosave=tmp_path).undo()
     assert looks(EditSession.restore(tmp_path, session.faces, ColourRenderer(SIZE))) == looks(session)
 
 

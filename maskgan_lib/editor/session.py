@@ -248,11 +248,11 @@ class EditSession(SessionBase):
         or none, drop it. So does whatever else changes the mask.
         """
         amounts = self._moves.checked_amounts(amounts)
-        if amounts != self.preview_amounts:
-            name, mask, _ = (
-                self._moves.by_attributes(self._now.mask, amounts) if amounts else ("", self._now.mask, None)
-            )
-            self._preview = (amounts, name, mask) if amounts else None
+        if not amounts:
+            self._preview = None
+        elif amounts != self.preview_amounts:
+            name, mask, _ = self._moves.by_attributes(self._now.mask, amounts)
+            self._preview = amounts, name, mask
 
     @locked
     def move_attributes(self, amounts: Mapping[str, float]) -> None:
@@ -288,9 +288,7 @@ class EditSession(SessionBase):
         if picture.shape != (self.size, self.size, 3) or picture.dtype != np.uint8:
             raise EditError(f"The picture could not be made: it came as {picture.dtype} {list(picture.shape)}.")
         if not self.is_drawn or not np.array_equal(picture, self.image):
-            self._preview, preview = None, self._preview
-            self._go(self._state.drawn(read_only(picture.copy())))
-            self._preview = preview
+            self._go(self._state.drawn(read_only(picture.copy())), self._preview)
         return picture.copy()
 
     @locked

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -238,13 +239,13 @@ class SessionBase:
         if "mask" in changes:
             changes = {"sliding": None, **changes, "mask": read_only(changes["mask"])}
         step = replace(self._now, name=name, image=None, gesture=self._gesture, **changes)
-        preview = None if "mask" in changes else self._preview
-        self._go(self._state.done(step))
-        self._preview = preview
+        self._go(self._state.done(step), None if "mask" in changes else self._preview)
 
-    def _go(self, state: SessionState) -> None:
-        self._state, self._preview, self._is_unsaved = state, None, True
-        if not self._in_gesture:
+    def _go(self, state: SessionState, preview: tuple | None = None) -> None:
+        before, self._state, self._preview = self._state, state, preview
+        remembered = attrgetter("faces", "steps", "at", "results")
+        self._is_unsaved |= remembered(state) != remembered(before)
+        if self._is_unsaved and not self._in_gesture:
             self._save_automatically()
 
     def _save_automatically(self) -> None:
