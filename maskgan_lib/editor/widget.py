@@ -68,7 +68,7 @@ class MaskEditor(anywidget.AnyWidget):
     """
 
     _esm = _module()
-    _css = (HERE / "style.css").read_text(encoding="utf-8")
+    _css = "".join((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "panels.css"))
 
     # Both ways.
     live = traitlets.Enum(LIVE, "stroke").tag(sync=True)
