@@ -5,7 +5,8 @@ from pathlib import Path
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.data.pictures import decode_image
 from maskgan_lib.editor.rle import EditError
-from maskgan_lib.editor.session import EditorFace, EditSession
+from maskgan_lib.editor.session import EditSession
+from maskgan_lib.editor.steps import EditorFace
 from maskgan_lib.editor.storage import picture_format, read_file, read_mask, write_picture
 from maskgan_lib.evaluation.judges import SHIPPED
 from maskgan_lib.networks import DenseMappingNetwork
