@@ -4,12 +4,9 @@ import inspect
 import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskgan_lib.editor.rle import EditError
-
-if TYPE_CHECKING:
-    from maskgan_lib.editor.session import EditSession
 
 _WHOLE, _NUMBER, _TEXT, _FILE, _BY_NAME = (int,), (int, float), (str,), (bytes,), (dict,)
 COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
@@ -35,8 +32,8 @@ COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
 """The arguments of each command, and their types. None takes a path."""
 
 
-def checked_call(session: "EditSession", name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
-    """The call of one of ``COMMANDS``; ``EditError`` for another name, and for arguments that it does not take."""
+def checked_call(session: object, name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
+    """One of ``COMMANDS``, to be called; ``EditError`` for another name, and for arguments that it does not take."""
     if not isinstance(name, str) or name not in COMMANDS:
         raise EditError(f"There is no command {reprlib.repr(name)}: choose one of {', '.join(COMMANDS)}.")
     types = COMMANDS[name]
