@@ -11,17 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
-from toy_faces import pack_toy_faces
-
-from maskgan_lib.__main__ import main
-from maskgan_lib.checkpoints import CheckpointError, read_card, save_weights
-from maskgan_lib.data.batches import Batches, to_float_image
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
-from maskgan_lib.evaluation import secgan, secgan_grading
-from maskgan_lib.evaluation.distances import frechet_distance
-from maskgan_lib.evaluation.metrics import bootstrap_interval
-from maskgan_lib.evaluation.secgan import evaluate_secgan, graded_table
 from maskgan_lib.evaluation.secgan_grading import (
     VARIANTS,
     Arm,
@@ -36,8 +25,19 @@ from maskgan_lib.evaluation.secgan_grading import (
     unpacked,
     with_mask,
 )
-from maskgan_lib.evaluation.secgan_table import MEAN, NO, ONE_SEED, SAME, YES, SeCGANTable, interval_of, verdict
 from maskgan_lib.evaluation.tables import Cell, jackknife_cell
+from torch import Tensor, nn
+from toy_faces import pack_toy_faces
+
+from maskgan_lib.__main__ import main
+from maskgan_lib.checkpoints import CheckpointError, read_card, save_weights
+from maskgan_lib.data.batches import Batches, to_float_image
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.evaluation import secgan, secgan_grading
+from maskgan_lib.evaluation.distances import frechet_distance
+from maskgan_lib.evaluation.metrics import bootstrap_interval
+from maskgan_lib.evaluation.secgan import evaluate_secgan, graded_table
+from maskgan_lib.evaluation.secgan_table import MEAN, NO, ONE_SEED, SAME, YES, SeCGANTable, interval_of, verdict
 from maskgan_lib.networks import AttributeNet, FaceParser, SeCGANGenerator, SelfSupervisedNet
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError

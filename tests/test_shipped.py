@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from maskgan_lib.evaluation.secgan_grading import Arm
 
 from maskgan_lib.bench.costs import update_times
 from maskgan_lib.bench.data import noise_folder
@@ -17,7 +18,6 @@ from maskgan_lib.commands import parser
 from maskgan_lib.course import ROOT
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.judges import SHIPPED
-from maskgan_lib.evaluation.secgan_grading import Arm
 from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
 from maskgan_lib.networks import MaskVAE

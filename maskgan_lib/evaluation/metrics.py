@@ -1,6 +1,5 @@
 """Measures of masks and pictures: torchmetrics' own, or tested against them."""
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
@@ -82,12 +81,3 @@ def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1)
     inside = (change * edited).sum(dim=(1, 2)) / edited.sum(dim=(1, 2))
     far = (change * ~near).sum(dim=(1, 2)) / (~near).sum(dim=(1, 2))
     return inside / far
-
-
-def bootstrap_interval(values: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of ``values`` (NaN left out) from 2,000 resamples, as (low, high)."""
-    values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    draws = np.random.default_rng(seed).choice(values, (2000, len(values))).mean(axis=1)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

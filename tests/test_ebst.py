@@ -7,15 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maskgan_lib.evaluation.ablation import EDITS, MEASURES, compare_on_edits, edits_of_face, walk
+from maskgan_lib.evaluation.comparison import Comparison, Measure, student_quantile
 from torch import nn
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_state, read_card
 from maskgan_lib.evaluation import ablation
-from maskgan_lib.evaluation.ablation import EDITS, MEASURES, compare_on_edits, edits_of_face, walk
 from maskgan_lib.evaluation.appearance import colour_distance, region_colours, srgb_to_lab
-from maskgan_lib.evaluation.comparison import Comparison, Measure, student_quantile
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.ebst import EBSTStage
 

@@ -1,4 +1,4 @@
-"""The paper's tasks (Tables 2 to 4): which faces make a pair, what is asked of a method, and how its answer is graded.
+"""What is asked of methods: the paper's tasks (Tables 2 to 4) on pairs of faces, and attributes given and taken.
 
 A list of pairs is a function of the faces, the settings and the seed. It is saved as a file, so that every method is
 measured on the same pairs.
@@ -6,26 +6,23 @@ measured on the same pairs.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskgan_lib.attribute_masks import AttributeMasks
 from maskgan_lib.checkpoints.files import atomic
-from maskgan_lib.classes import CLASS_ID, GROUPS, IGNORE_ID
+from maskgan_lib.classes import CLASS_ID, GROUPS
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.edits import replace_parts
-from maskgan_lib.evaluation.ablation import BAND, MARGIN
-from maskgan_lib.evaluation.appearance import colour_distance
-from maskgan_lib.evaluation.comparison import Measure
-from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Request
-from maskgan_lib.evaluation.metrics import around, psnr, ssim
+from maskgan_lib.evaluation.methods import EDITING, RECONSTRUCTION, STYLE_COPY, TRANSFER, Request
 
 TOLERANCE = 5.0
 """Degrees by which yaw, pitch and roll of a pair may each differ. Our choice: the paper does not tell its own."""
@@ -46,48 +43,14 @@ TRANSFERRED = {
 COPIED = ("Male", "Heavy_Makeup", "No_Beard")
 """Attributes that come with the style; no part of a mask shows them."""
 
-HIGHEST_PSNR = 100.0
-"""dB. Of two equal pictures the PSNR is infinite, and no mean could be taken."""
 
-SEGMENTATION = Measure("segmentation accuracy", "%", True)
-IDENTITY = Measure("identity similarity", "cosine", True)
-MEASURES = {
-    TRANSFER: (
-        Measure("attribute accuracy", "%", True),
-        SEGMENTATION,
-        Measure("segmentation accuracy around the edit", "%", True),
-        IDENTITY,
-        Measure("change far from the edit", "grey levels", False),
-    ),
-    STYLE_COPY: (
-        *(Measure(name, "%", True) for name in COPIED),
-        SEGMENTATION,
-        Measure("colour distance to the source", "Delta E", False),
-    ),
-    RECONSTRUCTION: (
-        Measure("PSNR", "dB", True),
-        Measure("SSIM", "", True),
-        SEGMENTATION,
-        IDENTITY,
-    ),
-}
-"""By task, what ``grade`` tells of every picture."""
-
-
-class TaskJudges(Protocol):
-    """The nets that ``grade`` asks about pictures, float ``[B, 3, H, W]`` in [-1, 1], as ``Judges`` has them."""
-
-    attribute_names: Sequence[str]
-    identity_net: object | None
-
-    def parse(self, images: Tensor) -> Tensor:
-        """Label maps, integer ``[B, H, W]``."""
-
-    def attributes(self, images: Tensor) -> Tensor:
-        """Logits ``[B, A]``."""
-
-    def identity(self, images: Tensor) -> Tensor:
-        """Unit vectors ``[B, E]``; asked only if ``identity_net`` is not None."""
+def held_out(faces: PackedFaces, most: int | None = None, fewest: int = 1) -> np.ndarray:
+    """Places of the first ``most`` faces of the test split; ``DataError`` if there are less than ``fewest``."""
+    found = faces.indices("test")[:most]
+    if len(found) < fewest:
+        needed = "at least one is" if fewest == 1 else f"at least {fewest} are"
+        raise DataError(f"{faces.folder} has {len(found)} faces to test on: {needed} needed, so take a larger folder.")
+    return found
 
 
 # ---- pairs
@@ -281,19 +244,15 @@ def requests(
     In attribute transfer the target's parts are replaced by the source's as they are: the poses are similar.
     """
     pairs.check(faces)
-    copied = COPIED if pairs.task == STYLE_COPY else ()
-    known = {name: faces.attribute(name) > 0 for name in copied if name in faces.attribute_names}
-    labels = {name: faces.attribute(name) > 0 for name in faces.attribute_names if pairs.task == TRANSFER}
+    known = COPIED if pairs.task == STYLE_COPY else ()
+    labels = faces.attribute_names if pairs.task == TRANSFER else ()
     for start in range(0, len(pairs), batch):
         targets, sources = pairs.targets[start : start + batch], pairs.sources[start : start + batch]
-        image, mask = faces.read(targets)
-        source_image, source_mask = faces.read(sources)
+        (image, mask), (source_image, source_mask) = faces.read(targets), faces.read(sources)
         edited = mask
         if pairs.task == TRANSFER:
             parts = TRANSFERRED[pairs.attribute]
             edited = np.stack([replace_parts(a, b, parts) for a, b in zip(mask, source_mask, strict=True)])
-        truth = {name: torch.as_tensor(has[sources], device=device) for name, has in known.items()}
-        own = {name: torch.as_tensor(has[targets], device=device) for name, has in labels.items()}
         yield Request(
             pairs.task,
             to_float_image(image, device),
@@ -302,103 +261,35 @@ def requests(
             torch.as_tensor(source_mask, device=device),
             torch.as_tensor(edited, device=device),
             pairs.attribute,
-            truth,
-            own,
+            _has(known, faces, sources, device),
+            _has(labels, faces, targets, device),
         )
 
 
-# ---- grades
+def to_give_back(
+    faces: PackedFaces, indices: np.ndarray, device: str | torch.device = "cpu", batch: int = 16
+) -> Iterator[Request]:
+    """The faces ``indices`` in order, asked to be given back as they are."""
+    for start in range(0, len(indices), batch):
+        places = indices[start : start + batch]
+        images, masks = faces.read(places)
+        image, mask = to_float_image(images, device), torch.as_tensor(masks, device=device)
+        labels = _has(faces.attribute_names, faces, places, device)
+        yield Request(EDITING, image, mask, image, mask, mask, labels=labels)
 
 
-@torch.no_grad()
-def grade(request: Request, made: Tensor, judges: TaskJudges) -> dict[str, Tensor]:
-    """``MEASURES`` of the task on the pictures ``made [B, 3, S, S]``, by name: float64 ``[B]``.
-
-    NaN where a measure does not apply: the judge does not know the attribute, nobody knows whether the source has it,
-    there is no identity net, or no pixel is near the edit, or none is far from it.
-
-    * attribute transfer: whether the attribute net sees the attribute (100 or 0); the share of the pixels in which the
-      parser agrees with the edited mask, everywhere and in and around the edit (a band of 3 % of the height); the
-      cosine between the identities in the picture and in the target's photo; the mean absolute difference to this
-      photo where the edit is farther away than 10 % of the height, in grey levels of 0 to 255.
-    * style copy: for each of ``COPIED``, whether the attribute net's answer is what the source is annotated with; the
-      parser's agreement with the target's mask; the distance of the colours, part by part, to those of the source.
-    * reconstruction: PSNR (at most ``HIGHEST_PSNR``) and SSIM to the photo, the parser's agreement, the identity.
-    """
-    values = _GRADES[request.task](request, made, judges)
-    return _named(request, made, values)
+def to_change(request: Request, attribute: str, masks: AttributeMasks | None = None) -> Request:
+    """The faces of ``to_give_back`` asked for the other label of ``attribute`` each; ``masks`` moves their masks."""
+    edited = request.target_mask
+    if masks is not None:
+        amounts = 1 - 2 * request.labels[attribute].int().cpu().numpy()
+        own = request.target_mask.cpu().numpy()
+        moved = np.stack([masks.move(mask, {attribute: amount}) for mask, amount in zip(own, amounts, strict=True)])
+        edited = torch.as_tensor(moved, device=edited.device)
+    return replace(request, attribute=attribute, edited=edited)
 
 
-@torch.no_grad()
-def grade_looks(request: Request, made: Tensor, judges: TaskJudges) -> dict[str, Tensor]:
-    """Those of ``grade``'s values that the attribute net gives: empty in reconstruction."""
-    return _named(request, made, _looks(request, made, judges))
-
-
-def _named(request: Request, made: Tensor, values: list[Tensor]) -> dict[str, Tensor]:
-    """The first of the task's measures by name, as many as there are ``values``."""
-    measures = MEASURES[request.task][: len(values)]
-    return {m.name: value.to(made.device).double() for m, value in zip(measures, values, strict=True)}
-
-
-def _grade_transfer(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
-    edit = request.edited != request.target_mask
-    far = ~around(edit, MARGIN)
-    drift = (made - request.target).abs().mean(dim=1) * 127.5
-    return [
-        *_looks(request, made, judges),
-        *_agreement(made, request.edited, judges, around(edit, BAND)),
-        _same_person(made, request.target, judges),
-        (drift * far).sum(dim=(1, 2)) / far.sum(dim=(1, 2)),
-    ]
-
-
-def _grade_style(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
-    return [
-        *_looks(request, made, judges),
-        *_agreement(made, request.edited, judges),
-        colour_distance(made, request.edited, request.source, request.source_mask),
-    ]
-
-
-def _grade_reconstruction(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
-    return [
-        psnr(made, request.target).clamp(max=HIGHEST_PSNR),
-        ssim(made, request.target),
-        *_agreement(made, request.edited, judges),
-        _same_person(made, request.target, judges),
-    ]
-
-
-_GRADES = {TRANSFER: _grade_transfer, STYLE_COPY: _grade_style, RECONSTRUCTION: _grade_reconstruction}
-
-
-def _looks(request: Request, made: Tensor, judges: TaskJudges) -> list[Tensor]:
-    """What stands first among the measures of a task: whether the attribute net sees what was asked for."""
-    if request.task == TRANSFER:
-        return _right(made, (request.attribute,), {request.attribute: torch.ones(len(made), dtype=torch.bool)}, judges)
-    return _right(made, COPIED, request.known, judges) if request.task == STYLE_COPY else []
-
-
-def _right(made: Tensor, names: Sequence[str], truth: Mapping[str, Tensor], judges: TaskJudges) -> list[Tensor]:
-    """By name, 100 where the judge's answer is ``truth[name]``, else 0: ``[B]``; NaN if one is missing."""
-    said = judges.attributes(made).cpu() > 0
-    values = dict.fromkeys(names, torch.full((len(made),), torch.nan))
-    for name in set(names) & set(truth) & set(judges.attribute_names):
-        column = list(judges.attribute_names).index(name)
-        values[name] = 100 * (said[:, column] == truth[name].cpu()).double()
-    return list(values.values())
-
-
-def _agreement(made: Tensor, labels: Tensor, judges: TaskJudges, *regions: Tensor) -> list[Tensor]:
-    """Per cent of the pixels where the parser sees ``labels``, ``[B]``: of all, and of each region ``[B, S, S]``."""
-    known = labels != IGNORE_ID
-    hit = (judges.parse(made).to(labels.device) == labels) & known
-    return [100 * (hit & r).sum(dim=(1, 2)).double() / (known & r).sum(dim=(1, 2)) for r in (known, *regions)]
-
-
-def _same_person(made: Tensor, photo: Tensor, judges: TaskJudges) -> Tensor:
-    """Cosine between the identities in two pictures, ``[B]``; NaN without an identity net."""
-    if judges.identity_net is None:
-        return torch.full((len(made),), torch.nan)
-    return (judges.identity(made) * judges.identity(photo)).sum(dim=1)
+def _has(names: Iterable[str], faces: PackedFaces, places: np.ndarray, device: str | torch.device) -> dict[str, Tensor]:
+    """Bool ``[B]`` by name: who has an attribute, of those that the faces know."""
+    known = [name for name in names if name in faces.attribute_names]
+    return {name: torch.as_tensor((faces.attribute(name) > 0)[places], device=device) for name in known}

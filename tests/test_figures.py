@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
 from torch import nn
 
 from maskgan_lib.data.procedural import render_packed
-from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
 from maskgan_lib.networks import MaskVAE
 
 
