@@ -312,7 +312,7 @@ class SeCGANTable:
             cells = [str(share) for share in (self.photos(attribute), *(self.tarr(arm, attribute) for arm in arms))]
             for share in (self.difference(*pair, attribute) for pair in pairs):
                 without_0 = share.seeds.count > 1 and share.seeds.low * share.seeds.high > 0
-                cells.append(share.over_seeds + " ●" * without_0)
+                cells.append(share.over_seeds + " ●" * bool(without_0))
             rows.append(TableRow(attribute, tuple(cells)))
         heads = ("photos, unedited", *(arm.title for arm in arms), *minus)
         return Table("", heads, tuple(rows), corner=f"TARR %, {TITLES[backbone]}")
