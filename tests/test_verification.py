@@ -71,10 +71,6 @@ def test_a_threshold_is_half_way_between_the_kinds():
     assert Verification(*close).best_accuracy == 1, "no number lies between the two"
 
 
-def test_kinds_weigh_alike_however_many_there_are():
-    assert Verification(np.array([1.0]), np.array([0.0, 0.0, 0.0, 0.9])).accuracy(0.5) == (1 + 0.75) / 2
-
-
 def test_halves_take_their_threshold_from_each_other():
     same, different = np.array([0.5, 0.9, 0.5, 0.9]), np.array([0.1, 0.7, 0.1, 0.7])
     verification = Verification(same, different)
@@ -98,13 +94,6 @@ def test_interval_of_the_auc_is_that_of_resampled_pairs():
 
 def brute_fast(same, different):
     return (same[:, None] > different).mean()
-
-
-def test_random_embeddings_are_chance():
-    rng = np.random.default_rng(1)
-    verification = verify_edits(unit(rng.normal(size=(400, 16))), unit(rng.normal(size=(400, 16))))
-    low, high = verification.auc_interval()
-    assert low < 0.5 < high and high - low < 0.1
 
 
 @pytest.mark.parametrize("bad", [([], [0.1]), ([0.1], []), ([np.nan], [0.1])])
@@ -207,8 +196,7 @@ def test_pairs_of_the_same_hair_have_it_on_both_photos():
     figures = verify_people(embeddings, identity, hair)
     # one person: (2, 3); two: (0, 2), (0, 3), (0, 4), (2, 4), (3, 4) with a, (1, 5) with b
     assert figures[3].faces == 1 + 6
-    nothing = verify_people(embeddings, identity, np.array(list("abcdefgh")))[3:]
-    assert [(f.faces, np.isnan(f.value)) for f in nothing] == [(0, True)]
+    assert len(verify_people(embeddings, identity, np.array(list("abcdefgh")))) == 3, "nothing, rather than NaN"
 
 
 def test_hair_colours_are_those_of_one_attribute(tmp_path):

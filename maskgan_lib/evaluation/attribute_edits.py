@@ -13,10 +13,10 @@ from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, GROUPS
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation.ebst import MASKGAN
 from maskgan_lib.evaluation.estimates import Measure
-from maskgan_lib.evaluation.grades import IDENTITY, MARGIN, change_outside, same_person
+from maskgan_lib.evaluation.grades import IDENTITY, MARGIN, same_person
 from maskgan_lib.evaluation.judges import PRETRAINED, Judges
 from maskgan_lib.evaluation.methods import COPY_OF_THE_TARGET, EDITING, STYLE_COPY, Method, Request, methods_of
-from maskgan_lib.evaluation.metrics import around
+from maskgan_lib.evaluation.metrics import around, grey_levels, mean_outside
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
 from maskgan_lib.evaluation.report import Table, TableRow, long_csv, numbers, write_texts
 from maskgan_lib.evaluation.run import in_parts, made_by, places_mark
@@ -188,7 +188,7 @@ def _graded(wish: Request, made: Tensor, returned: Tensor, judges: Judges) -> Te
     seen = torch.stack([judges.attributes(pictures)[:, column] > 0 for pictures in (made, returned)])
     reached, unasked = 100 * (seen == wanted.to(seen.device)).float()
     shown = torch.isin(wish.target_mask, torch.tensor(REGIONS[name], device=wish.target_mask.device))
-    elsewhere = [change_outside(around(shown, MARGIN), made, other) for other in (wish.target, returned)]
+    elsewhere = [mean_outside(around(shown, MARGIN), grey_levels(made, other)) for other in (wish.target, returned)]
     same = same_person(made, wish.target, judges)
     return torch.stack([values.to(made.device) for values in (reached, unasked, same, *elsewhere)])
 

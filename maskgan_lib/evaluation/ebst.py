@@ -29,9 +29,9 @@ from maskgan_lib.evaluation.estimates import (
     mean_estimate,
     verdict,
 )
-from maskgan_lib.evaluation.grades import BAND, MARGIN, change_outside
+from maskgan_lib.evaluation.grades import BAND, MARGIN
 from maskgan_lib.evaluation.judges import Judges
-from maskgan_lib.evaluation.metrics import around, confusion_matrix, mean_iou
+from maskgan_lib.evaluation.metrics import around, confusion_matrix, mean_iou, mean_outside
 from maskgan_lib.evaluation.perturbations import PERTURBATIONS, SMALLEST_EDIT, perturb
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
 from maskgan_lib.evaluation.report import PHOTOS, Table, TableRow, direction, long_csv, numbers, write_texts
@@ -122,7 +122,7 @@ class _EditedFace:
         self.image, self.labels, self.judges, self.asked = photo, labels, judges, asked
         self.truth = torch.as_tensor(truth, device=photo.device)
         edited = labels != labels[:1]
-        self.near, self.far = around(edited, BAND) & (labels != IGNORE_ID), ~around(edited, MARGIN)
+        self.near, self.not_far = around(edited, BAND) & (labels != IGNORE_ID), around(edited, MARGIN)
 
     def photo(self) -> np.ndarray:
         """What applies to the photo itself of ``EBST_MEASURES``, ``[M]``."""
@@ -133,13 +133,13 @@ class _EditedFace:
         """``EBST_MEASURES`` of ``network`` on the edited masks, ``[M, n]``."""
         style = network.encode_style(self.image, one_hot(self.labels[:1]))
         made = torch.cat([network.render(one_hot(part), style) for part in self.labels.split(batch)])
-        before, after, far = made[:1], made[1:], self.far[1:]
-        error = ((after - self.image).square().mean(dim=1) * far).sum(dim=(1, 2)) / far.sum(dim=(1, 2))
+        before, after, not_far = made[:1], made[1:], self.not_far[1:]
+        error = mean_outside(not_far, (after - self.image).square().mean(dim=1))
         columns = [
             *self._seen(after, slice(1, None)),
             colour_distance(after, self.labels[1:], self.image, self.labels[:1]),
             1 - F.cosine_similarity(self.judges.features(after), self.judges.features(self.image)),
-            change_outside(~far, after, before),
+            127.5 * mean_outside(not_far, (after - before).abs().mean(dim=1)),
             10 * torch.log10(4 / error),
         ]
         return torch.stack([column.double() for column in columns]).cpu().numpy()

@@ -10,7 +10,7 @@ from maskgan_lib.evaluation.appearance import colour_distance
 from maskgan_lib.evaluation.estimates import Measure
 from maskgan_lib.evaluation.judges import Judges
 from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Request
-from maskgan_lib.evaluation.metrics import around, psnr, ssim
+from maskgan_lib.evaluation.metrics import around, grey_levels, mean_outside, psnr, ssim
 from maskgan_lib.evaluation.tasks import COPIED
 
 BAND, MARGIN = 0.03, 0.1
@@ -82,7 +82,7 @@ def _grade_transfer(request: Request, made: Tensor, judges: Judges) -> list[Tens
         *_looks(request, made, judges),
         *_agreement(made, request.edited, judges, around(edit, BAND)),
         same_person(made, request.target, judges),
-        change_outside(around(edit, MARGIN), made, request.target),
+        mean_outside(around(edit, MARGIN), grey_levels(made, request.target)),
     ]
 
 
@@ -135,9 +135,3 @@ def same_person(made: Tensor, photo: Tensor, judges: Judges) -> Tensor:
     if judges.identity_net is None:
         return torch.full((len(made),), torch.nan)
     return (judges.identity(made) * judges.identity(photo)).sum(dim=1)
-
-
-def change_outside(region: Tensor, made: Tensor, other: Tensor) -> Tensor:
-    """Mean absolute difference of two pictures outside ``region [B, S, S]``, in grey levels of 0 to 255, ``[B]``."""
-    far, change = ~region, (made - other).abs().mean(dim=1) * 127.5
-    return (change * far).sum(dim=(1, 2)) / far.sum(dim=(1, 2))

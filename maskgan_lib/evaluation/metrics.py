@@ -69,6 +69,16 @@ def around(region: Tensor, margin: float) -> Tensor:
     return wide[:, 0] > 0
 
 
+def mean_outside(region: Tensor, values: Tensor) -> Tensor:
+    """Mean of ``values [B, H, W]`` where ``region`` (bool) is not, ``[B]``; NaN where it is everywhere."""
+    return (values * ~region).sum(dim=(1, 2)) / (~region).sum(dim=(1, 2))
+
+
+def grey_levels(one: Tensor, other: Tensor) -> Tensor:
+    """How far two pictures are apart, pixel by pixel, in levels of 0 to 255: ``[B, 3, H, W]`` to ``[B, H, W]``."""
+    return (one - other).abs().mean(dim=1) * 127.5
+
+
 def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1) -> Tensor:
     """How many times more an edit changes the edited region than what is far from it, by picture.
 
@@ -77,7 +87,4 @@ def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1)
     nothing is far.
     """
     change = (after - before).abs().mean(dim=1)
-    near = around(edited, margin)
-    inside = (change * edited).sum(dim=(1, 2)) / edited.sum(dim=(1, 2))
-    far = (change * ~near).sum(dim=(1, 2)) / (~near).sum(dim=(1, 2))
-    return inside / far
+    return mean_outside(~edited, change) / mean_outside(around(edited, margin), change)

@@ -122,9 +122,9 @@ class SeCGANGrader:
 @torch.no_grad()
 def unedited(grader: SeCGANGrader, attributes: Sequence[str], size: int) -> np.ndarray:
     """Bool ``[A, F]``: whether the classifier sees the label that would be asked for in the photo: its mistakes."""
-    starts = range(0, len(grader.indices), BATCH)
+    asked, starts = grader.labels(attributes) == 0, range(0, len(grader.indices), BATCH)
     seen = [grader.sees(grader.photos(slice(start, start + BATCH), size), attributes) for start in starts]
-    return (torch.cat(seen) != (grader.labels(attributes) > 0)).T.cpu().numpy()
+    return (torch.cat(seen) == asked).T.cpu().numpy()
 
 
 def edit_all(
