@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from maskgan_lib.classes import CLASS_ID, GROUPS, NUM_CLASSES
 from maskgan_lib.data.procedural import render_packed
 from maskgan_lib.evaluation.perturbations import (
-    COMPONENTS,
+    MOVABLE,
     PERTURBATIONS,
     SMALLEST_EDIT,
     paint_stroke,
@@ -68,7 +68,7 @@ def test_faces(faces, size, name):
 @pytest.mark.parametrize("name", ["shift", "scale"])
 def test_features_stay_near_their_place(faces, name):
     labels = faces[128][0]
-    features = np.isin(labels, [i for part in ("eyes", "brows", "nose", "mouth") for i in COMPONENTS[part]])
+    features = np.isin(labels, [i for part in ("eyes", "brows", "nose", "mouth") for i in MOVABLE[part]])
     y, x = np.nonzero(features)
     for seed in range(20):
         edited = perturb(name, labels, labels, np.random.default_rng(seed))
@@ -151,7 +151,7 @@ def test_a_stroke_is_a_round_line_that_goes_around_what_it_should():
 
 def test_strokes_paint_a_large_class_and_only_hair_covers_features(faces):
     large = [CLASS_ID[name] for name in ("background", "skin", "hair", "hat", "neck", "cloth")]
-    features = [i for part in ("eyes", "brows", "nose", "mouth") for i in COMPONENTS[part]]
+    features = [i for part in ("eyes", "brows", "nose", "mouth") for i in MOVABLE[part]]
     for i, labels in enumerate(faces[128]):
         for seed in range(6):
             edited = perturb("brush strokes", labels, labels, np.random.default_rng([i, seed]))
@@ -173,7 +173,7 @@ def test_swapped_features_come_from_the_other_face_and_lie_where_the_own_lay():
     for seed in range(20):
         edited = perturb("component swap", own, other, np.random.default_rng(seed))
         for name in ("eyes", "nose", "mouth"):
-            ids = COMPONENTS[name]
+            ids = MOVABLE[name]
             if not np.array_equal(np.isin(edited, ids), np.isin(own, ids)):
                 seen.add(name)
                 assert np.isin(edited, ids).sum() == np.isin(other, ids).sum()

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from maskgan_lib.evaluation.secgan_grading import Arm
 
 from maskgan_lib.bench.costs import update_times
 from maskgan_lib.bench.data import noise_folder
@@ -18,7 +17,7 @@ from maskgan_lib.commands import parser
 from maskgan_lib.course import ROOT
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.judges import PRETRAINED
-from maskgan_lib.evaluation.secgan_table import SeCGANTable
+from maskgan_lib.evaluation.secgan_table import Arm, SeCGANTable
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
 from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS, changed

@@ -1,6 +1,5 @@
 """The tasks on faces whose right answers are known: a judge reads mask, attributes and person off their colours."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,25 +259,10 @@ def test_gender_is_unknown_where_nobody_noted_it():
     assert all(np.isnan(values[name]).all() for name in COPIED) and (values["segmentation accuracy"] == 100).all()
 
 
-# ---- files
-
 LISTS = [attribute_pairs(FACES, ALL), style_pairs(FACES, ALL), reconstruction_pairs(FACES, ALL, 5)]
 
 
-@pytest.mark.parametrize("pairs", LISTS, ids=TASKS)
-def test_a_saved_list_comes_back(pairs, tmp_path):
-    pairs.save(tmp_path / "pairs.json")
-    loaded = PairList.load(tmp_path / "pairs.json", FACES)
-    assert loaded.fingerprint == pairs.fingerprint and loaded.rule == pairs.rule
-    assert loaded.targets.dtype == loaded.sources.dtype == np.int64
-    assert np.array_equal(loaded.targets, pairs.targets) and np.array_equal(loaded.sources, pairs.sources)
-    assert (loaded.task, loaded.attribute, loaded.faces) == (pairs.task, pairs.attribute, pairs.faces)
-    assert [path.name for path in tmp_path.iterdir()] == ["pairs.json"]
-
-
-def test_lists_of_other_faces_and_damaged_ones_are_refused(tmp_path):
-    path, pairs = tmp_path / "pairs.json", LISTS[0]
-    pairs.save(path)
+def test_lists_of_other_faces_are_refused():
     others = [
         some_faces(24, seed=1),
         faces_of(FACES.records[:-1], FACES.masks[:-1]),
@@ -287,21 +271,10 @@ def test_lists_of_other_faces_and_damaged_ones_are_refused(tmp_path):
     for other in others:
         assert faces_mark(other) != faces_mark(FACES)
         with pytest.raises(DataError, match="made for other faces than those in memory"):
-            PairList.load(path, other)
-        with pytest.raises(DataError, match="made for other faces"):
-            next(requests(pairs, other))
+            next(requests(LISTS[0], other))
     assert faces_mark(some_faces()) == faces_mark(FACES), "the same faces, opened again"
-    text = path.read_text()
-    stored = json.loads(text)
-    swapped = {**stored, "targets": stored["targets"][::-1]}
-    damaged = ["", text[:-40], "[]", "{}", json.dumps(swapped), json.dumps({**stored, "targets": ["x"]}), "\x80"]
-    damaged.append(json.dumps({**stored, "surplus": 1}))
-    for content in damaged:
-        path.write_text(content)
-        with pytest.raises(DataError, match=r"pairs\.json is damaged, or holds no list of pairs"):
-            PairList.load(path, FACES)
-    with pytest.raises(DataError, match="There is no file"):
-        PairList.load(tmp_path / "missing.json", FACES)
+    changed = [replace(LISTS[0], sources=LISTS[0].sources[::-1]), replace(LISTS[0], attribute="Big_Lips")]
+    assert len({pairs.fingerprint for pairs in (LISTS[0], *changed)}) == 3
 
 
 # ---- requests
@@ -425,31 +398,6 @@ def test_copies_are_perfect_reconstructions():
         assert values["SSIM"] == pytest.approx(np.ones(5), abs=1e-5)
         assert (values["segmentation accuracy"] == 100).all()
         assert values["identity similarity"] == pytest.approx(np.ones(5), abs=1e-5)
-
-
-def test_psnr_and_ssim_by_hand():
-    request = asked(LISTS[2])
-    made = request.target * 0.5
-    values = grade(request, made, Judge())
-    error = (made - request.target).square().mean(dim=(1, 2, 3))
-    assert values["PSNR"].tolist() == pytest.approx((10 * torch.log10(4 / error)).tolist(), abs=1e-4)
-    flat = replace(request, target=torch.full_like(made, 0.2))
-    similar = grade(flat, torch.full_like(made, -0.6), Judge())["SSIM"]
-    x, y = 0.6, 0.2  # the same as shares of white: of flat pictures SSIM only compares the brightness
-    assert similar.tolist() == pytest.approx([(2 * x * y + 1e-4) / (x * x + y * y + 1e-4)] * 5, abs=1e-4)
-
-
-def test_a_constant_picture_is_chance():
-    transfer, style = graded(LISTS[0], constant), graded(LISTS[1], constant)
-    assert (transfer["attribute accuracy"] == 0).all()
-    said = (Judge().attributes(torch.zeros(1, 3, SIZE, SIZE)) > 0)[0].tolist()
-    for k, name in enumerate(COPIED):
-        base_rate = (FACES.attribute(name)[LISTS[1].sources] > 0).mean()
-        assert style[name].mean() == pytest.approx(100 * (base_rate if said[k] else 1 - base_rate))
-    parsed = Judge().parse(torch.zeros(1, 3, SIZE, SIZE))[0, 0, 0].item()
-    share = 100 * (FACES.masks[LISTS[1].targets] == parsed).mean(axis=(1, 2))
-    assert style["segmentation accuracy"] == pytest.approx(share)
-    assert (graded(LISTS[2], constant)["PSNR"] < 12).all()
 
 
 def test_what_nobody_can_tell_is_nan():

@@ -369,7 +369,7 @@ class EditSession:
 
         ``EditError`` if it is no photo or no face is found in it.
         """
-        from maskgan_lib.evaluation.own_photos import prepare_photo  # brings many packages: loaded when used
+        from maskgan_lib.editor.own_photos import prepare_photo  # brings many packages: loaded when used
 
         with TemporaryDirectory() as folder:
             path = Path(folder) / "photo"

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -83,25 +82,6 @@ class PairList:
         """Writes the list as JSON."""
         with atomic(path) as file:
             file.write(json.dumps({**self._as_json(), "fingerprint": self.fingerprint}, indent=1).encode())
-
-    @classmethod
-    def load(cls, path: str | Path, faces: PackedFaces) -> Self:
-        """The list in a file of ``save``; ``DataError`` if it is damaged or belongs to other faces than ``faces``."""
-        path = Path(path)
-        if not path.is_file():
-            raise DataError(f"There is no file {path}: check the path, or choose the pairs anew.")
-        try:
-            stored = json.loads(path.read_bytes())
-            fingerprint = stored.pop("fingerprint")
-            places = {name: np.array(stored.pop(name), np.int64) for name in ("targets", "sources")}
-            pairs = cls(**stored, **places)
-            intact = pairs.fingerprint == fingerprint
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            intact = False
-        if not intact:
-            raise DataError(f"{path} is damaged, or holds no list of pairs: delete it and choose the pairs anew.")
-        pairs.check(faces)
-        return pairs
 
     def check(self, faces: PackedFaces) -> None:
         """``DataError`` unless the list was made for ``faces``."""
