@@ -161,12 +161,6 @@ def test_photos_show_the_other_label_where_the_classifier_is_wrong(faces):
     assert 0 < found.mean() < 0.5
 
 
-def test_photos_are_brought_to_the_size_of_the_network(faces):
-    found = grader(faces).photos(slice(0, 3), 4)
-    photos = to_float_image(faces.images[faces.indices("test")[:3]])
-    torch.testing.assert_close(found, photos.unflatten(3, (4, 2)).unflatten(2, (4, 2)).mean(dim=(3, 5)))
-
-
 def test_concat_sees_the_soft_mask_of_a_photo_as_in_training(tmp_path):
     toys = pack_toy_faces(tmp_path / "toy", 4)
     torch.manual_seed(0)

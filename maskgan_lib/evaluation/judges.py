@@ -16,6 +16,7 @@ from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.classes import MERGED_CLASSES, NUM_CLASSES
 from maskgan_lib.data.batches import merge, to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
 from maskgan_lib.evaluation.metrics import confusion_matrix, mean_iou, pixel_accuracy
 from maskgan_lib.evaluation.verification import HAIR_COLOURS, hair_colours, verify_people
@@ -54,10 +55,7 @@ class Judge:
     def ask(self, images: Tensor, question: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """What the network, or ``question``, makes of pictures ``[B, 3, H, W]`` of any size, resized to its own."""
         device = next(self.network.parameters()).device
-        images = images.to(device)
-        if images.shape[-2:] != (self.size, self.size):
-            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
-        return (question or self.network)(images)
+        return (question or self.network)(resize_images(images.to(device), self.size))
 
     @property
     def origin(self) -> str:

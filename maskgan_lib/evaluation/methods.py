@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import load_weights, read_card
+from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.networks import (
     DenseMappingNetwork,
     Elegant,
@@ -125,14 +125,7 @@ def at_size(make: Callable[[Request], Tensor], size: int, request: Request) -> T
     The target is resized to it, and the answer back, unless it has that size.
     """
     side = request.target.shape[-1]
-    return resize(make(replace(request, target=resize(request.target, size))), side)
-
-
-def resize(images: Tensor, side: int) -> Tensor:
-    """Images ``[B, 3, S, S]`` in [-1, 1] as such of ``side`` pixels a side."""
-    if images.shape[-1] == side:
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return resize_images(make(replace(request, target=resize_images(request.target, size))), side)
 
 
 def _wish(network: StarGANGenerator | Elegant | SeCGANGenerator, request: Request) -> dict[str, Tensor]:

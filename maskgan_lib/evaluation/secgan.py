@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.evaluation.distances import frechet_distance, inception, inception_features, inception_score
 from maskgan_lib.evaluation.estimates import jackknife, mean_estimate
 from maskgan_lib.evaluation.judges import Judge, Judges
@@ -95,8 +95,7 @@ class SeCGANGrader:
 
     def photos(self, places: slice, size: int) -> Tensor:
         """The photos at ``places`` of ``indices``, at the size of the network that edits them."""
-        images = to_float_image(self.faces.read(self.indices[places])[0], self.device)
-        return images if images.shape[-1] == size else F.interpolate(images, (size, size), mode="area")
+        return resize_images(to_float_image(self.faces.read(self.indices[places])[0], self.device), size)
 
     def labels(self, attributes: Sequence[str]) -> Tensor:
         """1 and 0, float32 ``[F, A]``; ``DataError`` if the faces or the classifier do not know an attribute."""
