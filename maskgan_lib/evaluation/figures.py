@@ -1,6 +1,6 @@
 """What is measured on the weights of every kind of network: the figures of the model cards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -118,16 +118,14 @@ def measure_stargan(
     ``judges`` say which attributes a picture shows; by default those that ship. ``DataError`` if they, or the faces,
     do not know an attribute of the network.
     """
-    judges, labels = _prepared(network, faces, indices, judges)
 
-    def edit(images: Tensor, places: np.ndarray, column: int) -> tuple[Tensor, Tensor]:
-        own = labels[places].float().to(images.device)
+    def edit(images: Tensor, own: Tensor, column: int, places: np.ndarray) -> tuple[Tensor, Tensor]:
         other = own.clone()
         other[:, column] = 1 - own[:, column]
         made = network(images, other)
         return made, network(made, own)
 
-    return _figures(network, faces, indices, judges, labels, edit, "there and back")
+    return _figures(network, faces, indices, judges, edit, "there and back")
 
 
 @torch.no_grad()
@@ -138,15 +136,16 @@ def measure_elegant(
 
     ``judges`` and errors as in ``measure_stargan``; ``DataError`` too if all the faces have, or lack, an attribute.
     """
-    judges, labels = _prepared(network, faces, indices, judges)
+    names = network.config["attributes"]
 
-    def edit(images: Tensor, places: np.ndarray, column: int) -> tuple[Tensor, Tensor]:
-        partners = [_next_other(labels[:, column].numpy(), place) for place in places]
+    def edit(images: Tensor, own: Tensor, column: int, places: np.ndarray) -> tuple[Tensor, Tensor]:
+        has = faces.attribute(names[column])[indices] > 0
+        partners = [_next_other(has, place) for place in places]
         theirs = to_float_image(faces.read(indices[partners])[0], images.device)
-        again, _, made, _ = network(images, theirs, network.config["attributes"][column])
+        again, _, made, _ = network(images, theirs, names[column])
         return made, again
 
-    return _figures(network, faces, indices, judges, labels, edit, "from their own codes")
+    return _figures(network, faces, indices, judges, edit, "from their own codes")
 
 
 @torch.no_grad()
@@ -158,21 +157,18 @@ def measure_secgan(
     ``judges`` and errors as in ``measure_stargan``; ``TrainingError`` for a generator that needs masks.
     """
     check_edits_faces("What is measured", network)
-    judges, labels = _prepared(network, faces, indices, judges)
 
-    def edit(images: Tensor, places: np.ndarray, column: int) -> tuple[Tensor, None]:
-        difference = torch.zeros(len(images), labels.shape[1])
-        difference[:, column] = 1 - 2 * labels[places, column].float()
-        return network(images, difference.to(images.device)), None
+    def edit(images: Tensor, own: Tensor, column: int, places: np.ndarray) -> tuple[Tensor, None]:
+        difference = torch.zeros_like(own)
+        difference[:, column] = 1 - 2 * own[:, column]
+        return network(images, difference), None
 
-    back = []
-    for start in range(0, len(indices), BATCH):
-        images = to_float_image(faces.read(indices[start : start + BATCH])[0], next(network.parameters()).device)
-        back.append(psnr(network(images, images.new_zeros(len(images), labels.shape[1])), images).cpu())
-    return [
-        *_figures(network, faces, indices, judges, labels, edit),
-        mean_over_faces("reconstruction PSNR, asked for no change", torch.cat(back).numpy(), "dB"),
-    ]
+    figures, device = _figures(network, faces, indices, judges, edit), next(network.parameters()).device
+    nothing, back = len(network.config["attributes"]), []
+    for images, _ in in_batches(faces, indices):
+        images = images.to(device)
+        back.append(psnr(network(images, images.new_zeros(len(images), nothing)), images).cpu())
+    return [*figures, mean_over_faces("reconstruction PSNR, asked for no change", torch.cat(back).numpy(), "dB")]
 
 
 @torch.no_grad()
@@ -227,21 +223,6 @@ def _areas(editor: AttributeMasks, masks: np.ndarray, name: str, has: np.ndarray
     return figures
 
 
-def _prepared(
-    network: StarGANGenerator | Elegant | SeCGANGenerator,
-    faces: PackedFaces,
-    indices: np.ndarray,
-    judges: Judges | None,
-) -> tuple[Judges, Tensor]:
-    """The judges, and the faces' labels ``[N, A]``."""
-    names = network.config["attributes"]
-    judges = judges or Judges.shipped(next(network.parameters()).device)
-    unknown = [name for name in names if name not in judges.attribute_names]
-    if unknown:
-        raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
-    return judges, torch.tensor(np.stack([faces.attribute(name)[indices] > 0 for name in names], axis=1))
-
-
 def _next_other(labels: np.ndarray, place: int) -> int:
     others = np.flatnonzero(np.roll(labels, -place) != labels[place])
     if not len(others):
@@ -253,50 +234,44 @@ def _figures(
     network: StarGANGenerator | Elegant | SeCGANGenerator,
     faces: PackedFaces,
     indices: np.ndarray,
-    judges: Judges,
-    labels: Tensor,
-    edit: Callable[[Tensor, np.ndarray, int], tuple[Tensor, Tensor | None]],
+    judges: Judges | None,
+    edit: Callable[[Tensor, Tensor, int, np.ndarray], tuple[Tensor, Tensor | None]],
     way_back: str = "",
 ) -> list[Figure]:
     """By attribute: does a picture show the label asked for, how far is it from the photo, how well does that return.
 
-    ``edit(images, places, column)`` gives pictures with the attribute ``column`` changed, and the photos again, by the
-    ``way_back``, or None where there is none.
+    ``edit(images, own, column, places)`` gives pictures with the attribute ``column`` changed, and the photos again, by
+    the ``way_back``, or None where there is none; ``own`` are the faces' labels, float ``[B, A]``.
     """
-    device, figures, who = next(network.parameters()).device, [], judges.origins["attributes"]
-    for column, name in enumerate(network.config["attributes"]):
-        seen = judges.attribute_names.index(name)
-        parts = []
+    names, device, figures = network.config["attributes"], next(network.parameters()).device, []
+    judges = judges or Judges.shipped(device)
+    unknown = [name for name in names if name not in judges.attribute_names]
+    if unknown:
+        raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
+    labels = np.stack([faces.attribute(name)[indices] > 0 for name in names], axis=1)
+    for column, name in enumerate(names):
+        seen, parts = judges.attribute_names.index(name), []
         for places in np.array_split(np.arange(len(indices)), -(-len(indices) // BATCH)):
             images = to_float_image(faces.read(indices[places])[0], device)
-            made, again = edit(images, places, column)
+            made, again = edit(images, torch.tensor(labels[places], device=device).float(), column, places)
             said = [judges.attributes(pictures)[:, seen] > 0 for pictures in (images, made)]
             returned = [] if again is None else [psnr(again, images)]
             parts.append([values.cpu() for values in (*said, psnr(made, images), *returned)])
         before, after, distance, *back = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
-        had = labels[:, column].numpy()
+        for how, asked in (("given", ~labels[:, column]), ("taken", labels[:, column])):
+            if asked.any():
+                figures += [
+                    mean_over_faces(f"{name} {how}: {what}", (shown[asked] == (how == "given")).astype(float), "")
+                    for what, shown in (
+                        (f"so judged by the attribute net {judges.origins['attributes']}", after),
+                        ("the same of the photos, unedited", before),
+                    )
+                ]
         figures += [
-            *_reached(f"{name} given", who, ~had, after, before, wanted=True),
-            *_reached(f"{name} taken", who, had, after, before, wanted=False),
             mean_over_faces(f"PSNR of the edited faces ({name}) to the photos", distance, "dB"),
             *(mean_over_faces(f"reconstruction PSNR, {way_back} ({name})", values, "dB") for values in back),
         ]
     return figures
-
-
-def _reached(
-    what: str, who: str, asked: np.ndarray, after: np.ndarray, before: np.ndarray, wanted: bool
-) -> Sequence[Figure]:
-    """Share of the faces ``asked`` that show what was ``wanted`` after the edit, and before it; none of no faces.
-
-    ``who`` says where the attribute net that judges comes from.
-    """
-    if not asked.any():
-        return ()
-    return (
-        mean_over_faces(f"{what}: so judged by the attribute net {who}", (after[asked] == wanted).astype(float), ""),
-        mean_over_faces(f"{what}: the same of the photos, unedited", (before[asked] == wanted).astype(float), ""),
-    )
 
 
 FIGURES = {

@@ -79,20 +79,13 @@ class PublishedIdentity(nn.Module):
         return self.network(self.window.cut(images) * self.contrast)
 
 
-class ImageNetNormalised(nn.Module):
-    """What networks have in common that take pictures normalised by ImageNet's mean and deviation."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
-
-    def normalised(self, images: Tensor) -> Tensor:
-        """From [-1, 1]."""
-        return ((images + 1) / 2 - self.mean) / self.std
+def normalised(images: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as networks take them that learnt with ImageNet's mean and deviation."""
+    mean, std = (images.new_tensor(numbers)[:, None, None] for numbers in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((images + 1) / 2 - mean) / std
 
 
-class PublishedPose(ImageNetNormalised):
+class PublishedPose(nn.Module):
     """HopeNet for pictures ``[B, 3, H, W]`` in [-1, 1], with the signs of our faces."""
 
     def __init__(self, network: HopeNet):
@@ -107,10 +100,10 @@ class PublishedPose(ImageNetNormalised):
 
         HopeNet's own three signs are the opposite ones.
         """
-        return -self.network.degrees(self.normalised(images))
+        return -self.network.degrees(normalised(images))
 
 
-class PublishedAttributes(ImageNetNormalised):
+class PublishedAttributes(nn.Module):
     """One ResNet-18 per attribute: pictures ``[B, 3, H, W]`` in [-1, 1] to logits ``[B, A]``.
 
     ``networks`` are torchvision's by the attributes' names, with one answer (its logit) or two (no, yes).
@@ -126,7 +119,7 @@ class PublishedAttributes(ImageNetNormalised):
 
     def features(self, images: Tensor) -> Tensor:
         """The pooled features of all networks side by side, ``[B, A * 512]``."""
-        images = self.normalised(images)
+        images = normalised(images)
         return torch.cat([network(images) for network in self.networks.values()], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -148,9 +141,8 @@ def _load_parser(path: Path) -> tuple[nn.Module, str]:
 def _load_arcface(path: Path) -> tuple[nn.Module, str]:
     state = _read_state(path)
     layers = _block_counts(state, path, "an ArcFace IResNet, e.g. backbone.pth")
-    with torch.device("meta"):
-        network = IResNet(layers, len(state["conv1.weight"]), len(state["fc.bias"]) if "fc.bias" in state else 512)
-    _fill(network, state, path)
+    embedding = len(state["fc.bias"]) if "fc.bias" in state else 512
+    network = _filled(lambda: IResNet(layers, len(state["conv1.weight"]), embedding), state, path)
     return PublishedIdentity(network, arcface_window()), f"ArcFace IR-{network.depth}"
 
 
@@ -162,43 +154,31 @@ def _load_facenet(path: Path) -> tuple[nn.Module, str]:
             "FaceNet needs its package: `pip install --no-deps facenet-pytorch` (without --no-deps it would replace "
             "PyTorch by an old one)."
         ) from None
-    network = InceptionResnetV1(pretrained=None)
     # The classifier of the persons it learnt from has no part in the embedding.
-    _fill(network, _read_state(path, "logits."), path)
+    network = _filled(lambda: InceptionResnetV1(pretrained=None), _read_state(path, "logits."), path)
     return PublishedIdentity(network, arcface_window(160), contrast=127.5 / 128), "FaceNet"
 
 
 def _load_hopenet(path: Path) -> tuple[nn.Module, str]:
     state = _read_state(path, "fc_finetune.")
-    with torch.device("meta"):
-        network = HopeNet(_block_counts(state, path, "HopeNet"))
-    _fill(network, state, path)
-    return PublishedPose(network), "HopeNet"
+    layers = _block_counts(state, path, "HopeNet")
+    return PublishedPose(_filled(lambda: HopeNet(layers), state, path)), "HopeNet"
 
 
 def _load_attributes(folder: Path) -> tuple[nn.Module, str]:
     from torchvision.models import resnet18
 
-    networks = {}
-    for path in _attribute_files(folder):
-        state = _read_state(path)
-        with torch.device("meta"):
-            network = resnet18(num_classes=2 if len(state.get("fc.bias", ())) == 2 else 1)
-        _fill(network, state, path)
-        networks[path.stem] = network
-    return PublishedAttributes(networks), "a ResNet-18 per attribute"
-
-
-def _attribute_files(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.pth")) if folder.is_dir() else []
     if not files:
         raise CheckpointError(f"{folder} is no folder of files <attribute>.pth: give one ResNet-18 for each attribute.")
-    unknown = [path.name for path in files if path.stem not in ATTRIBUTE_NAMES]
-    if unknown:
-        raise CheckpointError(
-            f"{folder} holds {', '.join(unknown)}: name each file after an attribute of CelebA, e.g. Smiling.pth."
-        )
-    return files
+    networks = {}
+    for path in files:
+        if path.stem not in ATTRIBUTE_NAMES:
+            raise CheckpointError(f"{path}: name each file after an attribute of CelebA, e.g. Smiling.pth.")
+        state = _read_state(path)
+        answers = 2 if len(state.get("fc.bias", ())) == 2 else 1
+        networks[path.stem] = _filled(lambda n=answers: resnet18(num_classes=n), state, path)
+    return PublishedAttributes(networks), "a ResNet-18 per attribute"
 
 
 def _read_state(path: Path, *ignored: str) -> dict[str, Tensor]:
@@ -218,12 +198,15 @@ def _block_counts(state: dict[str, Tensor], path: Path, what: str) -> list[int]:
     return counts
 
 
-def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+def _filled(make: Callable[[], nn.Module], state: dict[str, Tensor], path: Path) -> nn.Module:
     """Strictly; only the counters of batch normalisation may be missing, which old files do not have."""
+    with torch.device("meta"):
+        network = make()
     for key in network.state_dict():
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, torch.tensor(0))
     load_into(network, state, str(path))
+    return network
 
 
 # ---- the registry
