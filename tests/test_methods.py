@@ -8,7 +8,6 @@ from torch import nn
 
 from maskgan_lib import checkpoints
 from maskgan_lib.bench.costs import costs_of
-from maskgan_lib.editor.rendering import PLAIN, Renderer
 from maskgan_lib.evaluation.methods import (
     EDITING,
     STYLE_COPY,
@@ -128,20 +127,6 @@ def test_spade_renders_the_edited_mask_in_the_style_of_the_task(request_):
     assert not torch.equal(own, other)
     assert torch.equal(method.make(request_), own)
     assert torch.equal(method.make(replace(request_, task=STYLE_COPY)), other)
-
-
-@torch.no_grad()
-def test_the_editor_renders_with_spade(request_):
-    network = SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8).eval()
-    renderer = Renderer(network, SIZE, way=PLAIN)
-    photo = ((request_.target[0].movedim(0, -1) + 1) * 127.5).round().byte().numpy()
-    mask, edited = request_.target_mask[0].numpy(), request_.edited[0]
-    made = renderer.render(edited.numpy(), renderer.style(photo, mask))
-    image = torch.tensor(photo).movedim(-1, 0)[None] / 127.5 - 1
-    plain = network(one_hot(edited[None]), image)[0].movedim(0, -1)
-    assert (torch.tensor(made) / 127.5 - 1 - plain).abs().max() < 0.01
-    with pytest.raises(ValueError, match="masks of 32 or 64 pixels"):
-        Renderer(network, 48)
 
 
 def test_costs_are_of_one_pair(request_):

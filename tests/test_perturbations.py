@@ -65,34 +65,6 @@ def test_faces(faces, size, name):
     assert len({region.tobytes() for region in drawn}) > different * len(drawn), "seeds draw different edits"
 
 
-@pytest.mark.parametrize("name", ["shift", "scale"])
-def test_features_stay_near_their_place(faces, name):
-    labels = faces[128][0]
-    features = np.isin(labels, [i for part in ("eyes", "brows", "nose", "mouth") for i in MOVABLE[part]])
-    y, x = np.nonzero(features)
-    for seed in range(20):
-        edited = perturb(name, labels, labels, np.random.default_rng(seed))
-        down, right = np.nonzero(edited != labels)
-        reach = 0.08 * 128
-        assert y.min() - reach <= down.min() and down.max() <= y.max() + reach
-        assert x.min() - reach <= right.min() and right.max() <= x.max() + reach
-
-
-def test_same_edit_at_two_sizes(faces):
-    """Shares of the picture that are edited agree between 64 and 128 pixels, over many drawings."""
-    for name in PERTURBATIONS:
-        shares = []
-        for masks in faces.values():
-            edits = [
-                perturb(name, masks[i], masks[i - 1], np.random.default_rng([i, seed]))
-                for i in range(len(masks))
-                for seed in range(8)
-            ]
-            truth = np.repeat(masks, 8, axis=0)
-            shares.append(np.mean([(e != t).mean() for e, t in zip(edits, truth, strict=True)]))
-        assert 0.6 < shares[0] / shares[1] < 1.6, name
-
-
 def centroid(labels: np.ndarray, ids) -> np.ndarray:
     return np.argwhere(np.isin(labels, ids)).mean(axis=0)
 
@@ -106,13 +78,6 @@ def test_shift_moves_the_centroid_and_closes_the_hole(down, right):
     assert np.allclose(centroid(moved, [NOSE]) - centroid(labels, [NOSE]), (down, right))
     assert (moved == NOSE).sum() == (labels == NOSE).sum()
     assert set(np.unique(moved)) == {SKIN, NOSE}
-
-
-def test_what_is_shifted_out_of_the_picture_is_lost():
-    labels = np.full((16, 16), SKIN, np.uint8)
-    labels[:, :2] = HAIR
-    assert (shift_parts(labels, (HAIR,), 0, -1) == HAIR).sum() == 16
-    assert np.array_equal(shift_parts(labels, (HAIR,), 0, -5), np.full((16, 16), SKIN))
 
 
 @given(st.floats(0.5, 2))

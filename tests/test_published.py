@@ -241,15 +241,6 @@ def test_the_window_fits_the_real_faces(real_faces):
 # ---- FaceNet
 
 
-def test_facenet_without_its_package_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
-    file = saved(tmp_path / "facenet.pt", {"a": torch.zeros(1)})
-    with pytest.raises(CheckpointError, match="not the file of the facenet weights"):
-        load_published("facenet", file)
-    with pytest.raises(CheckpointError, match=r"pip install --no-deps facenet-pytorch` .*\.$"):
-        load_published("facenet", file, sha256=hash_of(file))
-
-
 def test_facenet_takes_pictures_as_it_was_trained(tmp_path, monkeypatch):
     """The package is stood in for by one whose network gives the mean colour of its picture."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
+from maskgan_lib.checkpoints import read_card
 from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
@@ -25,11 +25,12 @@ from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.evaluation.metrics import psnr
 from maskgan_lib.evaluation.report import write_texts
 from maskgan_lib.evaluation.run import in_parts, places_mark
-from maskgan_lib.evaluation.secgan_table import VARIANTS, WEIGHT, Arm, GradedRun, SeCGANTable
+from maskgan_lib.evaluation.secgan_runs import VARIANTS, WEIGHT, Arm, GradedRun, Run
+from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.selfsupervised import SSFID, feature_judge
 from maskgan_lib.evaluation.tasks import held_out
 from maskgan_lib.evaluation.weights import best_device, judges_for, loaded, shipped_for, trained
-from maskgan_lib.networks import FaceParser, SeCGANGenerator
+from maskgan_lib.networks import FaceParser
 from maskgan_lib.networks.secgan import BACKBONES
 from maskgan_lib.presets import Preset, changed
 from maskgan_lib.training.ebst import fingerprint
@@ -39,35 +40,6 @@ from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training of an arm: where its ``g_rgb.safetensors`` is."""
-
-    arm: Arm
-    seed: int
-    folder: Path
-
-    @property
-    def weights(self) -> Path:
-        """Of G_rgb; there when the training has finished."""
-        return self.folder / "g_rgb.safetensors"
-
-    def load(self, device: str | torch.device = "cpu") -> SeCGANGenerator:
-        """``CheckpointError`` if the weights are no G_rgb of the run's arm."""
-        network, card = load_weights(self.weights, device), read_card(self.weights)
-        if not isinstance(network, SeCGANGenerator) or network.config["branch"] != "rgb":
-            raise CheckpointError(f"{self.weights} holds no G_rgb of SeCGAN: choose another folder.")
-        known = card.get("preset", {})
-        is_arm = known.get("secgan_backbone"), known.get("secgan_variant")
-        if is_arm != (self.arm.backbone, self.arm.variant):
-            is_arm = "-".join(map(str, is_arm))
-            raise CheckpointError(f"{self.folder} holds {is_arm}, not {self.arm}: choose another folder.")
-        if self.arm.weight and known["secgan_consistency_weight"] != float(self.arm.weight):
-            weight = known["secgan_consistency_weight"]
-            raise CheckpointError(f"{self.folder} learnt with lambda_sc = {weight:g}: name its folder after that.")
-        return network
 
 
 # ---- grading
