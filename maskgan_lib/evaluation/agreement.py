@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from maskgan_lib.evaluation.estimates import FEWEST_ITEMS, RESAMPLES, Estimate, quantiles
-from maskgan_lib.evaluation.report import Table, TableRow
+from maskgan_lib.evaluation.report import Report, Table, TableRow
 from maskgan_lib.evaluation.survey.answers import Answer, read_answers
 from maskgan_lib.evaluation.survey.session import LETTERS
 
@@ -35,7 +35,7 @@ class Preference:
 
 
 @dataclass(frozen=True)
-class SurveyReport:
+class SurveyReport(Report):
     """All that is said of a survey.
 
     Args:
@@ -53,7 +53,8 @@ class SurveyReport:
     items: int
     raters: int
 
-    def markdown(self) -> str:
+    @property
+    def parts(self) -> list[Table | str]:
         """A table of preferences and agreement, one of positions, and how to read them."""
         criteria = tuple(self.preferences)
         rows = [
@@ -75,8 +76,7 @@ class SurveyReport:
             + " With one rater there is no agreement to measure." * (self.raters == 1)
         )
         preferences = Table("", criteria, tuple(rows), corner="preferred in [95 % interval]")
-        positions = Table("", tuple(self.positions), places, corner="position")
-        return "\n\n".join([preferences.markdown(), positions.markdown(), note])
+        return [preferences, Table("", tuple(self.positions), places, corner="position"), note]
 
 
 def report(answers: str | Path | Sequence[Answer]) -> SurveyReport:

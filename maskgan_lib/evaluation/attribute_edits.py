@@ -18,7 +18,7 @@ from maskgan_lib.evaluation.judges import PRETRAINED, Judges
 from maskgan_lib.evaluation.methods import COPY_OF_THE_TARGET, EDITING, STYLE_COPY, Method, Request, methods_of
 from maskgan_lib.evaluation.metrics import around, grey_levels, mean_outside
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
-from maskgan_lib.evaluation.report import Table, TableRow, long_csv, numbers, write_texts
+from maskgan_lib.evaluation.report import Report, Table, TableRow, long_csv, numbers
 from maskgan_lib.evaluation.run import in_parts, made_by, places_mark
 from maskgan_lib.evaluation.tasks import TRANSFERRED, held_out, to_change, to_give_back
 from maskgan_lib.evaluation.weights import best_device, named_weights, shipped_files
@@ -49,7 +49,7 @@ SHIPPED_EDITORS = {MASKGAN: "maskgan", "SeCGAN": "secgan", "StarGAN": "stargan"}
 
 
 @dataclass(frozen=True)
-class AttributeComparison:
+class AttributeComparison(Report):
     """Methods on each attribute given, to the faces without it, and taken, from those with it."""
 
     records: Records
@@ -72,7 +72,7 @@ class AttributeComparison:
         return long_csv(("way", "edit", "measure", "unit", "mean", "low", "high", "count"), lines)
 
     @property
-    def tables(self) -> list[Table]:
+    def parts(self) -> list[Table]:
         """All measures over the common edits, then each measure by edit; the notes below the last."""
         mean, methods = self.records.mean, self.records.methods
         rows = [TableRow(name, tuple(mean(name, m, self.common) for m in EDIT_MEASURES)) for name in methods]
@@ -85,13 +85,6 @@ class AttributeComparison:
                 rows.append(TableRow(edit, (str(max(cell.count for cell in cells)), *cells)))
             tables.append(Table("", ("faces", *methods), tuple(rows), corner=measure.title))
         return [*tables[:-1], replace(tables[-1], notes=self.notes)]
-
-    def markdown(self) -> str:
-        """The tables and the notes."""
-        return "\n\n".join(table.markdown() for table in self.tables) + "\n"
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
 
 
 def compare_attribute_edits(
@@ -221,5 +214,5 @@ def evaluate_attribute_edits(
     moving = AttributeMasks.load(masks or PRETRAINED / "secgan-masks.safetensors", device)
     graders, cache = Judges.shipped(device, judges or PRETRAINED), Path(out) / "graded"
     made = compare_attribute_edits(methods, faces, held_out(faces, count), graders, moving, device=device, cache=cache)
-    write_texts(out, {"attribute-edits.md": made.markdown(), "attribute-edits.csv": made.csv()})
+    made.write(out, "attribute-edits")
     return made

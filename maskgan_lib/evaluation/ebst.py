@@ -34,7 +34,7 @@ from maskgan_lib.evaluation.judges import Judges
 from maskgan_lib.evaluation.metrics import around, confusion_matrix, mean_iou, mean_outside
 from maskgan_lib.evaluation.perturbations import PERTURBATIONS, SMALLEST_EDIT, perturb
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
-from maskgan_lib.evaluation.report import PHOTOS, Table, TableRow, direction, long_csv, numbers, write_texts
+from maskgan_lib.evaluation.report import PHOTOS, Report, Table, TableRow, direction, long_csv, numbers
 from maskgan_lib.evaluation.run import in_parts, places_mark
 from maskgan_lib.evaluation.tasks import held_out
 from maskgan_lib.evaluation.weights import judges_for, loaded, named_weights, trained
@@ -221,7 +221,7 @@ def compare_on_edits(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Report):
     """Networks on the same edits, and ``photos [M, F]``: what the same judges say of the photos with their own masks.
 
     The last network is compared with each of the others, the references.
@@ -273,8 +273,8 @@ class Comparison:
                     yield line("over training seeds", self._title(name), measure, ALL_TASKS, *found)
 
     @property
-    def tables(self) -> list[Table]:
-        """Means, differences with verdicts, and differences edit by edit."""
+    def parts(self) -> list[Table | str]:
+        """Means, differences with verdicts, differences edit by edit, and how to read them."""
         records, references = self.records, self.references
         photos = dict(zip(records.measures, map(mean_estimate, self.photos), strict=True))
         means = {m: (photos[m], *(records.mean(name, m) for name in records.methods)) for m in records.measures}
@@ -290,17 +290,13 @@ class Comparison:
             found = {m: [self.difference(name, m, edit) for edit in EDITS] for m in records.measures}
             cells = {m: tuple(f"{value}{marks.get(said, '')}" for value, said in row) for m, row in found.items()}
             tables.append(_table(f"{self._title(name)}, by edit", EDITS, cells))
-        return tables
-
-    def markdown(self) -> str:
-        """The tables, and how to read them."""
         verdicts = len(self.records.measures) * len(self.references) * (1 + len(EDITS))
         note = (
             f"{self.photos.shape[1]} faces, {self.records.values.shape[-2]} drawings of each edit. Intervals are "
             f"bootstrap intervals over faces. ✓ better, ✗ worse than the reference. Of {verdicts} differences over "
             f"faces, about {0.05 * verdicts:.0f} would leave their 95 % interval by chance alone."
         )
-        return "\n\n".join([*(table.markdown() for table in self.tables), note]) + "\n"
+        return [*tables, note]
 
     def _title(self, reference: str) -> str:
         return f"{self.records.methods[-1]} minus {reference}"
@@ -378,7 +374,7 @@ def ebst_ablation(
     if (size := vae.config["image_size"]) != faces.size:
         raise TrainingError(f"{maskvae} takes masks of {size} pixels, the faces have {faces.size}: name another.")
     comparison = compare_on_edits(runs, faces, test, vae, graders, range(seeds), cache=out / "graded")
-    write_texts(out, {"table.csv": comparison.csv(), "table.md": comparison.markdown()})
+    comparison.write(out, "table")
     return comparison
 
 

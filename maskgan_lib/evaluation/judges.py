@@ -162,6 +162,14 @@ def in_batches(faces: PackedFaces, indices: np.ndarray, size: int = 16) -> Itera
         yield to_float_image(images), masks
 
 
+def answers(
+    question: nn.Module | Callable[[Tensor], Tensor], network: nn.Module, faces: PackedFaces, indices
+) -> Tensor:
+    """What ``question`` makes of the photos ``indices``, on the network's device, brought to the CPU."""
+    device = next(network.parameters()).device
+    return torch.cat([question(images.to(device)).cpu() for images, _ in in_batches(faces, indices)])
+
+
 @torch.no_grad()
 def measure_parser(network: FaceParser, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
     """Pixel accuracy and mean IoU over the classes present of the masks parsed from the photos ``indices``.
@@ -188,12 +196,11 @@ def measure_attributes(network: AttributeNet, faces: PackedFaces, indices: np.nd
 
     Attributes that the network or the faces do not know are left out; ``DataError`` if none is left.
     """
-    device = next(network.parameters()).device
     names = network.config["attributes"]
     known = [name for name in names if name in faces.attribute_names]
     if not known:
         raise DataError(f"{faces.folder} knows none of the attributes that the network answers for.")
-    said = torch.cat([network(images.to(device)).cpu() for images, _ in in_batches(faces, indices)]).numpy() > 0
+    said = answers(network, network, faces, indices).numpy() > 0
     said = said[:, [names.index(name) for name in known]]
     truth = np.stack([faces.attribute(name)[indices] > 0 for name in known], axis=1)
     right = (said == truth).astype(float)
@@ -212,23 +219,20 @@ def measure_identity(network: IdentityNet, faces: PackedFaces, indices: np.ndarr
 
     ``DataError`` for faces whose persons are not known or are shown once only.
     """
-    device = next(network.parameters()).device
     persons = faces.identity[indices]
     if (persons < 0).any() or len(np.unique(persons)) == len(persons):
         raise DataError(f"{faces.folder} does not show persons several times by name: identity cannot be measured.")
-    embeddings = torch.cat([F.normalize(network(images.to(device))).cpu() for images, _ in in_batches(faces, indices)])
+    embeddings = F.normalize(answers(network, network, faces, indices))
     return verify_people(embeddings, persons, hair_colours(faces)[indices])
 
 
 @torch.no_grad()
 def measure_pose(network: PoseNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
     """Mean absolute error of yaw, pitch and roll in degrees, and what always looking straight ahead would get."""
-    device = next(network.parameters()).device
     truth = faces.pose[indices]
     if not np.isfinite(truth).all():
         raise DataError(f"{faces.folder} does not know the pose of every face: its error cannot be measured.")
-    said = torch.cat([network.degrees(images.to(device)).cpu() for images, _ in in_batches(faces, indices)]).numpy()
-    error = abs(said - truth).astype(float)
+    error = abs(answers(network.degrees, network, faces, indices).numpy() - truth).astype(float)
     angles = zip(("yaw", "pitch", "roll"), error.T, strict=True)
     return [
         *(mean_over_faces(f"mean error of {angle}", values, "degrees") for angle, values in angles),

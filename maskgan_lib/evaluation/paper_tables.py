@@ -34,7 +34,7 @@ from maskgan_lib.evaluation.paper_columns import (
 )
 from maskgan_lib.evaluation.paper_orderings import OrderingTable, compare_orderings
 from maskgan_lib.evaluation.published import judges_of
-from maskgan_lib.evaluation.report import Table, direction, long_csv, numbers, write_texts
+from maskgan_lib.evaluation.report import Report, Table, direction, long_csv, numbers
 from maskgan_lib.evaluation.run import Graded, grade_method, grade_photos, grade_set
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.tasks import (
@@ -70,7 +70,7 @@ README_BEGIN, README_END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(Report):
     """The tables by task, why one is missing, what they were made from, and the orderings."""
 
     tables: dict[str, Table]
@@ -79,10 +79,10 @@ class Results:
     orderings: OrderingTable
     data: str
 
-    def markdown(self) -> str:
+    @property
+    def parts(self) -> list[Table | str]:
         """All tables; in the place of a missing one stands why it is."""
-        parts = [self.table(task).markdown() for task in TITLES]
-        return "\n\n".join([f"Measured on {self.data}.", *parts, self.orderings.table.markdown()]) + "\n"
+        return [f"Measured on {self.data}.", *map(self.table, TITLES), self.orderings.table]
 
     def csv(self) -> str:
         """A line for every cell of the tables."""
@@ -97,12 +97,6 @@ class Results:
     def table(self, task: str) -> Table:
         """That of a task, or an empty one that says why it is missing."""
         return self.tables.get(task) or Table(TITLES[task], (), (), (self.missing[task],))
-
-    def _repr_html_(self) -> str:
-        return "".join(table.html() for table in (*map(self.table, TITLES), self.orderings.table))
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
 
 
 def evaluate_methods(
@@ -161,7 +155,7 @@ def evaluate_methods(
         raise DataError(f"There is nothing to compare. {' '.join(dict.fromkeys(missing.values()))}")
     tables = {task: tables[task] for task in TITLES if task in tables}
     results = Results(tables, missing, graded, compare_orderings(graded, columns), f"{len(indices)} {faces.source}")
-    write_texts(out, {"tables.md": results.markdown(), "tables.csv": results.csv()})
+    results.write(out, "tables")
     return results
 
 

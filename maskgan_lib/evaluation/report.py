@@ -3,7 +3,8 @@
 import csv
 import html
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,8 +143,28 @@ def direction(measure: Measure) -> str:
     return "higher" if measure.higher_is_better else "lower"
 
 
-def write_texts(folder: str | Path, texts: Mapping[str, str]) -> None:
-    """Each text to the file of its name in ``folder``."""
-    for name, text in texts.items():
-        with atomic(Path(folder) / name) as file:
-            file.write(text.encode())
+class Report:
+    """What an experiment has found; a subclass has ``parts``, and to be written also ``csv()`` in the long form."""
+
+    parts: Sequence[Table | str]
+    """Tables, and paragraphs between them, in order."""
+
+    def markdown(self) -> str:
+        """All parts."""
+        return "\n\n".join(part if isinstance(part, str) else part.markdown() for part in self.parts) + "\n"
+
+    def write(self, folder: str | Path, stem: str) -> None:
+        """Both to ``stem.md`` and ``stem.csv`` in ``folder``."""
+        for suffix, text in (("md", self.markdown()), ("csv", self.csv())):
+            with atomic(Path(folder) / f"{stem}.{suffix}") as file:
+                file.write(text.encode())
+
+    def _repr_html_(self) -> str:
+        shown = []
+        for part in self.parts:
+            words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(part)) if isinstance(part, str) else ""
+            shown.append(f"<p>{words}</p>" if words else part.html())
+        return "".join(shown)
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()

@@ -23,7 +23,6 @@ from maskgan_lib.evaluation.distances import frechet_distance, inception, incept
 from maskgan_lib.evaluation.estimates import jackknife, mean_estimate
 from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.evaluation.report import write_texts
 from maskgan_lib.evaluation.run import in_parts, places_mark
 from maskgan_lib.evaluation.secgan_runs import VARIANTS, WEIGHT, Arm, GradedRun, Run
 from maskgan_lib.evaluation.secgan_table import SeCGANTable
@@ -269,7 +268,7 @@ def evaluate_secgan(
     )
     table = graded_table(runs, grader)
     table.save(out / "table.json")
-    write_texts(out, {"table.csv": table.csv(), "table.md": table.markdown()})
+    table.write(out, "table")
     return table
 
 

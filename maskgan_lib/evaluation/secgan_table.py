@@ -21,7 +21,7 @@ from maskgan_lib.evaluation.estimates import (
     over_trainings,
     verdict,
 )
-from maskgan_lib.evaluation.report import Table, TableRow, long_csv, numbers
+from maskgan_lib.evaluation.report import Report, Table, TableRow, long_csv, numbers
 from maskgan_lib.evaluation.secgan_runs import TITLES, VARIANTS, Arm, GradedRun, packed, unpacked
 from maskgan_lib.evaluation.selfsupervised import SSFID
 
@@ -71,7 +71,7 @@ def share_of(values: np.ndarray) -> Share:
 
 
 @dataclass(frozen=True, eq=False)
-class SeCGANTable:
+class SeCGANTable(Report):
     """SeCGAN's Table 1 with everything that it is computed from.
 
     Args:
@@ -159,18 +159,11 @@ class SeCGANTable:
         return said
 
     @property
-    def tables(self) -> list[Table]:
-        """The arms, their differences, and the attributes of each backbone."""
-        return [self._arms_table(), self._differences_table(), *map(self._attributes_table, self.backbones)]
-
-    def markdown(self) -> str:
-        """The tables, the verdicts, and how to read them."""
-        main, differences, *attributes = [table.markdown() for table in self.tables]
-        parts = [main, *([differences] * bool(self.differences())), *self.sentences(), *attributes]
-        return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes())]) + "\n"
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def parts(self) -> list[Table | str]:
+        """The arms, their differences, the verdicts, the attributes of each backbone, and how to read them."""
+        differences = [self._differences_table()] * bool(self.differences())
+        *attributes, last = map(self._attributes_table, self.backbones)
+        return [self._arms_table(), *differences, *self.sentences(), *attributes, replace(last, notes=self._notes())]
 
     def _arms_table(self) -> Table:
         heads = ("seeds", "TARR % ↑ [over faces]", "[over seeds]", "PSNR of a face given back (dB) ↑")
@@ -206,8 +199,7 @@ class SeCGANTable:
         heads = ("photos, unedited", *(arm.title for arm in arms), *minus)
         return Table("", heads, tuple(rows), corner=f"TARR %, {TITLES[backbone]}")
 
-    def notes(self) -> list[str]:
-        """How to read the tables."""
+    def _notes(self) -> tuple[str, ...]:
         marks = sum(not arm.weight for arm, _ in self.differences()) * len(self.attributes)
         by_chance = f" ● leaves 0 out: of {marks} such intervals, about {0.05 * marks:.0f} would by chance."
         notes = [f"{name}: {text}" for name, text in self.about.items()]
@@ -231,7 +223,7 @@ class SeCGANTable:
             )
         if self.faces < FEWEST_ITEMS:
             notes.append(f"Fewer than {FEWEST_ITEMS} faces: the intervals over faces tell too little.")
-        return notes
+        return tuple(notes)
 
     def csv(self) -> str:
         """A line for each arm, or difference of two, and attribute; then what was measured on sets, by training."""
