@@ -93,7 +93,6 @@ def mean_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
 
 def mean_estimate(values: np.ndarray) -> Estimate:
     """Mean of one value an item (those that are not finite left out), with the bootstrap's interval."""
-    values = np.asarray(values, float)
     values = values[np.isfinite(values)]
     return Estimate(float(values.mean()), *bootstrap_interval(values), len(values)) if len(values) else EMPTY
 
