@@ -158,8 +158,8 @@ class EditSession(SessionBase):
 
         ``EditError`` if it is no photo or no face is found in it.
         """
+        from maskgan_lib.editor.own_photos import prepare_photo  # brings many packages: loaded when used
         from maskgan_lib.evaluation.judges import Judges
-        from maskgan_lib.evaluation.own_photos import prepare_photo  # brings many packages: loaded when used
 
         self._judges = self._judges or Judges.shipped()
         with TemporaryDirectory() as folder:

@@ -1,21 +1,22 @@
 """What the paper states in words, that one method is better than another, beside the same difference measured here."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from maskgan_lib.evaluation.columns import ATTRIBUTE, FIXED, FRECHET
-from maskgan_lib.evaluation.grading import Graded
+from maskgan_lib.evaluation.estimates import BETTER, EMPTY, SAME, TOO_FEW, WORSE, Estimate, verdict
+from maskgan_lib.evaluation.grades import ATTRIBUTE, SEGMENTATION
 from maskgan_lib.evaluation.methods import STYLE_COPY, TRANSFER
-from maskgan_lib.evaluation.protocols import COPIED, SEGMENTATION
-from maskgan_lib.evaluation.tables import EMPTY, STYLE, VERIFICATION, Cell, Column
+from maskgan_lib.evaluation.paper_columns import FIXED, FRECHET, VERIFICATION, Column
+from maskgan_lib.evaluation.report import Table, TableRow
+from maskgan_lib.evaluation.run import Graded
+from maskgan_lib.evaluation.tasks import COPIED
 
-AGREES, DISAGREES, SAME = "agreeing", "not agreeing", "no difference seen"
-TOO_FEW, NOT_MEASURED, NOT_TRAINED = "too few pairs", "not measured here", "not trained here"
+NOT_MEASURED, NOT_TRAINED = "not measured here", "not trained here"
+SAID = {BETTER: "agreeing", WORSE: "not agreeing", SAME: SAME, TOO_FEW: "too few pairs"}
+"""What a verdict on the better minus the worse method says of an ordering."""
 
-ORDERING_TITLE = "The paper's orderings, and what is seen here"
-ORDERING_HEADS = ("table", "statement", "compared", "measure", "difference here", "verdict", "source")
+ORDERING_HEADS = ("statement", "compared", "measure", "difference here", "verdict", "source")
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,16 @@ class OrderingRow:
     """An ordering, the difference better minus worse that is seen here, and whether it agrees."""
 
     ordering: Ordering
-    ours: Cell
+    ours: Estimate
     verdict: str
     unit: str = ""
+
+    def shown(self) -> TableRow:
+        """As it stands in the table."""
+        stated, unit = self.ordering, {"": "", "%": " points"}.get(self.unit, f" {self.unit}")
+        compared = f"{stated.better} against {stated.worse}"
+        ours = f"{self.ours}{unit}" if self.ours else ""
+        return TableRow(stated.table, (stated.statement, compared, stated.measure, ours, self.verdict, stated.source))
 
 
 @dataclass(frozen=True)
@@ -85,51 +93,26 @@ class OrderingTable:
         return [row for row in self.rows if row.verdict != NOT_TRAINED]
 
     @property
-    def unseen(self) -> list[str]:
-        """The statements that nothing can be said of, for want of a method, each once."""
-        rows = [row for row in self.rows if row.verdict == NOT_TRAINED]
-        return list(dict.fromkeys(f"{row.ordering.table}: {row.ordering.statement}" for row in rows))
-
-    def markdown(self) -> str:
-        """The orderings that can be looked at, and the list of the others."""
-        body = [ORDERING_HEADS, ["---"] * len(ORDERING_HEADS), *(_shown(row) for row in self.seen)]
-        table = ["\n".join("| " + " | ".join(line) + " |" for line in body)] if self.seen else []
-        return "\n\n".join([f"**{ORDERING_TITLE}**", *table, "\n".join(f"- {note}" for note in self.notes)])
-
-    def html(self) -> str:
-        """The same for a notebook."""
-        head = "".join(f"<th>{name}</th>" for name in ORDERING_HEADS)
-        body = ["".join(f"<td>{html.escape(text)}</td>" for text in _shown(row)) for row in self.seen]
-        rows = "".join(f"<tr>{cells}</tr>" for cells in body)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if body else ""
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f'{STYLE}<div class="maskgan-table words"><p><b>{ORDERING_TITLE}</b></p>{table}<ul>{notes}</ul></div>'
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader has to know of the verdicts."""
-        judged = sum(row.verdict in (AGREES, DISAGREES, SAME) for row in self.seen)
+    def table(self) -> Table:
+        """The orderings that can be looked at, and the list of the others, each statement once."""
+        judged = sum(row.verdict in (SAID[BETTER], SAID[WORSE], SAID[SAME]) for row in self.seen)
         notes = [
             "The difference here is the first method minus the second on the same pairs. It agrees, or does not, "
             f"where its 95 % interval leaves zero out; of {judged} verdicts about {0.05 * judged:.1f} would by chance.",
             "The paper's statements are about photographs, judges and trainings that are not those of this table.",
         ]
-        if self.unseen:
-            notes.append(f"{NOT_TRAINED.capitalize()}: {'; '.join(self.unseen)}.")
-        return notes
+        untrained = [row.ordering for row in self.rows if row.verdict == NOT_TRAINED]
+        if untrained:
+            named = dict.fromkeys(f"{stated.table}: {stated.statement}" for stated in untrained)
+            notes.append(f"{NOT_TRAINED.capitalize()}: {'; '.join(named)}.")
+        title, rows = "The paper's orderings, and what is seen here", tuple(row.shown() for row in self.seen)
+        return Table(title, ORDERING_HEADS, rows, tuple(notes), corner="table")
 
     def _repr_html_(self) -> str:
-        return self.html()
+        return self.table.html()
 
     def _repr_markdown_(self) -> str:
-        return self.markdown()
-
-
-def _shown(row: OrderingRow) -> list[str]:
-    stated, unit = row.ordering, {"": "", "%": " points"}.get(row.unit, f" {row.unit}")
-    compared = f"{stated.better} against {stated.worse}"
-    ours = f"{row.ours}{unit}" if str(row.ours) else ""
-    return [stated.table, stated.statement, compared, stated.measure, ours, row.verdict, stated.source]
+        return self.table.markdown()
 
 
 def compare_orderings(
@@ -153,15 +136,5 @@ def _compared(
     if column is None or not {stated.better, stated.worse} <= results.keys():
         return OrderingRow(stated, EMPTY, NOT_MEASURED)
     ours = column.difference(results[stated.better], results[stated.worse])
-    return OrderingRow(stated, ours, _verdict(ours, column), column.measure.unit)
-
-
-def _verdict(difference: Cell, column: Column) -> str:
-    """What a difference, better minus worse by the paper, says of an ordering."""
-    if not difference:
-        return NOT_MEASURED
-    if difference.count < column.fewest:
-        return TOO_FEW
-    if difference.low <= 0 <= difference.high:
-        return SAME
-    return AGREES if (difference.value > 0) == column.measure.higher_is_better else DISAGREES
+    said = SAID[verdict(ours, column.measure, column.fewest)] if ours else NOT_MEASURED
+    return OrderingRow(stated, ours, said, column.measure.unit)

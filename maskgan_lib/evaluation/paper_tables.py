@@ -3,9 +3,6 @@
 For the weights that ship, or for others by name.
 """
 
-import csv
-import html
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,37 +12,41 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from maskgan_lib.checkpoints.files import CheckpointError, atomic
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.data.procedural import render_packed
-from maskgan_lib.evaluation.columns import (
-    ATTRIBUTE,
+from maskgan_lib.evaluation.estimates import FEWEST_ITEMS
+from maskgan_lib.evaluation.grades import ATTRIBUTE, IDENTITY, SEGMENTATION
+from maskgan_lib.evaluation.judges import PRETRAINED, Judges
+from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Method, MethodError, methods_of
+from maskgan_lib.evaluation.paper_columns import (
+    FEW_PAIRS,
     FRECHET,
+    TITLES,
+    VERIFICATION,
+    Column,
     columns_of,
+    make_table,
     notes_of,
     notes_of_distances,
+    notes_of_people,
+    people_cells,
     verification_columns,
-    verification_table,
 )
-from maskgan_lib.evaluation.comparison import FEWEST_FACES
-from maskgan_lib.evaluation.experiment import named_weights
-from maskgan_lib.evaluation.grading import Graded, GradingJudges, grade_method, grade_photos, grade_set
-from maskgan_lib.evaluation.judges import SHIPPED
-from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Method, methods_of
-from maskgan_lib.evaluation.orderings import OrderingTable, compare_orderings
-from maskgan_lib.evaluation.protocols import (
+from maskgan_lib.evaluation.paper_orderings import OrderingTable, compare_orderings
+from maskgan_lib.evaluation.published import judges_of
+from maskgan_lib.evaluation.report import Report, Table, direction, long_csv, numbers
+from maskgan_lib.evaluation.run import Graded, grade_method, grade_photos, grade_set
+from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
+from maskgan_lib.evaluation.tasks import (
     COPIED,
-    IDENTITY,
-    SEGMENTATION,
     PairList,
     attribute_pairs,
+    held_out,
     reconstruction_pairs,
     style_pairs,
 )
-from maskgan_lib.evaluation.published import judges_of
-from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
-from maskgan_lib.evaluation.tables import COLUMNS, FEW_PAIRS, TITLES, VERIFICATION, Cell, Table, make_table
 from maskgan_lib.evaluation.verification import Verification, people_of
+from maskgan_lib.evaluation.weights import best_device, named_weights, shipped_files
 
 DRAWN, PEOPLE, SIZE, SEED = 1600, 800, 128, 5
 SPLITS = (0.5, 0.0, 0.5)
@@ -68,7 +69,7 @@ README_BEGIN, README_END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(Report):
     """The tables by task, why one is missing, what they were made from, and the orderings."""
 
     tables: dict[str, Table]
@@ -77,47 +78,43 @@ class Results:
     orderings: OrderingTable
     data: str
 
-    def markdown(self) -> str:
+    @property
+    def parts(self) -> list[Table | str]:
         """All tables; in the place of a missing one stands why it is."""
-        parts = [
-            self.tables[task].markdown() if task in self.tables else f"**{TITLES[task]}**\n\n- {self.missing[task]}"
-            for task in TITLES
-        ]
-        return "\n\n".join([f"Measured on {self.data}.", *parts, self.orderings.markdown()]) + "\n"
+        return [f"Measured on {self.data}.", *map(self.table, TITLES), self.orderings.table]
 
     def csv(self) -> str:
-        """All tables in the long form, with one header."""
-        header = io.StringIO()
-        csv.writer(header, lineterminator="\n").writerow(COLUMNS)
-        return header.getvalue() + "".join(table.csv(header=False) for table in self.tables.values())
+        """A line for every cell of the tables."""
+        lines = []
+        for table in self.tables.values():
+            for row in table.rows:
+                for measure, cell in zip(table.columns, row.cells, strict=True):
+                    about = (table.title, row.name, measure.name, measure.unit, direction(measure))
+                    lines += [(*about, *numbers(cell), cell.count)] * bool(cell)
+        return long_csv(("table", "method", "measure", "unit", "better", "value", "low", "high", "pairs"), lines)
 
-    def _repr_html_(self) -> str:
-        gone = {t: f"<p><b>{html.escape(TITLES[t])}</b>: {html.escape(why)}</p>" for t, why in self.missing.items()}
-        shown = gone | {task: table.html() for task, table in self.tables.items()}
-        return "".join([*(shown[task] for task in TITLES), self.orderings.html()])
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def table(self, task: str) -> Table:
+        """That of a task, or an empty one that says why it is missing."""
+        return self.tables.get(task) or Table(TITLES[task], (), (), (self.missing[task],))
 
 
 def evaluate_methods(
     methods: Sequence[Method],
     faces: PackedFaces,
     indices: np.ndarray,
-    judges: GradingJudges,
+    judges: Judges,
     out: str | Path,
     counts: Mapping[str, int] = MappingProxyType(COUNTS),
     seed: int = 0,
     device: str | torch.device = "cpu",
     batch: int = 16,
-    shares: Mapping[str, Mapping[str, Cell]] = MappingProxyType({}),
 ) -> Results:
     """All tables of ``methods`` on pairs among the faces ``indices``, at most ``counts`` of them by task.
 
     The lists of pairs go to ``out/pairs``, what is graded to ``out/graded``, from where an interrupted run goes on,
     the tables to ``out/tables.md`` and ``out/tables.csv``. Sets of pictures are compared with photos of faces that are
-    not in ``indices``. A task that the faces do not allow, and a method that fails, is named in the tables; the others
-    are measured. ``shares`` are people's preferences in per cent, by task and method.
+    not in ``indices``. A task that the faces do not allow, and a method that cannot do it, is named in the tables; the
+    others are measured. ``DataError`` if no table can be made.
     """
     out, others = Path(out), np.setdiff1d(np.arange(len(faces)), indices)
     settings = {"cache": out / "graded", "device": device, "batch": batch}
@@ -138,50 +135,55 @@ def evaluate_methods(
         if not results:
             missing[task] = " ".join(failures) or "None of the methods does this task."
             continue
-        graded[task], columns[task] = results, columns_of(task, references.get(task))
-        notes = [*notes_of(pairs, judges), *notes_of_distances(references.get(task)), *failures]
-        tables[task] = make_table(TITLES[task], columns[task], results, photos, shares.get(task, {}), notes)
+        graded[task], columns[task], about = results, columns_of(task, references.get(task)), notes_of(pairs, judges)
+        of_photos = [column.cell(photos) for column in columns[task]]
+        notes = [*about, *notes_of_distances(references.get(task)), *failures]
+        tables[task] = make_table(TITLES[task], columns[task], results, of_photos, notes)
         if task == TRANSFER:
             try:
-                people = _people(references.get(VERIFICATION), faces.identity[places[VERIFICATION]], judges)
-                persons = faces.identity[pairs.targets]
-                columns[VERIFICATION] = verification_columns(photos, persons, people)
-                tables[VERIFICATION] = verification_table(
-                    columns[VERIFICATION], results, people, notes_of(pairs, judges)
-                )
+                strangers, persons = references.get(VERIFICATION), faces.identity[places[VERIFICATION]]
+                people = _people(strangers, persons, judges)
+                columns[VERIFICATION] = verification_columns(photos, faces.identity[pairs.targets], people)
+                tables[VERIFICATION] = _identity_table(columns[VERIFICATION], results, people, about)
                 graded[VERIFICATION] = results
             except DataError as error:
                 missing[VERIFICATION] = str(error)
     if VERIFICATION not in tables:
         missing.setdefault(VERIFICATION, missing.get(TRANSFER))
+    if not tables:
+        raise DataError(f"There is nothing to compare. {' '.join(dict.fromkeys(missing.values()))}")
     tables = {task: tables[task] for task in TITLES if task in tables}
     results = Results(tables, missing, graded, compare_orderings(graded, columns), f"{len(indices)} {faces.source}")
-    for name, text in (("tables.md", results.markdown()), ("tables.csv", results.csv())):
-        with atomic(out / name) as file:
-            file.write(text.encode())
+    results.write(out, "tables")
     return results
 
 
+def _identity_table(
+    columns: Sequence[Column], results: Mapping[str, Graded], people: Verification | None, notes: Sequence[str]
+) -> Table:
+    """The paper's Table 4; two photos of one of ``people`` are what the judge can tell at best."""
+    row = None if people is None else people_cells(people)
+    return make_table(TITLES[VERIFICATION], columns, results, row, [*notes, *notes_of_people(people)])
+
+
 def _grade_all(
-    methods: Sequence[Method], pairs: PairList, faces: PackedFaces, judges: GradingJudges, settings: dict
+    methods: Sequence[Method], pairs: PairList, faces: PackedFaces, judges: Judges, settings: dict
 ) -> tuple[dict[str, Graded], list[str]]:
-    """The methods that do the task by name, and a sentence for each that failed."""
+    """The methods that do the task by name, and a sentence for each that cannot do what it is asked for here."""
     graded, failures = {}, []
     for method in methods:
         if pairs.task not in method.tasks:
             continue
         try:
             graded[method.name] = grade_method(method, pairs, faces, judges, **settings)
-        except CheckpointError:  # the cache cannot be written: nor can the others' be
-            raise
-        except Exception as error:  # whatever one method does, the others' results are kept
-            failures.append(f"{method.name} failed ({type(error).__name__}: {error}).")
+        except MethodError as error:
+            failures.append(f"{method.name} is left out: {error}")
             print(failures[-1], file=sys.stderr)
     return graded, failures
 
 
 def _grade_sets(
-    places: Mapping[str, np.ndarray], faces: PackedFaces, judges: GradingJudges, settings: dict
+    places: Mapping[str, np.ndarray], faces: PackedFaces, judges: Judges, settings: dict
 ) -> dict[str, Graded]:
     """The sets of photos at ``places`` by name, but the empty ones; a photo that is in several is looked at once."""
     every = np.unique(np.concatenate(list(places.values())))
@@ -195,7 +197,7 @@ def _grade_sets(
     }
 
 
-def _people(strangers: Graded | None, identity: np.ndarray, judges: GradingJudges) -> Verification | None:
+def _people(strangers: Graded | None, identity: np.ndarray, judges: Judges) -> Verification | None:
     """Pairs among the photos ``strangers`` of the persons ``identity``; None if there is no such photo.
 
     ``DataError`` without an identity net.
@@ -208,12 +210,12 @@ def _people(strangers: Graded | None, identity: np.ndarray, judges: GradingJudge
 def _reference(pairs: PairList, faces: PackedFaces, others: np.ndarray) -> np.ndarray:
     """Places among ``others`` of photos that the results should look like; none where the task or their number gives
     no set."""
-    if pairs.task == RECONSTRUCTION or len(pairs) < FEWEST_FACES:
+    if pairs.task == RECONSTRUCTION or len(pairs) < FEWEST_ITEMS:
         return others[:0]
     if pairs.task == TRANSFER:
         others = others[faces.attribute(pairs.attribute)[others] > 0]
     chosen = np.sort(np.random.default_rng(0).permutation(others)[:REFERENCES])
-    return chosen if len(chosen) >= FEWEST_FACES else others[:0]
+    return chosen if len(chosen) >= FEWEST_ITEMS else others[:0]
 
 
 def _strangers(faces: PackedFaces, indices: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -240,15 +242,15 @@ def evaluate_tables(
     pairs of each task at most; without it as many as in the paper.
     """
     out = Path(out)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     folder = out / "faces" if data is None else Path(data)
     if data is None and not folder.exists():
         render_packed(folder, DRAWN, SIZE, SEED, PEOPLE, splits=SPLITS)
     faces = PackedFaces.open(folder)
-    files = named_weights(networks, fewest=1) or {n: SHIPPED / f"{f}.safetensors" for n, f in SHIPPED_METHODS.items()}
+    files = named_weights(networks, fewest=1) or shipped_files(SHIPPED_METHODS)
     counts = COUNTS if pairs is None else dict.fromkeys((TRANSFER, STYLE_COPY, RECONSTRUCTION), pairs)
-    graders = judges_of(judges or SHIPPED, other_judges, device)
-    return evaluate_methods(methods_of(files, device), faces, faces.indices("test"), graders, out, counts, seed, device)
+    graders = judges_of(judges or PRETRAINED, other_judges, device)
+    return evaluate_methods(methods_of(files, device), faces, held_out(faces), graders, out, counts, seed, device)
 
 
 # ---- README
@@ -258,11 +260,8 @@ def readme_section(results: Results) -> str:
     """The tables without their long notes, for README."""
     parts = []
     for task in TITLES:
-        if task not in results.tables:
-            parts.append(f"**{TITLES[task]}**\n\n- {results.missing[task]}")
-            continue
-        table = results.tables[task]
-        warnings = [note for note in table.notes if note.startswith(FEW_PAIRS)]
+        table = results.table(task)
+        warnings = [note for note in table.notes[1:] if note.startswith(FEW_PAIRS)]
         short = table if task == VERIFICATION else table.only(README_COLUMNS)
         parts.append(replace(short, notes=(table.notes[0], *warnings)).markdown())
     head = (

@@ -1,14 +1,13 @@
-"""Runs methods over lists of pairs and keeps what the judges say, so that a run that was killed goes on."""
+"""Runs methods over pairs or faces and keeps what the judges say, so that a run that was killed goes on."""
 
 import hashlib
 import json
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,13 +16,15 @@ from torch import Tensor
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.evaluation.comparison import PHOTOS
-from maskgan_lib.evaluation.methods import Method, Request
-from maskgan_lib.evaluation.protocols import MEASURES, PairList, TaskJudges, faces_mark, grade, grade_looks, requests
+from maskgan_lib.evaluation.grades import TASK_MEASURES, grade, grade_looks
+from maskgan_lib.evaluation.judges import Judges
+from maskgan_lib.evaluation.methods import Method, MethodError, Request
+from maskgan_lib.evaluation.report import PHOTOS
+from maskgan_lib.evaluation.tasks import PairList, faces_mark, requests
 from maskgan_lib.progress import progress_bar
 
 PART = 64
-"""Pairs that are graded between two writes: what a kill can lose."""
+"""Items that are graded between two writes: what a kill can lose."""
 
 VERSION = 1
 """Raised when a measure is computed in another way: what was graded before is then not taken for today's."""
@@ -34,14 +35,53 @@ OF_THE_MASK = ("segmentation accuracy", "segmentation accuracy around the edit")
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
-class GradingJudges(TaskJudges, Protocol):
-    """The nets that grade, as ``Judges`` has them: their fingerprint, and per judge where its weights come from."""
+@torch.no_grad()
+def in_parts(
+    title: str, key: Sequence, count: int, make: Callable[[slice], dict[str, np.ndarray]], cache: Path | None = None
+) -> dict[str, np.ndarray]:
+    """The arrays ``[count, ...]`` by name that ``make`` gives for one part of the items after the other.
 
-    fingerprint: str
-    origins: dict[str, str]
+    With a folder ``cache`` every part is kept there under ``key``, JSON that tells all that the arrays depend on: what
+    is there is not made again, and a damaged part is made anew.
+    """
+    digest = hashlib.sha256(json.dumps([VERSION, PART, *key]).encode()).hexdigest()[:20]
+    parts = []
+    with progress_bar(total=count, desc=title, unit="item") as bar:
+        for start in range(0, count, PART):
+            part = slice(start, min(start + PART, count))
+            path = cache and Path(cache) / digest / f"{start:06d}.npz"
+            arrays = _read_part(path, part.stop - part.start) if path else None
+            if arrays is None:
+                arrays = make(part)
+                if path:
+                    with atomic(path) as file:
+                        np.savez(file, **arrays)
+            parts.append(arrays)
+            bar.update(part.stop - part.start)
+    return {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]}
 
-    def features(self, images: Tensor) -> Tensor:
-        """What a picture looks like, ``[B, F]``."""
+
+def _read_part(path: Path, count: int) -> dict[str, np.ndarray] | None:
+    """The arrays of a part, each checked against the zip file's checksum; None if it has to be made."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        if not arrays or any(len(array) != count for array in arrays.values()):
+            raise ValueError(f"it does not hold {count} items")
+        return arrays
+    except UNREADABLE as error:
+        print(f"{path} is damaged ({error}): these {count} are graded again.", file=sys.stderr)
+        return None
+
+
+def places_mark(faces: PackedFaces, indices: np.ndarray) -> list[str]:
+    """What tells these faces in this order from others, for a key."""
+    return [faces_mark(faces), hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()]
+
+
+# ---- pairs of faces
 
 
 @dataclass(frozen=True)
@@ -65,35 +105,39 @@ def grade_method(
     method: Method,
     pairs: PairList,
     faces: PackedFaces,
-    judges: GradingJudges,
+    judges: Judges,
     cache: Path | None = None,
     device: str | torch.device = "cpu",
     batch: int = 16,
 ) -> Graded:
-    """What the judges say of the pictures that ``method`` makes for ``pairs``, ``batch`` at a time.
+    """What the judges say of the pictures that ``method`` makes for ``pairs``, ``batch`` at a time; see ``in_parts``.
 
-    With a folder ``cache`` every part of the list is kept there under the method's, the pairs' and the judges'
-    fingerprints: what is there is not made again, and a damaged part is made anew. ``ValueError`` if the method does
-    not do the task, or makes pictures of another shape, or with values that are not finite.
+    ``MethodError`` if the method does not do the task, or makes pictures of another shape, or that are not finite.
     """
     if pairs.task not in method.tasks:
-        raise ValueError(f"{method.name} does no {pairs.task}, only {', '.join(method.tasks)}.")
+        raise MethodError(f"{method.name} does no {pairs.task}, only {', '.join(method.tasks)}.")
 
     def answer(request: Request) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        made = method.make(request)
-        if made.shape != request.target.shape:
-            raise ValueError(f"{method.name} made {list(made.shape)} where {list(request.target.shape)} was asked for.")
-        if not torch.isfinite(made).all():
-            raise ValueError(f"{method.name} made a picture that is not finite: its weights are no good, train again.")
+        made = made_by(method, request)
         return grade(request, made, judges), made, made
 
     return _graded(method.name, method.fingerprint, answer, pairs, faces, judges, cache, device, batch)
 
 
+def made_by(method: Method, request: Request) -> Tensor:
+    """The method's pictures; ``MethodError`` if they have another shape than the targets, or are not finite."""
+    made = method.make(request)
+    if made.shape != request.target.shape:
+        raise MethodError(f"{method.name} made {list(made.shape)} where {list(request.target.shape)} was asked for.")
+    if not torch.isfinite(made).all():
+        raise MethodError(f"{method.name} made a picture that is not finite: its weights are no good, train again.")
+    return made
+
+
 def grade_photos(
     pairs: PairList,
     faces: PackedFaces,
-    judges: GradingJudges,
+    judges: Judges,
     cache: Path | None = None,
     device: str | torch.device = "cpu",
     batch: int = 16,
@@ -119,7 +163,7 @@ def grade_photos(
 def grade_set(
     indices: np.ndarray,
     faces: PackedFaces,
-    judges: GradingJudges,
+    judges: Judges,
     cache: Path | None = None,
     device: str | torch.device = "cpu",
     batch: int = 16,
@@ -130,8 +174,8 @@ def grade_set(
         images = to_float_image(faces.read(indices[part])[0], device)
         return _seen(judges, images.split(batch), images.split(batch))
 
-    key = ["set of photos", faces_mark(faces), hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()]
-    arrays = _in_parts("photos to compare with", [*key, judges.fingerprint], len(indices), make, cache)
+    key = ["set of photos", *places_mark(faces, indices), judges.fingerprint]
+    arrays = in_parts("photos to compare with", key, len(indices), make, cache)
     return Graded({}, arrays["features"], arrays.get("embeddings"))
 
 
@@ -141,13 +185,13 @@ def _graded(
     answer: Callable[[Request], tuple[dict[str, Tensor], Tensor, Tensor]],
     pairs: PairList,
     faces: PackedFaces,
-    judges: GradingJudges,
+    judges: Judges,
     cache: Path | None,
     device: str | torch.device,
     batch: int,
 ) -> Graded:
     """``answer`` gives for a request its values and the pictures whose features and embeddings are asked for."""
-    names = [measure.name for measure in MEASURES[pairs.task]]
+    names = [measure.name for measure in TASK_MEASURES[pairs.task]]
 
     def make(part: slice) -> dict[str, np.ndarray]:
         some = replace(pairs, targets=pairs.targets[part], sources=pairs.sources[part])
@@ -157,50 +201,13 @@ def _graded(
         return {"values": np.stack([values[n] for n in names], axis=1), **seen}
 
     key = [pairs.task, fingerprint, pairs.fingerprint, judges.fingerprint, names]
-    arrays = _in_parts(f"{name}, {pairs.task}", key, len(pairs.targets), make, cache)
+    arrays = in_parts(f"{name}, {pairs.task}", key, len(pairs.targets), make, cache)
     return Graded(dict(zip(names, arrays["values"].T, strict=True)), arrays["features"], arrays.get("embeddings"))
 
 
-def _seen(judges: GradingJudges, looks: list[Tensor], persons: list[Tensor]) -> dict[str, np.ndarray]:
+def _seen(judges: Judges, looks: Sequence[Tensor], persons: Sequence[Tensor]) -> dict[str, np.ndarray]:
     """Features of the pictures ``looks`` and, where there is an identity net, embeddings of ``persons``."""
     seen = {"features": torch.cat([judges.features(images).float().cpu() for images in looks]).numpy()}
     if judges.identity_net is not None:
         seen["embeddings"] = torch.cat([judges.identity(images).float().cpu() for images in persons]).numpy()
     return seen
-
-
-@torch.no_grad()
-def _in_parts(
-    title: str, key: list, count: int, make: Callable[[slice], dict[str, np.ndarray]], cache: Path | None
-) -> dict[str, np.ndarray]:
-    """The arrays ``[count, ...]`` that ``make`` gives part by part; parts that ``cache`` has are not made."""
-    digest = hashlib.sha256(json.dumps([VERSION, PART, *key]).encode()).hexdigest()[:20]
-    parts = []
-    with progress_bar(total=count, desc=title, unit="pair") as bar:
-        for start in range(0, count, PART):
-            part = slice(start, min(start + PART, count))
-            path = cache and Path(cache) / digest / f"{start:06d}.npz"
-            arrays = _read_part(path, part.stop - part.start) if path else None
-            if arrays is None:
-                arrays = make(part)
-                if path:
-                    with atomic(path) as file:
-                        np.savez(file, **arrays)
-            parts.append(arrays)
-            bar.update(part.stop - part.start)
-    return {name: np.concatenate([arrays[name] for arrays in parts]) for name in parts[0]}
-
-
-def _read_part(path: Path, count: int) -> dict[str, np.ndarray] | None:
-    """The arrays of a part, each checked against the zip file's checksum; None if it has to be made."""
-    if not path.is_file():
-        return None
-    try:
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        if "features" not in arrays or any(len(array) != count for array in arrays.values()):
-            raise ValueError(f"it does not hold {count} pairs")
-        return arrays
-    except UNREADABLE as error:
-        print(f"{path} is damaged ({error}): these {count} pairs are graded again.", file=sys.stderr)
-        return None

@@ -1,6 +1,5 @@
 """The tasks on faces whose right answers are known: a judge reads mask, attributes and person off their colours."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,22 +12,21 @@ from hypothesis import strategies as st
 from maskgan_lib.classes import GROUPS, IGNORE_ID
 from maskgan_lib.data import celebamask
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedFaces
+from maskgan_lib.evaluation.grades import TASK_MEASURES, grade
 from maskgan_lib.evaluation.methods import (
     COPY_OF_THE_SOURCE,
     COPY_OF_THE_TARGET,
-    RECONSTRUCTION,
     STYLE_COPY,
     TASKS,
     TRANSFER,
 )
-from maskgan_lib.evaluation.protocols import (
+from maskgan_lib.evaluation.tasks import (
     COPIED,
-    MEASURES,
     TRANSFERRED,
     PairList,
     attribute_pairs,
     faces_mark,
-    grade,
+    held_out,
     reconstruction_pairs,
     requests,
     style_pairs,
@@ -124,7 +122,7 @@ def asked(pairs: PairList, faces: PackedFaces = FACES, **options):
 def graded(pairs: PairList, make, judges=None, faces: PackedFaces = FACES) -> dict[str, np.ndarray]:
     request = asked(pairs, faces)
     values = grade(request, make(request), judges or Judge())
-    assert list(values) == [measure.name for measure in MEASURES[pairs.task]]
+    assert list(values) == [measure.name for measure in TASK_MEASURES[pairs.task]]
     assert all(v.shape == (len(pairs),) and v.dtype == torch.float64 for v in values.values())
     return {name: value.numpy() for name, value in values.items()}
 
@@ -138,7 +136,17 @@ def constant(request):
     return torch.zeros_like(request.target)
 
 
-# ---- pairs
+# ---- faces and pairs
+
+
+def test_faces_to_test_on_are_there_or_asked_for():
+    unseen = faces_of([replace(r, split="train") for r in FACES.records], FACES.masks)
+    assert held_out(FACES).tolist() == list(range(24)) and held_out(FACES, 5, fewest=2).tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(DataError, match="memory has 0 faces to test on: at least one is needed"):
+        held_out(unseen)
+    with pytest.raises(DataError, match="has 1 faces to test on: at least 2 are needed"):
+        held_out(FACES, 1, fewest=2)
+
 
 FACE = st.tuples(st.booleans(), st.booleans(), st.tuples(*[st.integers(-6, 6)] * 3))
 
@@ -193,12 +201,6 @@ def test_the_nearest_pose_among_the_unused_is_taken():
         assert shared.sources.tolist() == [3, 3], "used twice where nothing else is near"
     with pytest.raises(DataError, match=r"2 could get it, but not in poses within 5 degrees: allow more, or take"):
         attribute_pairs(faces, np.array([0, 1, 4]))
-
-
-def test_the_seed_decides_which_targets_are_drawn():
-    drawn = [attribute_pairs(FACES, ALL, count=3, tolerance=90, seed=seed) for seed in range(8)]
-    assert len({tuple(pairs.targets) for pairs in drawn}) > 3
-    assert all(len(pairs) == 3 and (np.diff(pairs.targets) > 0).all() for pairs in drawn)
 
 
 def test_glasses_need_not_be_on_the_target():
@@ -257,38 +259,10 @@ def test_gender_is_unknown_where_nobody_noted_it():
     assert all(np.isnan(values[name]).all() for name in COPIED) and (values["segmentation accuracy"] == 100).all()
 
 
-# ---- files
-
 LISTS = [attribute_pairs(FACES, ALL), style_pairs(FACES, ALL), reconstruction_pairs(FACES, ALL, 5)]
 
 
-@pytest.mark.parametrize("pairs", LISTS, ids=TASKS)
-def test_a_saved_list_comes_back(pairs, tmp_path):
-    pairs.save(tmp_path / "pairs.json")
-    loaded = PairList.load(tmp_path / "pairs.json", FACES)
-    assert loaded.fingerprint == pairs.fingerprint and loaded.rule == pairs.rule
-    assert loaded.targets.dtype == loaded.sources.dtype == np.int64
-    assert np.array_equal(loaded.targets, pairs.targets) and np.array_equal(loaded.sources, pairs.sources)
-    assert (loaded.task, loaded.attribute, loaded.faces) == (pairs.task, pairs.attribute, pairs.faces)
-    assert [path.name for path in tmp_path.iterdir()] == ["pairs.json"]
-
-
-def test_every_part_of_a_list_is_in_its_fingerprint():
-    pairs = LISTS[0]
-    others = [
-        replace(pairs, task=STYLE_COPY),
-        replace(pairs, targets=pairs.targets[::-1]),
-        replace(pairs, sources=pairs.sources[::-1]),
-        replace(pairs, attribute="Big_Lips"),
-        replace(pairs, faces="other"),
-        replace(pairs, rule={**pairs.rule, "seed": 1}),
-    ]
-    assert len({pairs.fingerprint, *(other.fingerprint for other in others)}) == 7
-
-
-def test_lists_of_other_faces_and_damaged_ones_are_refused(tmp_path):
-    path, pairs = tmp_path / "pairs.json", LISTS[0]
-    pairs.save(path)
+def test_lists_of_other_faces_are_refused():
     others = [
         some_faces(24, seed=1),
         faces_of(FACES.records[:-1], FACES.masks[:-1]),
@@ -297,21 +271,10 @@ def test_lists_of_other_faces_and_damaged_ones_are_refused(tmp_path):
     for other in others:
         assert faces_mark(other) != faces_mark(FACES)
         with pytest.raises(DataError, match="made for other faces than those in memory"):
-            PairList.load(path, other)
-        with pytest.raises(DataError, match="made for other faces"):
-            next(requests(pairs, other))
+            next(requests(LISTS[0], other))
     assert faces_mark(some_faces()) == faces_mark(FACES), "the same faces, opened again"
-    text = path.read_text()
-    stored = json.loads(text)
-    swapped = {**stored, "targets": stored["targets"][::-1]}
-    damaged = ["", text[:-40], "[]", "{}", json.dumps(swapped), json.dumps({**stored, "targets": ["x"]}), "\x80"]
-    damaged.append(json.dumps({**stored, "surplus": 1}))
-    for content in damaged:
-        path.write_text(content)
-        with pytest.raises(DataError, match=r"pairs\.json is damaged, or holds no list of pairs"):
-            PairList.load(path, FACES)
-    with pytest.raises(DataError, match="There is no file"):
-        PairList.load(tmp_path / "missing.json", FACES)
+    changed = [replace(LISTS[0], sources=LISTS[0].sources[::-1]), replace(LISTS[0], attribute="Big_Lips")]
+    assert len({pairs.fingerprint for pairs in (LISTS[0], *changed)}) == 3
 
 
 # ---- requests
@@ -428,40 +391,6 @@ def test_a_copy_of_the_target_keeps_the_layout_but_not_the_style():
     assert values["colour distance to the source"].mean() > 5
 
 
-def test_copies_are_perfect_reconstructions():
-    for copy in (COPY_OF_THE_TARGET, COPY_OF_THE_SOURCE):
-        values = graded(LISTS[2], copy.make)
-        assert (values["PSNR"] == 100).all(), "not infinite, so that a mean can be taken"
-        assert values["SSIM"] == pytest.approx(np.ones(5), abs=1e-5)
-        assert (values["segmentation accuracy"] == 100).all()
-        assert values["identity similarity"] == pytest.approx(np.ones(5), abs=1e-5)
-
-
-def test_psnr_and_ssim_by_hand():
-    request = asked(LISTS[2])
-    made = request.target * 0.5
-    values = grade(request, made, Judge())
-    error = (made - request.target).square().mean(dim=(1, 2, 3))
-    assert values["PSNR"].tolist() == pytest.approx((10 * torch.log10(4 / error)).tolist(), abs=1e-4)
-    flat = replace(request, target=torch.full_like(made, 0.2))
-    similar = grade(flat, torch.full_like(made, -0.6), Judge())["SSIM"]
-    x, y = 0.6, 0.2  # the same as shares of white: of flat pictures SSIM only compares the brightness
-    assert similar.tolist() == pytest.approx([(2 * x * y + 1e-4) / (x * x + y * y + 1e-4)] * 5, abs=1e-4)
-
-
-def test_a_constant_picture_is_chance():
-    transfer, style = graded(LISTS[0], constant), graded(LISTS[1], constant)
-    assert (transfer["attribute accuracy"] == 0).all()
-    said = (Judge().attributes(torch.zeros(1, 3, SIZE, SIZE)) > 0)[0].tolist()
-    for k, name in enumerate(COPIED):
-        base_rate = (FACES.attribute(name)[LISTS[1].sources] > 0).mean()
-        assert style[name].mean() == pytest.approx(100 * (base_rate if said[k] else 1 - base_rate))
-    parsed = Judge().parse(torch.zeros(1, 3, SIZE, SIZE))[0, 0, 0].item()
-    share = 100 * (FACES.masks[LISTS[1].targets] == parsed).mean(axis=(1, 2))
-    assert style["segmentation accuracy"] == pytest.approx(share)
-    assert (graded(LISTS[2], constant)["PSNR"] < 12).all()
-
-
 def test_what_nobody_can_tell_is_nan():
     transfer, style, same = (graded(pairs, COPY_OF_THE_TARGET.make, NoIdentity()) for pairs in LISTS)
     assert np.isnan(transfer["identity similarity"]).all() and np.isnan(same["identity similarity"]).all()
@@ -490,13 +419,6 @@ def test_unknown_pixels_are_left_out():
     assert (values["segmentation accuracy around the edit"] == 100).all()
     edited[:] = IGNORE_ID
     assert grade(replace(request, edited=edited), made, Judge())["segmentation accuracy"].isnan().all()
-
-
-def test_the_measures_of_every_task_have_names_of_their_own():
-    assert set(MEASURES) == set(TASKS)
-    assert all(len({m.name for m in measures}) == len(measures) for measures in MEASURES.values())
-    assert [m.name for m in MEASURES[TRANSFER] if not m.higher_is_better] == ["change far from the edit"]
-    assert RECONSTRUCTION in MEASURES
 
 
 # ---- photographs
