@@ -13,6 +13,7 @@ from toy_faces import pack_toy_faces
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import CheckpointError, save_weights
 from maskgan_lib.course.chapter import ROOT
+from maskgan_lib.course.readme import write_between
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation import judges as shipped_judges
 from maskgan_lib.evaluation import paper_tables
@@ -44,7 +45,6 @@ from maskgan_lib.evaluation.paper_tables import (
     README_END,
     evaluate_methods,
     readme_section,
-    write_readme,
 )
 from maskgan_lib.evaluation.published import judges_of
 from maskgan_lib.evaluation.run import Graded
@@ -388,7 +388,7 @@ def test_readme_gets_the_tables_between_its_marks(run, tmp_path):
     path.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
     text = readme_section(run[1])
     for _ in range(2):
-        write_readme(path, run[1])
+        write_between(path, README_BEGIN, README_END, readme_section(run[1]))
         assert path.read_text() == f"before\n<!-- results -->\n{text.strip()}\n<!-- end of results -->\nafter\n"
     assert "toy faces: nothing here compares with the paper's figures" in text
     assert "kernel distance" not in text and FRECHET.title in text
