@@ -58,6 +58,11 @@ class AttributeMasks:
         except ValueError as error:
             raise CheckpointError(f"{path} cannot edit masks. {error}") from error
 
+    @property
+    def network(self) -> SeCGANGenerator:
+        """The copy of G_seg, which learns nothing."""
+        return self._network
+
     def __repr__(self) -> str:
         return f"AttributeMasks({', '.join(self.attributes)})"
 

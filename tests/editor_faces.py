@@ -17,21 +17,23 @@ ELLIPSES = (  # class, centre x, centre y, radii, in sides of the picture; paint
 )  # fmt: skip
 
 
-def drawn_mask(size: int = 64, shift: float = 0.0) -> np.ndarray:
+def drawn_mask(size: int = 64, shift: float = 0.0, glasses: bool = False) -> np.ndarray:
     """A face, uint8 ``[size, size]``; ``shift`` moves its features down by that share of the picture."""
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     mask = np.zeros((size, size), np.uint8)
     for name, cx, cy, rx, ry in ELLIPSES:
         inner = name not in ("hair", "neck", "cloth", "skin")
         mask[((x - cx) / rx) ** 2 + ((y - cy - shift * inner) / ry) ** 2 <= 1] = CLASS_ID[name]
+    if glasses:
+        mask[(abs(y - 0.47 - shift) < 0.04) & (abs(x - 0.5) < 0.2)] = CLASS_ID["eye_g"]
     return mask
 
 
-def drawn_faces(count: int = 3, size: int = 64) -> list[EditorFace]:
-    """Faces whose pictures are their masks' colours under a tint."""
+def drawn_faces(count: int = 3, size: int = 64, glasses: bool = False) -> list[EditorFace]:
+    """Faces whose pictures are their masks' colours under a tint. Odd ones may wear glasses."""
     faces = []
     for i in range(count):
-        mask = drawn_mask(size, 0.03 * i)
+        mask = drawn_mask(size, 0.03 * i, glasses and i % 2 == 1)
         tint = np.array([(255, 225, 205), (205, 255, 205), (205, 205, 255)][i % 3])
         image = (0.6 * colorize(mask) + 0.4 * tint).astype(np.uint8)
         faces.append(EditorFace(f"face {i}", image, mask))
@@ -65,16 +67,21 @@ class ColourRenderer:
         self.renders += 1
         if self.error:
             raise RuntimeError(self.error)
-        return (self.share * colorize(mask) + (1 - self.share) * style.rgb[mask]).astype(np.uint8)
+        picture = (self.share * colorize(mask) + (1 - self.share) * style.rgb[mask]).astype(np.uint8)
+        mask[:] = 0  # it may do what it likes with what it gets
+        return picture
 
 
 class Shifts:
-    """Stands in for the MaskVAE: one direction that moves the mask down or up, and blends that take rows."""
+    """Stands in for the MaskVAE: directions that move the mask down or to the right, and blends that take rows."""
 
     directions = ("Lower", "Smile <b>")
+    error = ""
 
     def move(self, mask: np.ndarray, direction: str, amount: float) -> np.ndarray:
-        return np.roll(mask, round(amount * 10), axis=0)
+        if self.error:
+            raise RuntimeError(self.error)
+        return np.roll(mask, round(amount * 10), axis=self.directions.index(direction))
 
     def towards(self, mask: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
         rows = round(share * len(mask))
@@ -108,17 +115,14 @@ def drawn_session(
     count: int = 3,
     size: int = 64,
     latent: bool = True,
-    autosave=None,
     methods: Sequence[str] = (),
     attributes: bool = False,
     global_methods: Collection[str] = (),
+    glasses: bool = False,
+    **options,
 ) -> EditSession:
     """Of ``methods``, each one shows more of the mask's colours than the one before; some have one style only."""
     shares = np.linspace(0.2, 1, len(methods))
     named = {name: ColourRenderer(size, share, name not in global_methods) for name, share in zip(methods, shares)}
-    renderer, edits, moves = (
-        named or ColourRenderer(size),
-        Shifts() if latent else None,
-        Grins() if attributes else None,
-    )
-    return EditSession(drawn_faces(count, size), renderer, edits, autosave, attribute_masks=moves)
+    options |= {"latent": Shifts() if latent else None, "attribute_masks": Grins() if attributes else None}
+    return EditSession(drawn_faces(count, size, glasses), named or ColourRenderer(size), **options)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from maskgan_lib.evaluation.grading import Graded
 from maskgan_lib.evaluation.methods import TASKS, Method
+from maskgan_lib.evaluation.run import Graded
 
 GREYS = torch.linspace(-0.9, 0.9, 19)
 
@@ -19,7 +19,7 @@ class Judges:
     fingerprint: str = "judges"
     identity_net: object | None = "thumbnails"
     attribute_names: tuple[str, ...] = ("Young", "Smiling")
-    origins: dict = field(default_factory=lambda: {"parser": "made by hand"})
+    origins: dict = field(default_factory=lambda: {"parser": "made by hand", "attributes": "made by hand"})
 
     def parse(self, images):
         return (images.mean(dim=1)[:, None] - GREYS[:, None, None]).abs().argmin(dim=1).byte()

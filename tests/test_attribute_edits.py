@@ -1,210 +1,242 @@
-"""What model cards say of StarGAN, ELEGANT and SeCGAN, against networks whose answers are known."""
+"""Attributes given and taken in several ways: constants and copies as ways, whose measures are known."""
 
 import numpy as np
 import pytest
 import torch
+from stub_judges import Judges
 from torch import nn
 
-from maskgan_lib.attribute_masks import KEPT
-from maskgan_lib.classes import CLASS_ID, GROUPS
-from maskgan_lib.data.packed import DataError
-from maskgan_lib.data.procedural import render_packed
+from maskgan_lib import checkpoints
+from maskgan_lib.__main__ import main
+from maskgan_lib.classes import CLASS_ID
+from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.evaluation.attribute_edits import (
-    measure_elegant,
-    measure_secgan,
-    measure_secgan_masks,
-    measure_stargan,
+    FROM_PHOTO,
+    FROM_RETURNED,
+    IDENTITY,
+    PHOTO,
+    REACHED,
+    UNASKED,
+    compare_attribute_edits,
 )
-from maskgan_lib.networks import SeCGANGenerator
+from maskgan_lib.evaluation.judges import PRETRAINED
+from maskgan_lib.evaluation.methods import EDITING, TRANSFER, Method, Request, method_of
+from maskgan_lib.evaluation.tasks import to_change
+from maskgan_lib.networks import SeCGANGenerator, SPADEGenerator, StarGANGenerator, one_hot
 from maskgan_lib.training.stage import TrainingError
 
-SMILES, BEARD = "Smiling", "No_Beard"
+SIZE, COUNT = 32, 20
+NAMES = ("Smiling", "Bangs", "Male")
 
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    return render_packed(tmp_path_factory.mktemp("faces") / "packed", 20, 64, seed=3, workers=1, progress=False)
+    """Random grey pictures: a face that smiles is bright, as the stub judge sees it, but for every fifth face."""
+    rng = np.random.default_rng(0)
+    with PackedWriter(tmp_path_factory.mktemp("faces") / "faces", SIZE, COUNT, "grey faces", NAMES) as writer:
+        for i in range(COUNT):
+            smiles = i % 2 == 0
+            bright = smiles != (i % 5 == 0)
+            image = rng.integers(140, 200, (SIZE, SIZE, 3)) - (0 if bright else 100)
+            mask = np.full((SIZE, SIZE), CLASS_ID["skin"], np.uint8)
+            mask[:4], mask[24:28, 12:20] = CLASS_ID["hair"], CLASS_ID["mouth"]
+            record = FaceRecord(
+                str(i), "test", i, {"Smiling": 1 if smiles else -1, "Bangs": 1 if i % 5 else -1, "Male": 1}
+            )
+            writer.write(i, image.astype(np.uint8), mask, record)
+        return writer.finish()
 
 
-class Judge:
-    """Sees an attribute where the pixel of its column is bright."""
-
-    attribute_names = ("Young", SMILES, BEARD)
-
-    def __init__(self):
-        self.origins = {"attributes": "of this test"}
-
-    def attributes(self, images):
-        return images[:, 0, 0, :3] - 0.5
+@pytest.fixture
+def judges():
+    return Judges()
 
 
-class Paints(nn.Module):
-    """A StarGAN that writes labels into pixels; it darkens what is asked to have the attribute ``fails``."""
+def edits(name, make, attributes=None) -> Method:
+    return Method(name, make, name, (EDITING,), attributes=attributes)
 
-    def __init__(self, attributes, fails=None):
-        super().__init__()
-        self.config, self.fails = {"attributes": attributes}, fails
-        self.weight = nn.Parameter(torch.zeros(1))
 
-    def forward(self, images, labels):
-        made = images.clone()
-        for column, name in enumerate(self.config["attributes"]):
-            made[:, :, 0, Judge.attribute_names.index(name)] = (labels[:, column, None] > 0.5) * 2.0 - 1
-            if name == self.fails:
-                made[:, :, 0, Judge.attribute_names.index(name)] = -1
+def constant(name, level, attributes=None) -> Method:
+    return edits(name, lambda asked: torch.full_like(asked.target, level), attributes)
+
+
+def test_a_copy_and_a_constant_get_what_is_theirs(faces, judges):
+    made = compare_attribute_edits([constant("white", 1.0), constant("black", -1.0)], faces, np.arange(COUNT), judges)
+    assert made.records.methods == (PHOTO.name, "white", "black") and made.records.tasks == (
+        "Smiling given",
+        "Smiling taken",
+    )
+    smiles = faces.attribute("Smiling") > 0
+    bright = np.asarray(faces.images).mean((1, 2, 3)) > 127.5
+    for how, asked, wanted in (("given", ~smiles, True), ("taken", smiles, False)):
+        edit = f"Smiling {how}"
+        copy = made.records.mean(PHOTO.name, REACHED, edit)
+        assert copy.count == asked.sum() and copy.value == pytest.approx(100 * (bright[asked] == wanted).mean())
+        assert copy.low <= copy.value <= copy.high
+        assert made.records.mean("white", REACHED, edit).value == (100 if wanted else 0)
+        assert made.records.mean("black", REACHED, edit).value == (0 if wanted else 100)
+    assert 0 < made.records.mean(PHOTO.name, REACHED).value < 100
+    assert made.records.mean(PHOTO.name, IDENTITY).value == pytest.approx(1)
+    for measure in (FROM_PHOTO, FROM_RETURNED):
+        assert made.records.mean(PHOTO.name, measure).value == 0
+    assert made.records.mean("white", FROM_RETURNED).value == 0
+    far = np.ones((SIZE, SIZE), bool)
+    far[24 - 3 : 28 + 3, 12 - 3 : 20 + 3] = False  # a tenth of the height, 3 pixels, around the mouth
+    expected = np.mean([(255 - image[far].astype(float)).mean() for image in faces.images])
+    assert made.records.mean("white", FROM_PHOTO).value == pytest.approx(expected, rel=1e-4)
+
+
+def test_only_change_far_from_where_the_attribute_shows_counts(faces, judges):
+    def touch(asked, box):
+        made = asked.target.clone()
+        if asked.attribute is not None:
+            made[:, :, box[0], box[1]] += 0.5
         return made
 
-
-def by_name(figures):
-    return {figure.name: figure for figure in figures}
-
-
-def test_stargan_is_asked_for_the_other_label(faces):
-    indices = np.arange(18)
-    figures = by_name(measure_stargan(Paints([SMILES, BEARD]), faces, indices, Judge()))
-    smiling = faces.attribute(SMILES)[indices] > 0
-    bright = np.asarray(faces.images)[indices, 0, 1, 0] / 127.5 - 1 > 0.5
-    assert (
-        figures["Smiling given: so judged by the attribute net of this test"].value
-        == figures["Smiling taken: so judged by the attribute net of this test"].value
-        == 1
-    )
-    assert figures["Smiling given: so judged by the attribute net of this test"].faces == (~smiling).sum()
-    before = figures["Smiling given: the same of the photos, unedited"]
-    assert before.value == pytest.approx(bright[~smiling].mean())
-    assert figures["Smiling taken: the same of the photos, unedited"].value == pytest.approx(1 - bright[smiling].mean())
-    lazy = by_name(measure_stargan(Paints([SMILES, BEARD], fails=SMILES), faces, indices, Judge()))
-    assert (
-        lazy["Smiling given: so judged by the attribute net of this test"].value == 0
-        and lazy["Smiling taken: so judged by the attribute net of this test"].value == 1
-    )
-    assert lazy["No_Beard given: so judged by the attribute net of this test"].value == 1
-
-
-def test_stargan_comes_back(faces):
-    class Brightens(Paints):
-        def forward(self, images, labels):
-            return images + 0.1
-
-    indices = np.arange(10)
-    figures = by_name(measure_stargan(Brightens([SMILES]), faces, indices, Judge()))
-    once, twice = (
-        figures["PSNR of the edited faces (Smiling) to the photos"],
-        figures["reconstruction PSNR, there and back (Smiling)"],
-    )
-    assert once.value == pytest.approx(10 * np.log10(4 / 0.1**2), abs=1e-3)
-    assert twice.value == pytest.approx(10 * np.log10(4 / 0.2**2), abs=1e-3)
-
-
-class Copies(nn.Module):
-    """An ELEGANT that gives the whole of the other face, and its own a little darker."""
-
-    def __init__(self):
-        super().__init__()
-        self.config = {"attributes": [SMILES]}
-        self.weight = nn.Parameter(torch.zeros(1))
-        self.seen = []
-
-    def forward(self, a, b, attribute):
-        assert attribute == SMILES
-        self.seen.append((a, b))
-        return a - 0.1, b, b, a
-
-
-def test_elegant_takes_from_the_next_face_with_the_other_label(faces):
-    indices, network = np.arange(20), Copies()
-    figures = by_name(measure_elegant(network, faces, indices, Judge()))
-    targets, sources = (torch.cat(images) for images in zip(*network.seen, strict=True))
-    images = torch.as_tensor(np.array(faces.images)).movedim(-1, 1).float() / 127.5 - 1
-    smiling = faces.attribute(SMILES) > 0
-    assert torch.allclose(targets, images, atol=1e-6)
-    for place, source in enumerate(sources):
-        (partner,) = [k for k in range(20) if torch.allclose(source, images[k], atol=1e-6)]
-        between = [k % 20 for k in range(place + 1, place + 20)]
-        assert partner == next(k for k in between if smiling[k] != smiling[place])
-    assert figures["reconstruction PSNR, from their own codes (Smiling)"].value == pytest.approx(26.0206, abs=1e-3)
-
-
-class Shifts(SeCGANGenerator):
-    """A G_rgb that writes what it is asked for into pixels; it gives back pictures a little darker."""
-
-    def forward(self, images, difference):
-        made = images - 0.1
-        for column, name in enumerate(self.config["attributes"]):
-            pixel, wish = made[:, :, 0, Judge.attribute_names.index(name)], difference[:, column, None]
-            pixel[:] = torch.where(wish != 0, wish.sign(), pixel)
-        return made
-
-
-def test_secgan_is_asked_for_the_difference(faces):
-    indices = np.arange(18)
-    figures = by_name(measure_secgan(Shifts([SMILES, BEARD], width=4, blocks=1), faces, indices, Judge()))
-    smiling = faces.attribute(SMILES)[indices] > 0
-    given, taken = (
-        figures[f"Smiling {how}: so judged by the attribute net of this test"] for how in ("given", "taken")
-    )
-    assert (given.value, given.faces) == (1, (~smiling).sum()) and (taken.value, taken.faces) == (1, smiling.sum())
-    back = figures["reconstruction PSNR, asked for no change"]
-    assert back.value == pytest.approx(10 * np.log10(4 / 0.1**2), abs=1e-3) and back.faces == 18
-    assert len([name for name in figures if name.startswith("reconstruction")]) == 1
-
-
-class Opens(SeCGANGenerator):
-    """A G_seg that draws a mouth of 4 rows on top for more of the attribute, and takes all eyes for skin."""
-
-    def forward(self, x, difference):
-        made = x.clone()
-        made[:, 0] += made[:, 2]
-        made[:, 2] = 0
-        for place, amount in enumerate(difference[:, 0]):
-            if amount > 0:
-                made[place, :, :4], made[place, 7, :4] = 0, 1
-        return made
-
-
-def test_secgan_s_masks_are_given_back_and_the_areas_of_what_shows_attributes_move(faces):
-    names = ["Mouth_Slightly_Open", "Male"]
-    network = Opens(names, "seg", width=4, blocks=1)
-    figures = by_name(measure_secgan_masks(network, faces, np.arange(18)))
-    masks, has = np.array(faces.masks[:18]), faces.attribute("Mouth_Slightly_Open")[:18] > 0
-    eyes, mouth = np.isin(masks, GROUPS["eyes"]), masks == CLASS_ID["mouth"]
-    assert figures["share of pixels given back, asked for no change"].value == pytest.approx(1 - eyes.mean())
-    assert 0 < figures["mean IoU of these over the classes present"].value < 1
-    given, taken, apart = (
-        figures[f"Mouth_Slightly_Open{what}"]
-        for what in (
-            " given: change of the area of inner mouth",
-            " taken: change of the area of inner mouth",
-            ": this area, of faces with it less of faces without",
+    mouth = edits("mouth", lambda asked: touch(asked, np.s_[21:31, 9:23]))
+    hair = edits("hair", lambda asked: touch(asked, np.s_[:4, :]))
+    made = compare_attribute_edits([mouth, hair], faces, np.arange(COUNT), judges)
+    for measure in (FROM_PHOTO, FROM_RETURNED):
+        assert made.records.mean("mouth", measure).value == 0
+        assert made.records.mean("hair", measure).value == pytest.approx(
+            0.5 * 127.5 * 4 * SIZE / (SIZE**2 - 10 * 14), rel=1e-4
         )
-    )
-    drawn = ~np.isin(masks[~has, :4], KEPT)
-    assert given.value == pytest.approx(100 * drawn.mean() * 4 / 64, abs=0.05)
-    assert given.faces == (~has).sum() and taken.value == 0
-    assert apart.value == pytest.approx(100 * (mouth[has].mean() - mouth[~has].mean()))
-    assert len(figures) == 5  # Male shows nowhere in a mask
 
 
-def test_each_generator_of_secgan_has_its_own_measures(faces):
-    for make in ({"branch": "seg"}, {"concatenate": True}):
-        with pytest.raises(TrainingError, match="take g_rgb of the variant"):
-            measure_secgan(SeCGANGenerator([SMILES], width=4, blocks=1, **make), faces, np.arange(4), Judge())
-    with pytest.raises(TrainingError, match="take the generator of masks"):
-        measure_secgan_masks(SeCGANGenerator([SMILES], width=4, blocks=1), faces, np.arange(4))
+def test_what_a_way_cannot_paint_is_not_the_edit_s(faces, judges):
+    darker = edits("darker", lambda asked: asked.target - 0.1)
+    made = compare_attribute_edits([darker], faces, np.arange(COUNT), judges)
+    assert made.records.mean("darker", FROM_PHOTO).value == pytest.approx(12.75, rel=1e-4)
+    assert made.records.mean("darker", FROM_RETURNED).value == pytest.approx(0, abs=1e-4)
 
 
-def test_what_nobody_knows_is_said(faces):
-    with pytest.raises(DataError, match="does not know Wings"):
-        measure_stargan(Paints(["Wings"]), faces, np.arange(4), Judge())
-    alike = np.flatnonzero(faces.attribute(SMILES) > 0)[:3]
-    with pytest.raises(DataError, match="nobody can lend"):
-        measure_elegant(Copies(), faces, alike, Judge())
+def test_what_a_way_does_to_every_face_is_told_from_what_it_was_asked_for(faces, judges):
+    always_white = constant("white", 1.0)
+    white_if_asked = edits("asked", lambda asked: torch.full_like(asked.target, 1.0 if asked.attribute else -1.0))
+    made = compare_attribute_edits([always_white, white_if_asked], faces, np.arange(COUNT), judges)
+    for way, unasked in (("white", 100), ("asked", 0)):
+        assert made.records.mean(way, REACHED, "Smiling given").value == 100
+        assert made.records.mean(way, UNASKED, "Smiling given").value == unasked
+    assert made.records.mean("white", UNASKED, "Smiling taken").value == 0
 
 
-def test_faces_of_one_label_are_measured_for_it(faces):
-    alike = np.flatnonzero(faces.attribute(SMILES) > 0)[:3]
-    names = by_name(measure_stargan(Paints([SMILES]), faces, alike, Judge()))
+def test_each_way_is_asked_only_for_what_it_knows_and_only_common_edits_are_averaged(faces):
+    judges = Judges(attribute_names=("Bangs", "Smiling"))
+    seen = []
+    knows_one = edits("one", lambda asked: seen.append(asked.attribute) or asked.target, ("Smiling", "Wings"))
+    made = compare_attribute_edits([knows_one, constant("all", 0.3)], faces, np.arange(COUNT), judges)
+    assert set(seen) == {None, "Smiling"} and made.common == ("Smiling given", "Smiling taken")
+    assert made.records.tasks == ("Smiling given", "Smiling taken", "Bangs given", "Bangs taken")
+    assert made.records.mean("one", REACHED, "Bangs given").count == 0
+    assert made.records.mean("all", REACHED, "Bangs taken").count == (faces.attribute("Bangs") > 0).sum()
+    text = made.markdown()
     assert (
-        "Smiling taken: so judged by the attribute net of this test" in names
-        and "Smiling given: so judged by the attribute net of this test" not in names
+        "one does not know Bangs and is left out there." in text and "mean over Smiling given, Smiling taken |" in text
     )
+    lines = made.csv().splitlines()
+    assert lines[0].startswith("way,edit,measure") and not any(line.startswith("one,Bangs") for line in lines)
+    assert (
+        compare_attribute_edits([knows_one], faces, np.arange(COUNT), judges, ["Smiling"]).records.tasks
+        == made.records.tasks[:2]
+    )
+
+
+def test_without_an_identity_net_nothing_is_said_of_persons(faces, judges):
+    judges.identity_net = None
+    made = compare_attribute_edits([constant("white", 1.0)], faces, np.arange(4), judges)
+    assert made.records.mean("white", IDENTITY).count == 0
+
+
+def test_what_cannot_be_measured_is_said(faces, judges):
+    with pytest.raises(DataError, match=r"of Male: masks show Smiling.* know Smiling"):
+        compare_attribute_edits([constant("white", 1.0)], faces, np.arange(4), judges, attributes=["Male"])
+    with pytest.raises(DataError, match=r"of these methods.* know none"):
+        compare_attribute_edits([constant("white", 1.0, ("Male",))], faces, np.arange(4), judges)
+
+
+# ---- trained networks
+
+
+@pytest.fixture
+def asked():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, SIZE, SIZE, generator=generator) * 2 - 1
+    masks = torch.randint(0, 19, (2, SIZE, SIZE), generator=generator, dtype=torch.uint8)
+    labels = {"Smiling": torch.tensor([True, False]), "Bangs": torch.tensor([True, True])}
+    return Request(EDITING, images, masks, images, masks, masks, labels=labels)
+
+
+@torch.no_grad()
+def test_networks_are_asked_for_the_other_label(asked):
+    torch.manual_seed(0)
+    secgan, stargan = (
+        kind(["Bangs", "Smiling"], width=4, blocks=1).eval() for kind in (SeCGANGenerator, StarGANGenerator)
+    )
+    wish, method = to_change(asked, "Smiling"), method_of("SeCGAN", secgan, SIZE)
+    assert method.attributes == ("Bangs", "Smiling")
+    assert torch.equal(method.make(wish), secgan(asked.target, torch.tensor([[0.0, -1.0], [0.0, 1.0]])))
+    assert torch.equal(method.make(asked), secgan(asked.target, torch.zeros(2, 2)))
+    method = method_of("StarGAN", stargan, SIZE)
+    assert torch.equal(method.make(wish), stargan(asked.target, torch.tensor([[1.0, 0.0], [1.0, 1.0]])))
+    assert torch.equal(method.make(asked), stargan(asked.target, torch.tensor([[1.0, 1], [1, 0]])))
+
+
+class Moves:
+    """Masks that become left eyes for more of a smile, and right ears for less."""
+
+    attributes, network = ("Smiling",), nn.Identity()
+
+    def move(self, mask, amounts):
+        assert set(amounts) == {"Smiling"}
+        return np.full_like(mask, 5 if amounts["Smiling"] == 1 else 7)
+
+
+def spade() -> SPADEGenerator:
+    torch.manual_seed(1)
+    network = SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0, 0.5)
+    return network.eval()
+
+
+@torch.no_grad()
+def test_moved_masks_are_rendered_in_the_face_s_own_style(asked):
+    network = spade()
+    moved = one_hot(torch.tensor([7, 5], dtype=torch.uint8)[:, None, None].expand(2, SIZE, SIZE))
+    own = one_hot(asked.target_mask)
+    style, method = network.encode_style(asked.target, own), method_of("SPADE", network)
+    assert torch.equal(method.make(to_change(asked, "Smiling", Moves())), network.render(moved, style))
+    assert torch.equal(method.make(asked), network.render(own, style))
+
+
+def test_a_method_that_renders_masks_knows_what_moves_them(faces, judges, tmp_path, monkeypatch):
+    arguments = [method_of("SPADE", spade())], faces, np.arange(6), judges, Moves()
+    made = compare_attribute_edits(*arguments, cache=tmp_path)
+    assert made.records.methods == (PHOTO.name, "moved mask, SPADE")
+    monkeypatch.setattr(Moves, "move", None)
+    assert compare_attribute_edits(*arguments, cache=tmp_path).csv() == made.csv(), "what was measured is kept"
+
+
+def test_networks_that_cannot_be_asked_are_named(faces, judges):
+    with pytest.raises(TrainingError, match="SPADE renders masks: name the weights"):
+        compare_attribute_edits([method_of("SPADE", spade())], faces, np.arange(2), judges)
+    with pytest.raises(TrainingError, match="A cannot be asked to give or take an attribute"):
+        compare_attribute_edits([Method("A", None, "a", (TRANSFER,))], faces, np.arange(2), judges)
+
+
+def test_the_command_compares_weights_by_name(faces, tmp_path, capsys):
+    for name, network in (
+        ("g_rgb", SeCGANGenerator(width=4, blocks=1)),
+        ("g_seg", SeCGANGenerator(branch="seg", width=4, blocks=1)),
+        ("spade", SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8)),
+    ):
+        checkpoints.save_weights(tmp_path / f"{name}.safetensors", network, {"image_size": 32})
+    named = [f"{name}={tmp_path / file}.safetensors" for name, file in (("renders", "spade"), ("SeCGAN", "g_rgb"))]
+    command = ["evaluate", "attribute-edits", "--data", str(faces.folder), "--out", str(tmp_path), "--networks", *named]
+    assert (
+        main([*command, "--masks", str(tmp_path / "g_seg.safetensors"), "--judges", str(PRETRAINED), "--faces", "6"])
+        == 0
+    )
+    written = (tmp_path / "attribute-edits.md").read_text()
+    assert written in capsys.readouterr().out and "| moved mask, renders |" in written
+    assert "Smiling given" in (tmp_path / "attribute-edits.csv").read_text()

@@ -8,7 +8,7 @@ import pytest
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.evaluation.judges import SHIPPED
+from maskgan_lib.evaluation.judges import PRETRAINED
 from maskgan_lib.networks import (
     AttributeNet,
     DenseMappingNetwork,
@@ -62,7 +62,7 @@ def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage, kind):
 
 
 def test_weights_of_another_network_are_named(packed, capsys):
-    weights = SHIPPED / "maskvae.safetensors"
+    weights = PRETRAINED / "maskvae.safetensors"
     assert main(["evaluate", "spade", "--weights", str(weights), "--data", str(packed)]) == 1
     assert "holds a MaskVAE, where a SPADEGenerator is measured" in capsys.readouterr().err
 
@@ -92,7 +92,7 @@ def test_backbone_of_secgan_is_chosen(packed, tmp_path, capsys):
 )
 def test_secgan_is_measured_at_the_size_that_it_learnt_at(packed, tmp_path, capsys, what, branch, figure):
     weights, out = tmp_path / "weights.safetensors", tmp_path / "published.safetensors"
-    card = {**read_card(SHIPPED / "stargan.safetensors"), "image_size": 32}
+    card = {**read_card(PRETRAINED / "stargan.safetensors"), "image_size": 32}
     save_weights(weights, SeCGANGenerator(branch=branch, width=4, blocks=1), card)
     assert main(["evaluate", what, "--weights", str(weights), "--data", str(packed), "--publish", str(out)]) == 0
     assert "resized to 32 x 32 pixels, at which the network learnt" in capsys.readouterr().out

@@ -36,9 +36,10 @@ def test_far_from_the_edit_the_photo_stays_bit_for_bit(scene):
     assert np.array_equal(made[far(scene)], scene[1][far(scene)])
 
 
-def test_without_an_edit_the_photo_stays(scene):
+def test_without_an_edit_the_photo_stays_and_all_of_it_edited_is_the_render(scene):
     render, photo, before, _, reconstruction = scene
     assert np.array_equal(keep_unedited(render, photo, before, before, reconstruction, 1.0), photo)
+    assert np.array_equal(keep_unedited(render, photo, before, before + 1, reconstruction), render)
 
 
 def test_strength_zero_is_the_render_and_others_lie_between(scene):
@@ -77,11 +78,6 @@ def test_what_is_edited_does_not_colour_the_rest(scene):
         keep_unedited(render, photo, before, after, reconstruction),
         keep_unedited(render, other, before, after, reconstruction),
     )
-
-
-def test_a_mask_edited_everywhere_is_the_render(scene):
-    render, photo, before, _, reconstruction = scene
-    assert np.array_equal(keep_unedited(render, photo, before, before + 1, reconstruction), render)
 
 
 def test_the_edge_is_soft():

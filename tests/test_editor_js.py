@@ -90,29 +90,6 @@ def test_each_file_is_a_module_of_its_own(name, tmp_path):
     assert exported.strip()
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
-def test_of_too_many_steps_the_oldest_are_not_kept(tmp_path):
-    for name in ("core.js", "stored.js"):
-        shutil.copy(FOLDER / name, tmp_path)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    script = """
-    import { keepTrail, keptTrail } from "./stored.js";
-    const kept = {};
-    const storage = () => ({ setItem: (key, text) => (kept[key] = text), getItem: (key) => kept[key] ?? null });
-    const step = (i) => ({ bytes: new Uint8Array(3e5).fill(i), target: i });
-    const trail = { past: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map(step), future: [step(13)] };
-    keepTrail(storage, "a", trail, step(14));
-    const { past, future, now } = keptTrail(storage, "a", () => {});
-    if (Object.values(kept)[0].length > 4e6) throw new Error("too long");
-    if (future[0].target !== 13 || now.target !== 14 || now.bytes.some((byte) => byte !== 14)) throw new Error("lost");
-    if (keptTrail(storage, "b", () => {}) !== null) throw new Error("another session's");
-    console.log(past.map((state) => state.target).join());
-    """
-    command = ["node", "--input-type=module", "-e", script]
-    past = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True).stdout
-    assert past.strip() == "6,7,8,9,10,11,12"
-
-
 def test_no_file_is_forgotten():
     assert sorted(MODULES) == sorted(path.name for path in FOLDER.glob("*.js"))
 

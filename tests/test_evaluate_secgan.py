@@ -1,7 +1,6 @@
 """SeCGAN's table: TARR against brute force, intervals and verdicts in closed form, what is kept, and the command."""
 
 import csv
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import ClassVar
@@ -18,26 +17,20 @@ from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import CheckpointError, read_card, save_weights
 from maskgan_lib.data.batches import Batches, to_float_image
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
-from maskgan_lib.evaluation import secgan, secgan_grading
+from maskgan_lib.evaluation import secgan
 from maskgan_lib.evaluation.distances import frechet_distance
-from maskgan_lib.evaluation.metrics import bootstrap_interval
-from maskgan_lib.evaluation.secgan import evaluate_secgan, graded_table
-from maskgan_lib.evaluation.secgan_grading import (
-    VARIANTS,
-    Arm,
-    GradedRun,
-    Grader,
-    Run,
+from maskgan_lib.evaluation.estimates import Estimate, bootstrap_interval, jackknife
+from maskgan_lib.evaluation.secgan import (
+    SeCGANGrader,
     edit_all,
-    found_runs,
+    evaluate_secgan,
     grade_run,
-    packed,
+    graded_table,
     unedited,
-    unpacked,
     with_mask,
 )
-from maskgan_lib.evaluation.secgan_table import MEAN, NO, ONE_SEED, SAME, YES, SeCGANTable, interval_of, verdict
-from maskgan_lib.evaluation.tables import Cell, jackknife_cell
+from maskgan_lib.evaluation.secgan_runs import VARIANTS, Arm, GradedRun, Run, packed, unpacked
+from maskgan_lib.evaluation.secgan_table import MEAN, SeCGANTable, raised, share_of
 from maskgan_lib.networks import AttributeNet, FaceParser, SeCGANGenerator, SelfSupervisedNet
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
@@ -104,17 +97,17 @@ def feature_judge() -> SimpleNamespace:
     return SimpleNamespace(network=Features(), origin="made by hand", ask=lambda images, question: question(images))
 
 
-def grader(faces, features=None, **changed) -> Grader:
-    return Grader(faces, faces.indices("test"), Classifier(), features, **changed)
+def grader(faces, features=None, **changed) -> SeCGANGrader:
+    return SeCGANGrader(faces, faces.indices("test"), Classifier(), features, **changed)
 
 
 # ---- grading
 
 
 def test_tarr_is_brute_force(faces, monkeypatch):
-    monkeypatch.setattr(secgan_grading, "BATCH", 4)
+    monkeypatch.setattr(secgan, "BATCH", 4)
     network = Painter()
-    reached, kept, distance, score = edit_all(network, 8, grader(faces, feature_judge()))
+    found = edit_all(network, 8, grader(faces, feature_judge()))
     expected, pictures, photos = np.zeros((2, 15), bool), [], []
     for k, index in enumerate(faces.indices("test")):
         photo = to_float_image(faces.images[[index]])
@@ -125,25 +118,18 @@ def test_tarr_is_brute_force(faces, monkeypatch):
             made[:, a] += -0.5 if had else 0.5
             pictures.append(made)
             expected[a, k] = (made[0, a].mean() > 0) != had
-    assert np.array_equal(reached, expected)
-    assert 0.3 < reached.mean() < 1
-    assert kept.value == pytest.approx(10 * np.log10(4 / 0.1**2), abs=1e-3)
-    assert kept.count == 15 and score is None
-    ours, theirs = Features().features(torch.cat(pictures)), Features().features(torch.cat(photos))
-    assert distance.value == pytest.approx(frechet_distance(ours, theirs))
-    of_faces = ours.reshape(15, 2, 3)
-    again = jackknife_cell(lambda places: frechet_distance(of_faces[places].reshape(-1, 3), theirs), 15)
-    assert (distance.low, distance.high) == pytest.approx((again.low, again.high))
+    assert np.array_equal(found["reached"].T, expected) and 0.3 < expected.mean() < 1
+    assert found["kept"] == pytest.approx(np.full(15, 10 * np.log10(4 / 0.1**2)), abs=1e-3)
+    assert found["features"].reshape(30, 3) == pytest.approx(Features().features(torch.cat(pictures)).numpy())
+    assert found["photos"] == pytest.approx(Features().features(torch.cat(photos)).numpy()) and "logits" not in found
 
 
-def test_each_edit_asks_for_one_other_label(faces):
-    network = Painter()
-    edit_all(network, 8, grader(faces))
-    wished = [(0.0, 0.0)] * 15
-    for index in faces.indices("test"):
-        smiling, male = (-1.0 if faces.attribute(name)[index] > 0 else 1.0 for name in NAMES)
-        wished += [(smiling, 0.0), (0.0, male)]
-    assert sorted(map(tuple, network.asked)) == sorted(wished)
+def test_a_face_leaves_the_jackknife_with_all_of_its_edits(faces, tmp_path):
+    run, judges = g_rgb(tmp_path), grader(faces, feature_judge())
+    found, measured = edit_all(run.load(), 8, judges), grade_run(run, judges)
+    features, photos = found["features"], found["photos"]
+    by_hand = jackknife(lambda places: frechet_distance(features[places].reshape(-1, 3), photos), 15)
+    assert measured.distance == by_hand and measured.kept.value == pytest.approx(found["kept"].mean())
 
 
 def test_photos_show_the_other_label_where_the_classifier_is_wrong(faces):
@@ -153,12 +139,6 @@ def test_photos_show_the_other_label_where_the_classifier_is_wrong(faces):
             seen = faces.images[index][..., a].astype(float).mean() > 127.5
             assert found[a, k] == (seen != (faces.attribute(name)[index] > 0))
     assert 0 < found.mean() < 0.5
-
-
-def test_photos_are_brought_to_the_size_of_the_network(faces):
-    found = grader(faces).photos(slice(0, 3), 4)
-    photos = to_float_image(faces.images[faces.indices("test")[:3]])
-    torch.testing.assert_close(found, photos.unflatten(3, (4, 2)).unflatten(2, (4, 2)).mean(dim=(3, 5)))
 
 
 def test_concat_sees_the_soft_mask_of_a_photo_as_in_training(tmp_path):
@@ -178,8 +158,8 @@ def test_concat_sees_the_soft_mask_of_a_photo_as_in_training(tmp_path):
 # ---- intervals and verdicts
 
 
-def graded(arm: Arm, seed: int, reached: np.ndarray, distance: Cell | None = None) -> GradedRun:
-    return GradedRun(arm, seed, np.asarray(reached, bool), Cell(20.0, 19.0, 21.0, 4), distance, None, {})
+def graded(arm: Arm, seed: int, reached: np.ndarray, distance: Estimate | None = None) -> GradedRun:
+    return GradedRun(arm, seed, np.asarray(reached, bool), Estimate(20.0, 19.0, 21.0, 4), distance, None, {})
 
 
 def shares(*counts: int, faces: int = 20) -> np.ndarray:
@@ -193,31 +173,32 @@ def table(*runs: GradedRun) -> SeCGANTable:
 
 def test_the_interval_over_seeds_is_students():
     values = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0]], float)
-    found = interval_of(values)
-    assert found.mean == pytest.approx(50)
+    found = share_of(values)
     reach = 4.302653 * 25 / 3**0.5  # t of 2 degrees of freedom, the deviation of 50, 25 and 75
-    assert found.seeds == pytest.approx((50 - reach, 50 + reach), rel=1e-4)
-    assert found.faces == pytest.approx(bootstrap_interval([100, 200 / 3, 100 / 3, 0]))
-    one = interval_of(values[:1])
-    assert one.mean == 50 and one.count == 1 and np.isnan(one.seeds).all() and one.over_seeds == "one seed"
+    assert (found.seeds.low, found.seeds.high) == pytest.approx((50 - reach, 50 + reach), rel=1e-4)
+    assert (found.faces.low, found.faces.high) == pytest.approx(bootstrap_interval([100, 200 / 3, 100 / 3, 0]))
+    one = share_of(values[:1])
+    assert one.seeds.value == one.faces.value == 50 and one.seeds.count == 1 and one.over_seeds == "one seed"
 
 
 @pytest.mark.parametrize(
     ("ours", "expected"),
-    [((11, 12, 13), YES), ((5, 6, 7), NO), ((12, 9, 6), SAME), ((13, 12, 4), SAME), ((15,), ONE_SEED)],
+    [
+        ((11, 12, 13), "yes"),
+        ((5, 6, 7), "no, it lowers it"),
+        ((12, 9, 6), "not told apart"),
+        ((13, 12, 4), "not told apart"),
+        ((15,), "not told apart: one training says nothing"),
+    ],
 )
 def test_the_verdict_is_by_the_seeds(ours, expected):
     """Against nine of twenty: the differences over seeds are +2, +3, +4 faces and so on."""
     runs = [graded(BASELINE, k, shares(9, 9)) for k in range(3)]
     runs += [graded(SECGAN, k, shares(count, count)) for k, count in enumerate(ours)]
     ((pair, found),) = table(*runs).differences().items()
-    assert pair == (SECGAN, BASELINE) and found.count == len(ours)
+    assert pair == (SECGAN, BASELINE) and found.seeds.count == len(ours)
     by_seed = 5 * (np.array(ours) - 9)  # per cent of twenty faces
-    assert found.mean == pytest.approx(by_seed.mean())
-    if len(ours) == 3:
-        reach = 4.302653 * by_seed.std(ddof=1) / 3**0.5
-        assert found.seeds == pytest.approx((by_seed.mean() - reach, by_seed.mean() + reach), rel=1e-4, abs=1e-3)
-    assert verdict(found) == expected
+    assert found.seeds.value == pytest.approx(by_seed.mean()) and raised(found) == expected
     (sentence,) = table(*runs).sentences()
     assert f"**{expected}**" in sentence and "StarGAN, SeCGAN against baseline" in sentence
     assert f"{by_seed.mean():+.1f} percentage points" in sentence
@@ -227,18 +208,18 @@ def test_only_seeds_that_both_have_are_compared():
     runs = [graded(BASELINE, 0, shares(0, 0)), graded(BASELINE, 1, shares(4, 4))]
     runs += [graded(SECGAN, 1, shares(6, 6)), graded(SECGAN, 2, shares(20, 20))]
     found = table(*runs).difference(SECGAN, BASELINE)
-    assert (found.mean, found.count) == (pytest.approx(10), 1)
+    assert (found.seeds.value, found.seeds.count) == (pytest.approx(10), 1)
     assert table(runs[0], runs[3]).differences() == {}
 
 
 def test_attributes_are_told_apart():
     found = table(*(graded(SECGAN, k, shares(4 + k, 16)) for k in range(2)), graded(BASELINE, 0, shares(4, 10)))
-    assert found.tarr(SECGAN, "Smiling").mean == pytest.approx(22.5)
-    assert found.tarr(SECGAN, "Smiling").seeds[0] == 0, "a share is not below 0"
-    assert found.tarr(SECGAN, "Male").mean == pytest.approx(80)
-    assert found.tarr(SECGAN).mean == pytest.approx(51.25)
-    assert found.photos("Smiling").mean == 5 and found.photos().mean == 2.5
-    assert found.difference(SECGAN, BASELINE, "Male").mean == pytest.approx(30)
+    assert found.tarr(SECGAN, "Smiling").faces.value == pytest.approx(22.5)
+    assert found.tarr(SECGAN, "Smiling").seeds.low == 0, "a share is not below 0"
+    assert found.tarr(SECGAN, "Male").faces.value == pytest.approx(80)
+    assert found.tarr(SECGAN).faces.value == pytest.approx(51.25)
+    assert found.photos("Smiling").faces.value == 5 and found.photos().faces.value == 2.5
+    assert found.difference(SECGAN, BASELINE, "Male").faces.value == pytest.approx(30)
     rows = found.by_attribute("stargan")
     assert list(rows) == [MEAN, *NAMES] and list(rows["Male"]) == ["baseline", "SeCGAN"]
     assert rows["Male"]["SeCGAN"] == pytest.approx((80, 80, 80)), "two trainings that agree: no width over them"
@@ -246,7 +227,7 @@ def test_attributes_are_told_apart():
 
 
 def test_the_tables_say_what_they_are_made_of():
-    distance = Cell(3.0, 2.0, 4.0, 20)
+    distance = Estimate(3.0, 2.0, 4.0, 20)
     arms = (BASELINE, CONCAT, SECGAN, Arm("stargan", "secgan", "0.1"), Arm("attgan", "baseline"))
     runs = [graded(arm, k, shares(8 + k, 10), distance) for arm in arms for k in range(2)]
     found = table(*runs[::-1])
@@ -283,7 +264,9 @@ def test_flags_come_back_bit_for_bit(attributes, count, seed):
 
 def test_a_table_comes_back_as_it_was(tmp_path):
     runs = [
-        graded(arm, k, shares(8 + k, 13), Cell(1.5, np.nan, np.nan, 4)) for arm in (BASELINE, SECGAN) for k in range(2)
+        graded(arm, k, shares(8 + k, 13), Estimate(1.5, np.nan, np.nan, 4))
+        for arm in (BASELINE, SECGAN)
+        for k in range(2)
     ]
     kept = table(*runs)
     kept.save(tmp_path / "table.json")
@@ -312,68 +295,43 @@ def g_rgb(folder, arm=SECGAN, seed=0, attributes=NAMES, size=8, **changed) -> Ru
 
 
 def test_what_is_graded_is_not_graded_again(faces, tmp_path, monkeypatch):
-    run, judges, counted = g_rgb(tmp_path), grader(faces), []
-    edit = secgan_grading.edit_all
-    monkeypatch.setattr(secgan_grading, "edit_all", lambda *given: counted.append(1) or edit(*given))
-    first = grade_run(run, judges)
+    run, judges, asked = g_rgb(tmp_path), grader(faces), []
+    forward = SeCGANGenerator.forward
+    monkeypatch.setattr(SeCGANGenerator, "forward", lambda *given: asked.append(1) or forward(*given))
+    first, again = grade_run(run, judges), None
+    once = len(asked)
     again = grade_run(run, judges)
-    assert (
-        len(counted) == 1
-        and np.array_equal(first.reached, again.reached)
-        and again.kept.value == pytest.approx(first.kept.value, rel=1e-5)
-    )
+    assert len(asked) == once and np.array_equal(first.reached, again.reached) and first.kept == again.kept
     for other in (
         replace(judges, indices=judges.indices[:9]),
         replace(judges, features=feature_judge()),
         replace(judges, judges=type("Other", (Classifier,), {"fingerprint": "another"})()),
     ):
-        grade_run(run, judges)
-        before = len(counted)
+        before = len(asked)
         grade_run(run, other)
-        assert len(counted) == before + 1
+        assert len(asked) > before
     g_rgb(tmp_path, seed=0, name="another")  # the same weights: the card is no reason
-    before = len(counted)
-    grade_run(run, other)
-    assert len(counted) == before
+    before = len(asked)
+    grade_run(run, judges)
+    assert len(asked) == before
     g_rgb(tmp_path / "other", seed=1).weights.replace(run.weights)
-    grade_run(run, other)
-    assert len(counted) == before + 1
-
-
-@pytest.mark.parametrize("damage", ["", "{", "[]", "{}"])
-def test_a_damaged_file_is_made_again(faces, tmp_path, damage, capsys):
-    run, judges = g_rgb(tmp_path), grader(faces)
-    first = grade_run(run, judges)
-    (run.folder / "graded.json").write_text(damage)
-    assert np.array_equal(grade_run(run, judges).reached, first.reached)
-    assert "is graded again" in capsys.readouterr().err
-    assert json.loads((run.folder / "graded.json").read_text())["key"]
+    grade_run(run, judges)
+    assert len(asked) > before
 
 
 # ---- runs in folders
 
 
-def test_a_folder_is_named_after_its_arm(tmp_path):
-    arms = [Arm("stargan", "baseline"), SECGAN, Arm("stargan", "secgan", "0.1"), Arm("stargan", "secgan", "10")]
+def test_a_folder_is_named_after_its_arm():
+    arms = [BASELINE, SECGAN, Arm("stargan", "secgan", "0.1"), Arm("stargan", "secgan", "10")]
     arms += [Arm("attgan", "concat"), Arm("attgan", "secgan", "1e-3")]
-    for arm in arms:
-        assert Arm.parse(str(arm)) == arm
-        for seed in (1, 0):
-            g_rgb(tmp_path, arm, seed)
+    assert [Arm.parse(str(arm)) for arm in arms] == arms == sorted(arms[::-1], key=lambda arm: arm.order)
     for name in ("judges", "stargan", "stargan-other", "stargan-baseline-0.1", "parser-secgan", "stargan-secgan-.."):
         assert Arm.parse(name) is None
-    (tmp_path / "stargan-concat" / "seed-0").mkdir(parents=True)
-    (tmp_path / "stargan-secgan" / "seed-x").mkdir()
-    (tmp_path / "stargan-secgan" / "seed-x" / "g_rgb.safetensors").touch()
-    found = found_runs(tmp_path)
-    assert [(run.arm, run.seed) for run in found] == [(arm, seed) for arm in arms for seed in (0, 1)]
-    assert all(run.weights.is_file() for run in found)
 
 
 def test_what_cannot_be_compared_is_refused(faces, tmp_path):
     judges, run = grader(faces), g_rgb(tmp_path)
-    with pytest.raises(TrainingError, match="no finished run"):
-        graded_table([], judges)
     with pytest.raises(TrainingError, match="have other attributes"):
         graded_table([run, g_rgb(tmp_path, BASELINE, attributes=("Male",))], judges)
     with pytest.raises(TrainingError, match="have other sizes"):
@@ -454,21 +412,7 @@ def test_the_command_trains_what_is_missing_and_no_more(tmp_path, nets, monkeypa
     count = len(trained)
     assert main(command) == 0
     assert trained[count:] == [out / "stargan-concat" / "seed-1"], "it goes on from its last checkpoint"
-    found = graded_table(found_runs(out), Grader(toys, toys.indices("test")[:11], *_loaded(nets)))
-    assert found.tarr(CONCAT).count == 2
     assert (out / "table.csv").read_bytes() == files["table.csv"]
-
-
-def _loaded(nets):
-    from maskgan_lib.checkpoints import load_weights
-    from maskgan_lib.evaluation.judges import Judges
-    from maskgan_lib.evaluation.selfsupervised import feature_judge
-
-    return (
-        Judges.shipped(folder=nets),
-        feature_judge(nets / "features.safetensors"),
-        load_weights(nets / "p.safetensors"),
-    )
 
 
 def test_p_is_trained_only_where_a_run_needs_it(tmp_path, nets):

@@ -237,13 +237,13 @@ def test_each_judge_has_the_size_that_it_learnt_at(files):
 def test_judges_that_cannot_be_had_are_named(files):
     parser, attributes = files / "parser.safetensors", files / "attributes.safetensors"
     with pytest.raises(CheckpointError, match=rf"{re.escape(str(parser))} holds a FaceParser, no AttributeNet"):
-        Judges.load(parser, parser)
+        Judges.load({"parser": parser, "attributes": parser})
     save_weights(parser, FaceParser(width=2))
     with pytest.raises(CheckpointError, match=r"parser\.safetensors does not say which image_size"):
-        Judges.load(parser, attributes)
+        Judges.load({"parser": parser, "attributes": attributes})
     save_weights(parser, FaceParser(12, width=2), {"image_size": 32})
     with pytest.raises(CheckpointError, match=r"parser\.safetensors knows 12 classes, a judge 19"):
-        Judges.load(parser, attributes)
+        Judges.load({"parser": parser, "attributes": attributes})
     parser.unlink()
     with pytest.raises(CheckpointError, match=r"There is no file .*parser\.safetensors"):
         Judges.shipped(folder=files)
@@ -262,7 +262,7 @@ def test_the_shipped_judges_know_procedural_faces(tmp_path):
     assert (answers == truth).float().mean() > 0.9
 
 
-# ---- the rulers' errors
+# ---- the judges' own errors
 
 
 class ReadsRed(nn.Module):

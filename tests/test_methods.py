@@ -8,8 +8,17 @@ from torch import nn
 
 from maskgan_lib import checkpoints
 from maskgan_lib.bench.costs import costs_of
-from maskgan_lib.editor.rendering import PLAIN, Renderer
-from maskgan_lib.evaluation.methods import STYLE_COPY, TRANSFER, WAYS, Method, Request, method_of, methods_of
+from maskgan_lib.evaluation.methods import (
+    EDITING,
+    STYLE_COPY,
+    TRANSFER,
+    WAYS,
+    Method,
+    MethodError,
+    Request,
+    method_of,
+    methods_of,
+)
 from maskgan_lib.networks import (
     DenseMappingNetwork,
     Elegant,
@@ -37,11 +46,11 @@ def test_a_label_is_asked_for_and_the_others_stay(request_):
     network = StarGANGenerator(["Young", "Smiling"], width=2, blocks=1).eval()
     method = method_of("StarGAN", network)
     wanted = network(request_.target, torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
-    assert torch.equal(method.make(request_), wanted) and method.tasks == (TRANSFER,)
+    assert torch.equal(method.make(request_), wanted) and method.tasks == (TRANSFER, EDITING)
     assert method.parameters == sum(parameter.numel() for parameter in network.parameters())
-    with pytest.raises(ValueError, match="Nobody knows whether the targets have Young"):
+    with pytest.raises(MethodError, match="Nobody knows whether the targets have Young"):
         method.make(replace(request_, labels={}))
-    with pytest.raises(ValueError, match="was trained for Young, Smiling, not for Male"):
+    with pytest.raises(MethodError, match="was trained for Young, Smiling, not for Male"):
         method.make(replace(request_, attribute="Male"))
 
 
@@ -52,11 +61,11 @@ def test_a_difference_is_asked_for_where_the_target_lacks_the_attribute(request_
     method = method_of("SeCGAN", network)
     asked = replace(request_, attribute="Young")
     wanted = network(request_.target, torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
-    assert torch.equal(method.make(asked), wanted) and method.tasks == (TRANSFER,)
+    assert torch.equal(method.make(asked), wanted) and method.tasks == (TRANSFER, EDITING)
     assert torch.equal(method_of("SeCGAN", network, SIZE).make(asked), wanted)
-    with pytest.raises(ValueError, match="Nobody knows whether the targets have Young"):
+    with pytest.raises(MethodError, match="Nobody knows whether the targets have Young"):
         method.make(replace(asked, labels={"Smiling": request_.labels["Smiling"]}))
-    with pytest.raises(ValueError, match="was trained for Young, Smiling, not for Male"):
+    with pytest.raises(MethodError, match="was trained for Young, Smiling, not for Male"):
         method.make(replace(asked, attribute="Male"))
 
 
@@ -102,7 +111,7 @@ def test_an_example_lends_its_attribute(request_):
     network = Elegant(["Smiling"], width=2, latent=4).eval()
     wanted = network.transfer(request_.target, request_.source, "Smiling")
     assert torch.equal(method_of("ELEGANT", network).make(request_), wanted)
-    with pytest.raises(ValueError, match="not for None"):
+    with pytest.raises(MethodError, match="not for None"):
         method_of("ELEGANT", network).make(replace(request_, attribute=None))
 
 
@@ -118,20 +127,6 @@ def test_spade_renders_the_edited_mask_in_the_style_of_the_task(request_):
     assert not torch.equal(own, other)
     assert torch.equal(method.make(request_), own)
     assert torch.equal(method.make(replace(request_, task=STYLE_COPY)), other)
-
-
-@torch.no_grad()
-def test_the_editor_renders_with_spade(request_):
-    network = SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8).eval()
-    renderer = Renderer(network, SIZE, way=PLAIN)
-    photo = ((request_.target[0].movedim(0, -1) + 1) * 127.5).round().byte().numpy()
-    mask, edited = request_.target_mask[0].numpy(), request_.edited[0]
-    made = renderer.render(edited.numpy(), renderer.style(photo, mask))
-    image = torch.tensor(photo).movedim(-1, 0)[None] / 127.5 - 1
-    plain = network(one_hot(edited[None]), image)[0].movedim(0, -1)
-    assert (torch.tensor(made) / 127.5 - 1 - plain).abs().max() < 0.01
-    with pytest.raises(ValueError, match="masks of 32 or 64 pixels"):
-        Renderer(network, 48)
 
 
 def test_costs_are_of_one_pair(request_):

@@ -12,8 +12,8 @@ from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_ID, COLORS, colorize
 from maskgan_lib.data.alignment import Alignment, FacePoints, Square
 from maskgan_lib.data.packed import DataError
+from maskgan_lib.editor.own_photos import FOUND, GIVEN, find_points, parse_photo, prepare_photo
 from maskgan_lib.evaluation.judges import Judges
-from maskgan_lib.evaluation.own_photos import FOUND, GIVEN, find_points, parse_photo, prepare_photo
 
 SIZE = 256
 PLACES = ((320, 400, 1.15, 0), (400, 340, 0.95, 12), (360, 360, 1.1, -15))

@@ -1,10 +1,19 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_faces import pack_toy_faces
 
+from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.resizing import resized
+from maskgan_lib.evaluation.methods import method_of
+from maskgan_lib.evaluation.metrics import psnr
+from maskgan_lib.evaluation.secgan import SeCGANGrader
+from maskgan_lib.evaluation.tasks import to_give_back
+from maskgan_lib.networks import SeCGANGenerator
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +45,22 @@ def test_a_pixel_gets_a_class_that_no_other_has_more_of(faces, place, size):
 def test_the_same_size_changes_nothing(faces):
     same = resized(faces, np.arange(6), 32)
     assert np.array_equal(same.images, faces.images) and np.array_equal(same.masks, faces.masks)
+
+
+def test_a_network_of_another_size_has_one_psnr_whoever_asks(faces):
+    """As a command measures resized faces, as SeCGAN's table looks at photos, and as a method answers a request."""
+    network = SeCGANGenerator(["Smiling"], width=4, blocks=1).eval()
+    nothing = torch.zeros(6, 1)
+    judges = SimpleNamespace(attribute_names=("Smiling",), attributes=lambda images: images.mean(dim=(2, 3)))
+    seen = [
+        to_float_image(np.array(resized(faces, np.arange(6), 16).images)),
+        SeCGANGrader(faces, np.arange(6), judges).photos(slice(0, 6), 16),
+    ]
+    request = next(to_give_back(faces, np.arange(6)))
+    with torch.no_grad():
+        of_command, of_table = (psnr(network(images, nothing), images).mean().item() for images in seen)
+        asked = []
+        network.register_forward_pre_hook(lambda _, given: asked.append(given[0]))
+        method_of("SeCGAN", network, 16).make(request)
+    assert torch.equal(asked[0], seen[1]) and request.target.shape[-1] == 32
+    assert of_command == pytest.approx(of_table, abs=0.02), "but for the rounding to bytes"

@@ -16,8 +16,8 @@ from maskgan_lib.checkpoints import read_card
 from maskgan_lib.commands import parser
 from maskgan_lib.course.chapter import ROOT
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.evaluation.judges import SHIPPED
-from maskgan_lib.evaluation.secgan_grading import Arm
+from maskgan_lib.evaluation.judges import PRETRAINED
+from maskgan_lib.evaluation.secgan_runs import Arm
 from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
 from maskgan_lib.networks import MaskVAE
@@ -60,8 +60,8 @@ def published(commands):
 
 
 def test_every_file_that_ships_is_made_and_has_a_card(commands):
-    there = {path.stem for path in SHIPPED.glob("*.safetensors")}
-    assert there == set(published(commands)) == {path.stem for path in SHIPPED.glob("*.md")} - {"TUNING"}
+    there = {path.stem for path in PRETRAINED.glob("*.safetensors")}
+    assert there == set(published(commands)) == {path.stem for path in PRETRAINED.glob("*.md")} - {"TUNING"}
 
 
 def test_methods_were_trained_as_the_tables_say(commands):
@@ -83,7 +83,7 @@ def test_methods_were_trained_as_the_tables_say(commands):
 
 def test_cards_name_the_last_phase():
     for name, file in SHIPPED_METHODS.items():
-        card, last = read_card(SHIPPED / f"{file}.safetensors"), TRAININGS[name][-1]
+        card, last = read_card(PRETRAINED / f"{file}.safetensors"), TRAININGS[name][-1]
         assert (card["network"], card["preset"]["name"], card["steps"]) == (last.stage, last.preset.name, last.steps)
 
 
@@ -91,7 +91,7 @@ def test_cards_name_the_last_phase():
 def test_cards_of_secgan_say_what_make_sh_asks_for(commands, name):
     run = published(commands)[name][1]
     (options,) = (options for words, options in commands if words[0] == "train" and options.out == run)
-    preset, card = changed(PRESETS[options.preset], options.set), read_card(SHIPPED / f"{name}.safetensors")
+    preset, card = changed(PRESETS[options.preset], options.set), read_card(PRETRAINED / f"{name}.safetensors")
     assert (card["network"], card["preset"]["name"], options.steps) == (options.stage, preset.name, None)
     settings = STAGES[options.stage].settings
     today = {field: value for field, value in vars(preset).items() if field.startswith(f"{settings}_")}
@@ -101,7 +101,7 @@ def test_cards_of_secgan_say_what_make_sh_asks_for(commands, name):
 
 def test_table_of_secgan_is_of_the_runs_that_make_sh_asks_for(commands):
     (options,) = (options for words, options in commands if words[:2] == ["evaluate", "secgan"])
-    table, preset = SeCGANTable.load(SHIPPED / options.publish.name), PRESETS[options.preset]
+    table, preset = SeCGANTable.load(PRETRAINED / options.publish.name), PRESETS[options.preset]
     seeds = {str(Arm(b, v)): options.seeds for b in options.backbones for v in options.variants}
     weights = [weight for weight in options.consistency if float(weight) != preset.secgan_consistency_weight]
     seeds |= {str(Arm(options.backbones[0], "secgan", w)): options.consistency_seeds for w in weights}
@@ -115,7 +115,7 @@ def test_presets_of_the_cards_are_those_of_today():
     for name, file in SHIPPED_METHODS.items():
         last = TRAININGS[name][-1]
         settings = STAGES[last.stage].settings
-        then = read_card(SHIPPED / f"{file}.safetensors")["preset"]
+        then = read_card(PRETRAINED / f"{file}.safetensors")["preset"]
         shared = ("style", "downsamplings", "upsampling", "mismatch_weight", "r1_weight", "perceptual", "disc_")
         fields = (f"{settings}_", *shared * (settings in ("dmn", "ebst")))
         today = {f: value for f, value in vars(last.preset).items() if f in then and f.startswith(fields)}

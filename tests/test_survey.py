@@ -240,11 +240,6 @@ def test_a_damaged_line_is_named(tmp_path, old, new):
         read_answers(path)
 
 
-def test_there_must_be_a_file_to_read(tmp_path):
-    with pytest.raises(DataError, match="There is no file"):
-        read_answers(tmp_path / "a.csv")
-
-
 @pytest.mark.parametrize(
     "make",
     [

@@ -91,7 +91,7 @@ def _point(text: str) -> tuple[float, float]:
 
 
 def _parse(options) -> None:
-    from maskgan_lib.evaluation.own_photos import parse_photo
+    from maskgan_lib.editor.own_photos import parse_photo
 
     prepared = parse_photo(**given(options))
     print(f"{options.out / 'image.png'} and labels.png: {options.size} x {options.size} pixels, {prepared.how}")

@@ -17,6 +17,13 @@ def add(command: Command) -> None:
         add_kind(kind)
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return number
+
+
 def _add_networks(kind: Command) -> None:
     generators = {"secgan-faces": "SeCGAN's generator of pictures", "secgan-masks": "SeCGAN's generator of masks"}
     judges = ("parser", "attributes", "identity", "pose", "selfsupervised")
@@ -37,27 +44,22 @@ def _add_networks(kind: Command) -> None:
 
 
 def _evaluate(options) -> None:
-    from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
+    from maskgan_lib.checkpoints import load_weights, read_card
     from maskgan_lib.data.packed import PackedFaces
     from maskgan_lib.data.resizing import resized
     from maskgan_lib.evaluation.cards import publish
-    from maskgan_lib.evaluation.measures import MEASURES
+    from maskgan_lib.evaluation.figures import figures_of
+    from maskgan_lib.evaluation.tasks import held_out
 
     faces = PackedFaces.open(options.data)
-    indices = faces.indices("test")
-    network = load_weights(options.weights)
+    indices, network = held_out(faces), load_weights(options.weights)
     others = {name: load_weights(getattr(options, name)) for name in ("dmn", "maskvae") if hasattr(options, name)}
-    kind, measure = MEASURES[options.network]
-    if not isinstance(network, kind):
-        raise CheckpointError(
-            f"{options.weights} holds a {type(network).__name__}, where a {kind.__name__} is measured."
-        )
     learnt = read_card(options.weights).get("image_size", faces.size)
     if learnt != faces.size:
         faces = resized(faces, indices, learnt)
-        indices = faces.indices("test")
+        indices = held_out(faces)
         print(f"The faces are resized to {learnt} x {learnt} pixels, at which the network learnt.")
-    figures = measure(network, faces, indices, **others)
+    figures = figures_of(options.network, network, faces, indices, **others)
     print(*figures, sep="\n")
     if options.publish:
         publish(options.weights, options.publish, faces.source, figures)
@@ -86,7 +88,7 @@ def _add_tables(kind: Command) -> None:
         help="another parser, attributes, identity or pose net: weights of this library, or published ones as"
         " ROLE=NAME:FILE, NAME being one of maskgan-parser, attributes, arcface, facenet, hopenet",
     )
-    tables.add_argument("--pairs", type=int, help="pairs of each task at most (default: 400, 1000 and 1000)")
+    tables.add_argument("--pairs", type=_positive, help="pairs of each task at most (default: 400, 1000 and 1000)")
     tables.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
     tables.add_argument("--write-back", action="store_true", help="for publishing: put the tables into README.md")
 
@@ -94,7 +96,7 @@ def _add_tables(kind: Command) -> None:
 def _tables(options) -> None:
     from maskgan_lib.course.chapter import ROOT
     from maskgan_lib.course.readme import write_between
-    from maskgan_lib.evaluation.results import README_BEGIN, README_END, evaluate_tables, readme_section
+    from maskgan_lib.evaluation.paper_tables import README_BEGIN, README_END, evaluate_tables, readme_section
 
     results = evaluate_tables(
         options.out, options.data, options.networks or (), options.judges, options.judge, options.pairs, options.seed
@@ -124,11 +126,11 @@ def _add_attribute_edits(kind: Command) -> None:
     )
     driven.add_argument("--masks", type=Path, metavar="FILE", help="weights that move masks (default: those that ship)")
     _add_judges(driven, JUDGES)
-    driven.add_argument("--faces", type=int, default=100, help="how many faces of the test split, at most")
+    driven.add_argument("--faces", type=_positive, default=100, help="how many faces of the test split, at most")
 
 
 def _attribute_edits(options) -> None:
-    from maskgan_lib.evaluation.attribute_driven import evaluate_attribute_edits
+    from maskgan_lib.evaluation.attribute_edits import evaluate_attribute_edits
 
     made = evaluate_attribute_edits(
         options.out, options.data, options.networks or (), options.masks, options.judges, options.faces
@@ -153,13 +155,13 @@ def _add_ebst_ablation(kind: Command) -> None:
         metavar="NAME=FILE",
         help="train nothing: compare these weights, the last with each of the others",
     )
-    ablation.add_argument("--seeds", type=int, default=3, help="how many seeds, of the training and of the edits")
-    ablation.add_argument("--faces", type=int, default=40, help="how many faces of the test split are edited")
+    ablation.add_argument("--seeds", type=_positive, default=3, help="how many seeds, of the training and of the edits")
+    ablation.add_argument("--faces", type=_positive, default=40, help="how many faces of the test split are edited")
 
 
 def _ebst_ablation(options) -> None:
     from maskgan_lib.data.packed import PackedFaces
-    from maskgan_lib.evaluation.experiment import ebst_ablation
+    from maskgan_lib.evaluation.ebst import ebst_ablation
 
     comparison = ebst_ablation(
         PRESETS[options.preset],
@@ -198,8 +200,8 @@ def _add_secgan(kind: Command) -> None:
         "--variants", nargs="+", choices=("baseline", "concat", "secgan"), default=("baseline", "concat", "secgan")
     )
     secgan.add_argument("--backbones", nargs="+", choices=("stargan", "attgan"), default=("stargan", "attgan"))
-    secgan.add_argument("--seeds", type=int, default=3, help="how many trainings of each")
-    secgan.add_argument("--steps", type=int, help="of each training (default: the preset's)")
+    secgan.add_argument("--seeds", type=_positive, default=3, help="how many trainings of each")
+    secgan.add_argument("--steps", type=_positive, help="of each training (default: the preset's)")
     secgan.add_argument(
         "--consistency",
         type=lambda text: text.split(","),
@@ -207,7 +209,9 @@ def _add_secgan(kind: Command) -> None:
         metavar="W,W,...",
         help="also train SeCGAN on the first backbone with these weights of the consistency, a row each",
     )
-    secgan.add_argument("--consistency-seeds", type=int, default=1, metavar="N", help="how many trainings of these")
+    secgan.add_argument(
+        "--consistency-seeds", type=_positive, default=1, metavar="N", help="how many trainings of these"
+    )
     secgan.add_argument(
         "--precision",
         choices=("no", "bf16", "fp16"),
@@ -233,7 +237,7 @@ def _add_secgan(kind: Command) -> None:
         metavar="DIR",
         help="packed folder whose test split is edited (default: data)",
     )
-    secgan.add_argument("--count", type=int, default=200, help="how many faces are edited")
+    secgan.add_argument("--count", type=_positive, default=200, help="how many faces are edited")
 
 
 def _secgan(options) -> None:

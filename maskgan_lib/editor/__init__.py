@@ -4,7 +4,9 @@
 shows a session in a notebook.
 """
 
+from maskgan_lib.editor.commands import COMMANDS
 from maskgan_lib.editor.rle import EditError
-from maskgan_lib.editor.session import COMMANDS, EditorFace, EditSession, HistoryItem
+from maskgan_lib.editor.session import EditSession
+from maskgan_lib.editor.steps import EditorFace, Step
 
-__all__ = ["COMMANDS", "EditError", "EditSession", "EditorFace", "HistoryItem"]
+__all__ = ["COMMANDS", "EditError", "EditSession", "EditorFace", "Step"]

@@ -4,7 +4,6 @@
 // original; with { allow }, 256 numbers by class, pixels of a class whose number is 0 stay as they are.
 
 const MAX_RUN = 65535;
-export const UNDO_DEPTH = 100;
 
 /** Bytes of whatever a front end delivers: JupyterLab a DataView, Colab a Uint8Array. */
 export function u8(data) {
@@ -148,34 +147,7 @@ export function boxOf(labels, size, classes) {
   return box;
 }
 
-/** States for undo and redo: at most UNDO_DEPTH, each a value that nobody changes. */
-export class Trail {
-  past = [];
-  future = [];
-
-  /** `state` is about to be left for a new one. */
-  push(state) {
-    this.past.push(state);
-    if (this.past.length > UNDO_DEPTH) this.past.shift();
-    this.future.length = 0;
-  }
-
-  /** The state before `state`, or undefined. */
-  undo(state) {
-    if (!this.past.length) return undefined;
-    this.future.push(state);
-    return this.past.pop();
-  }
-
-  /** The state that was undone last, or undefined. */
-  redo(state) {
-    if (!this.future.length) return undefined;
-    this.past.push(state);
-    return this.future.pop();
-  }
-}
-
-export const MAX_ZOOM = 16;
+const MAX_ZOOM = 16;
 
 /** Keeps a zoomed picture { zoom, x, y } (x, y in sides of its frame, 0 or less) inside its frame. */
 export function fit({ zoom, x, y }) {

@@ -41,18 +41,19 @@ export function within(node, ...children) {
   return node;
 }
 
-export function iconed(kind, name, icon, text, title) {
-  const node = make(kind, name, "", kind === "button" ? { type: "button", title, "aria-label": title } : { title });
+export function button(name, text, title, act) {
+  const node = make("button", name, text, { type: "button", title });
+  node.onclick = act;
+  return node;
+}
+
+export function iconed(name, icon, text, title, act) {
+  const node = button(name, "", title, act);
+  node.setAttribute("aria-label", title);
   const picture = draw("svg", "icon", { viewBox: "0 0 24 24", "aria-hidden": "true" });
   picture.append(draw("path", "", { d: ICONS[icon] }));
   node.append(picture);
   if (text) node.append(make("span", "label", text));
-  return node;
-}
-
-export function button(name, text, title, act) {
-  const node = make("button", name, text, { type: "button", title });
-  node.onclick = act;
   return node;
 }
 
@@ -71,12 +72,6 @@ export function panel(name, title, open, ...children) {
   const node = within(make("details", `panel ${name}`), make("summary", "summary", title), ...children);
   node.open = open;
   return node;
-}
-
-/** A small picture from the bytes of a JPEG file. */
-export function thumbnail(bytes, alt) {
-  const url = `data:image/jpeg;base64,${btoa(String.fromCharCode(...bytes))}`;
-  return Object.assign(make("img", "thumb", "", { alt, draggable: "false" }), { src: url });
 }
 
 export function download(name, blob) {

@@ -4,119 +4,135 @@ import { u8 } from "./core.js";
 import { button, chooser, download, make, slider, within } from "./elements.js";
 import { LIVE, MODES } from "./words.js";
 
-/** onPicture(): a new picture is on the screen. `photo` shows the photo on the mask's side. */
-export function makePicture({ model, size, photo, command, say, onMode, onPicture }) {
-  const before = make("img", "photo", "", { alt: "the photo", draggable: "false" });
-  const result = make("img", "photo", "", { alt: "the picture of the mask", draggable: "false" });
-  const difference = make("canvas", "photo", "", {
-    width: size,
-    height: size,
-    role: "img",
-    "aria-label": "difference to the photo",
-  });
-  const split = make("div", "split");
-  const layers = within(make("div", "layers"), before, result, difference);
-  const stage = within(make("div", "stage"), layers, split);
-  let mode = "picture";
-  let at = { zoom: 1, x: 0, y: 0 };
+export class Picture {
+  #mode = "picture";
+  #shown = new Map(); // data of the pictures on the screen, by trait
 
-  const modeButtons = Object.entries(MODES).map(([name, text]) => {
-    const node = button("mode", text, `${text} (d)`, () => setMode(name));
-    node.dataset.mode = name;
-    return node;
-  });
-  const comparison = slider("comparison", "Before | after", { value: 50 });
-  comparison.input.oninput = () => setMode("compare");
-  const live = chooser("live", "Render", LIVE);
-  live.select.onchange = () => {
-    model.set("live", live.select.value);
-    model.save_changes();
-    showLive();
-    if (live.select.value !== "button") command("render");
-  };
-  const methods = model.get("state").methods.map((name) => [name, name]);
-  const method = chooser("method", "Method", methods);
-  method.node.title = "What makes the picture of the mask";
-  method.node.hidden = methods.length < 2;
-  method.select.onchange = () => command("choose_method", { name: method.select.value }, { replace: "method" });
-  const renderButton = button("render", "Render", "Make a picture of the mask (Enter)", () => command("render"));
-  const keep = make("input", "keep", "", { type: "checkbox" });
-  const strength = slider("strength", "Strength", { value: 100 });
-  const setKeep = () =>
-    command("set_keep", { strength: keep.checked ? strength.input.value / 100 : null }, { replace: "keep" });
-  keep.onchange = setKeep;
-  strength.input.onchange = () => {
-    keep.checked = true;
-    setKeep();
-  };
-  const keepTitle = "Outside the edit the photo's own pixels stay";
-  const keepText = make("span", "field-name", "Keep what was not edited");
-  const node = within(
-    make("div", "side right"),
-    stage,
-    within(
-      make("div", "below"),
-      within(make("div", "cluster"), ...modeButtons),
-      comparison.node,
-      method.node,
-      live.node,
-      renderButton,
-      within(
-        make("div", "field"),
-        within(make("label", "field", "", { title: keepTitle }), keep, keepText),
-        strength.node,
-      ),
-    ),
-  );
-
-  function setMode(name) {
-    mode = name;
-    onMode(name);
-    const share = name === "compare" ? comparison.input.value : 0;
-    result.style.clipPath = `inset(0 0 0 ${share}%)`;
-    split.hidden = name !== "compare";
-    difference.hidden = name !== "difference";
-    comparison.node.hidden = name !== "compare";
-    modeButtons.forEach((node) => node.setAttribute("aria-pressed", node.dataset.mode === name));
-    if (name === "difference") showDifference();
-    place(at);
+  constructor(editor) {
+    const { size } = editor;
+    this.editor = editor;
+    this.before = make("img", "photo", "", { alt: "the photo", draggable: "false" });
+    this.result = make("img", "photo", "", { alt: "the picture of the mask", draggable: "false" });
+    const label = "difference to the photo";
+    this.difference = make("canvas", "photo", "", { width: size, height: size, role: "img", "aria-label": label });
+    this.split = make("div", "split");
+    this.layers = within(make("div", "layers"), this.before, this.result, this.difference);
+    this.stage = within(make("div", "stage"), this.layers, this.split);
+    for (const name of ["pointerdown", "pointermove"]) this.stage.addEventListener(name, (event) => this.#onSplit(event));
+    this.modes = Object.entries(MODES).map(([name, text]) => {
+      const node = button("mode", text, `${text} (d)`, () => this.setMode(name));
+      node.dataset.mode = name;
+      return node;
+    });
+    this.comparison = slider("comparison", "Before | after", { value: 50 });
+    this.comparison.input.oninput = () => this.setMode("compare");
+    this.#makeControls();
+    const modes = within(make("div", "cluster"), ...this.modes);
+    const controls = [modes, this.comparison.node, this.method.node, this.live.node, this.renderButton, this.keeping];
+    this.node = within(make("div", "side right"), this.stage, within(make("div", "below"), ...controls));
+    editor.on("zoom", () => this.#place());
+    editor.on("choice", () => this.#showControls());
+    editor.on("state", () => {
+      this.#showControls();
+      this.show();
+    });
   }
-  const modes = Object.keys(MODES);
-  const nextMode = () => setMode(modes[(modes.indexOf(mode) + 1) % modes.length]);
+
+  #makeControls() {
+    const { editor } = this;
+    this.live = chooser("live", "Render", LIVE);
+    this.live.select.onchange = () => {
+      editor.set("live", this.live.select.value);
+      editor.emit("choice");
+      if (this.live.select.value !== "button") editor.command("render");
+    };
+    const { methods } = editor.state;
+    const names = methods.map((name) => [name, name]);
+    this.method = chooser("method", "Method", names);
+    this.method.node.title = "What makes the picture of the mask";
+    this.method.node.hidden = methods.length < 2;
+    const { select } = this.method;
+    editor.slides(select, (options) => editor.command("choose_method", { name: select.value }, options));
+    const title = "Make a picture of the mask (Enter)";
+    this.renderButton = button("render", "Render", title, () => editor.command("render"));
+    this.keep = make("input", "keep", "", { type: "checkbox" });
+    this.strength = slider("strength", "Strength", { value: 100 });
+    const setKeep = (options) =>
+      editor.command("set_keep", { strength: this.keep.checked ? this.strength.input.value / 100 : null }, options);
+    this.keep.onchange = () => setKeep();
+    editor.slides(this.strength.input, (options) => {
+      this.keep.checked = true;
+      setKeep(options);
+    });
+    const keepTitle = "Outside the edit the photo's own pixels stay";
+    const label = make("label", "field", "", { title: keepTitle });
+    within(label, this.keep, make("span", "field-name", "Keep what was not edited"));
+    this.keeping = within(make("div", "field"), label, this.strength.node);
+  }
+
+  #showControls() {
+    const { model, kernel, state } = this.editor;
+    this.live.select.value = model.get("live");
+    this.renderButton.hidden = model.get("live") !== "button";
+    if (!kernel.isWaitingFor("choose_method")) this.method.select.value = state.method;
+    this.keep.checked = state.keep !== null;
+    const { input } = this.strength;
+    if (state.keep !== null && document.activeElement !== input) input.value = Math.round(state.keep * 100);
+  }
+  allowRender(is) {
+    this.renderButton.disabled = !is;
+  }
+
+  setMode(name) {
+    this.#mode = name;
+    this.editor.root.dataset.viewMode = name;
+    const share = name === "compare" ? this.comparison.input.value : 0;
+    this.result.style.clipPath = `inset(0 0 0 ${share}%)`;
+    this.split.hidden = this.comparison.node.hidden = name !== "compare";
+    this.difference.hidden = name !== "difference";
+    this.modes.forEach((node) => node.setAttribute("aria-pressed", node.dataset.mode === name));
+    this.#showDifference();
+    this.#place();
+  }
+  nextMode() {
+    const names = Object.keys(MODES);
+    this.setMode(names[(names.indexOf(this.#mode) + 1) % names.length]);
+  }
 
   /** Zoomed and moved as the mask is. */
-  function place(now) {
-    at = now;
-    split.style.left = `${100 * (at.x + (at.zoom * comparison.input.value) / 100)}%`;
+  #place() {
+    const { at, transform } = this.editor.stage;
+    this.layers.style.transform = transform;
+    this.split.style.left = `${100 * (at.x + (at.zoom * this.comparison.input.value) / 100)}%`;
   }
-
-  function onSplit(event) {
-    if (mode !== "compare" || !event.buttons) return;
+  #onSplit(event) {
+    if (this.#mode !== "compare" || !event.buttons) return;
     event.preventDefault();
-    const frame = layers.getBoundingClientRect();
-    comparison.input.value = 100 * Math.max(0, Math.min(1, (event.clientX - frame.left) / frame.width));
-    setMode("compare");
+    const frame = this.layers.getBoundingClientRect();
+    this.comparison.input.value = 100 * Math.max(0, Math.min(1, (event.clientX - frame.left) / frame.width));
+    this.setMode("compare");
   }
-  stage.addEventListener("pointerdown", onSplit);
-  stage.addEventListener("pointermove", onSplit);
 
-  const shownData = new Map();
-  async function showFile(images, name) {
-    const data = model.get(name);
+  /** Shows what the kernel has sent. */
+  async show() {
+    const { root, stage } = this.editor;
+    const files = [this.#showFile([this.result], "picture"), this.#showFile([stage.photo, this.before], "photo")];
+    const [changed] = await Promise.all(files);
+    this.#showDifference();
+    if (changed) root.dataset.shown = Number(root.dataset.shown) + 1;
+  }
+  async #showFile(images, name) {
+    const data = this.editor.model.get(name);
     const bytes = u8(data);
-    if (shownData.get(name) === data || !bytes.length) return false;
-    shownData.set(name, data);
+    if (this.#shown.get(name) === data || !bytes.length) return false;
+    this.#shown.set(name, data);
     const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
     const probe = Object.assign(new Image(), { src: url });
     try {
       await probe.decode();
-      if (shownData.get(name) !== data) return false; // a newer one is on its way
-      await Promise.all(
-        images.map((image) => {
-          image.src = url;
-          return image.decode();
-        }),
-      );
+      if (this.#shown.get(name) !== data) return false; // a newer one is on its way
+      for (const image of images) image.src = url;
+      await Promise.all(images.map((image) => image.decode()));
       return true;
     } catch {
       return false;
@@ -125,23 +141,16 @@ export function makePicture({ model, size, photo, command, say, onMode, onPictur
     }
   }
 
-  /** Shows what the kernel has sent. */
-  async function show() {
-    const [changed] = await Promise.all([showFile([result], "picture"), showFile([photo, before], "photo")]);
-    if (mode === "difference") showDifference();
-    if (changed) onPicture();
-  }
-
-  function pixelsOf(image) {
-    const copy = new OffscreenCanvas(size, size).getContext("2d", { willReadFrequently: true });
-    copy.drawImage(image, 0, 0, size, size);
-    return copy.getImageData(0, 0, size, size).data;
-  }
-
   /** The largest difference of the three colours, three times as bright. */
-  function showDifference() {
-    if (!result.naturalWidth || !before.naturalWidth) return;
-    const [a, b] = [pixelsOf(result), pixelsOf(before)];
+  #showDifference() {
+    const { before, result, difference } = this;
+    const { size } = this.editor;
+    if (this.#mode !== "difference" || !result.naturalWidth || !before.naturalWidth) return;
+    const [a, b] = [result, before].map((image) => {
+      const copy = new OffscreenCanvas(size, size).getContext("2d", { willReadFrequently: true });
+      copy.drawImage(image, 0, 0, size, size);
+      return copy.getImageData(0, 0, size, size).data;
+    });
     const out = new ImageData(size, size);
     for (let i = 0; i < out.data.length; i += 4) {
       const most = Math.max(...[0, 1, 2].map((k) => Math.abs(a[i + k] - b[i + k])));
@@ -150,44 +159,9 @@ export function makePicture({ model, size, photo, command, say, onMode, onPictur
     difference.getContext("2d").putImageData(out, 0, 0);
   }
 
-  function save() {
-    const bytes = u8(model.get("picture"));
-    if (!bytes.length) return say("There is no picture yet: render one first.", true);
+  save() {
+    const bytes = u8(this.editor.model.get("picture"));
+    if (!bytes.length) return this.editor.say("There is no picture yet: render one first.", true);
     download("face.jpg", new Blob([bytes], { type: "image/jpeg" }));
   }
-
-  function showLive() {
-    live.select.value = model.get("live");
-    renderButton.hidden = model.get("live") !== "button";
-  }
-
-  const showMethod = (name) => (method.select.value = name);
-
-  function showKeep(value) {
-    keep.checked = value !== null;
-    if (value !== null && document.activeElement !== strength.input) strength.input.value = Math.round(value * 100);
-  }
-
-  /** A small copy of the picture. */
-  function small(side) {
-    const copy = make("canvas", "thumb", "", { width: side, height: side });
-    copy.getContext("2d").drawImage(result, 0, 0, side, side);
-    return copy;
-  }
-
-  return {
-    node,
-    stage,
-    layers,
-    setMode,
-    nextMode,
-    place,
-    show,
-    save,
-    showLive,
-    showMethod,
-    showKeep,
-    small,
-    allowRender: (is) => (renderButton.disabled = !is),
-  };
 }

@@ -1,9 +1,5 @@
 // The mask on its canvas.
 
-/** Colours as the canvas holds them, by class. */
-export const colorsOf = (classes) =>
-  new Uint32Array(new Uint8Array(classes.flatMap((one) => [...one.rgb, 255])).buffer);
-
 /**
  * `labels` is the mask: whoever changes or replaces it calls `paint`. A `preview` is seen in its place, and ends when the
  * mask is replaced.
@@ -13,8 +9,9 @@ export class Sheet {
   #picture;
   #pixels;
 
-  constructor(canvas, size, colors, labels) {
-    Object.assign(this, { canvas, size, colors, labels, preview: null });
+  constructor(canvas, size, classes, labels) {
+    const colors = new Uint32Array(new Uint8Array(classes.flatMap((one) => [...one.rgb, 255])).buffer); // by class
+    Object.assign(this, { size, colors, labels, preview: null });
     this.#context = canvas.getContext("2d");
     this.#picture = this.#context.createImageData(size, size);
     this.#pixels = new Uint32Array(this.#picture.data.buffer);

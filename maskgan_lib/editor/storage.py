@@ -9,85 +9,28 @@ import hashlib
 import io
 import json
 import re
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from maskgan_lib.checkpoints.files import atomic
-from maskgan_lib.classes import COLORS, NUM_CLASSES
-from maskgan_lib.data.pictures import resize_labels
+from maskgan_lib.classes import COLORS
+from maskgan_lib.data.errors import DataError
+from maskgan_lib.data.pictures import decode_image, decode_labels, resize_labels
+from maskgan_lib.editor.checks import read_only
 from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.rle import EditError
+from maskgan_lib.editor.steps import DEPTH, HISTORY, EditorFace, SessionState, Step, Style, file_name
 
-FORMAT = 2
-"""Version of ``session.json``; raised when older code could not read it. Older ones are read: 1 had fewer regions."""
+FORMAT = 3
+"""Version of ``session.json``; raised when older code could not read it. Older ones are read: they had no steps."""
 SESSION_FILE, PICTURES = "session.json", "pictures"
-MOST_PIXELS = 64_000_000
-"""Files with more pixels are not decoded."""
 PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.png")
-
-
-class _Pair:
-    """A picture ``image``, uint8 ``[S, S, 3]``, and its ``mask``, uint8 ``[S, S]``."""
-
-    image: np.ndarray
-    mask: np.ndarray
-
-    @cached_property
-    def files(self) -> tuple[str, str]:
-        """Names of the files that hold the picture and the mask; the same for the same content."""
-        return _file_name(self.image), _file_name(self.mask)
-
-
-@dataclass(frozen=True, eq=False)
-class EditorFace(_Pair):
-    """A face to edit or to take from: picture uint8 ``[S, S, 3]``, mask uint8 ``[S, S]`` with ids 0 to 18."""
-
-    name: str
-    image: np.ndarray
-    mask: np.ndarray
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Tells it from other faces, also in another process."""
-        return (self.name, *self.files)
-
-
-@dataclass(frozen=True, eq=False)
-class HistoryItem(_Pair):
-    """A picture that a session has made, uint8 ``[S, S, 3]``, its mask ``[S, S]``, and what was done last before it."""
-
-    mask: np.ndarray
-    image: np.ndarray
-    note: str
-
-
-@dataclass(frozen=True, eq=False)
-class SessionState:
-    """All that a session remembers. ``target`` and ``style`` are places in ``faces``; ``image`` None: none made yet.
-
-    ``regions``: by name of a region, the place of the face whose style it has, and how much of it. ``method``: name of
-    the renderer, empty if it has none.
-    """
-
-    faces: tuple[EditorFace, ...]
-    target: int
-    style: int
-    mix: float
-    keep: float | None
-    mask: np.ndarray
-    image: np.ndarray | None = None
-    history: tuple[HistoryItem, ...] = ()
-    note: str = "original"
-    regions: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    method: str = ""
 
 
 # ---- masks and pictures
@@ -101,17 +44,19 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 
 def decode_mask(data: bytes, size: int, name: str = "The mask") -> np.ndarray:
-    """uint8 ``[size, size]`` from a PNG file of class ids, with a palette or grey; ``EditError`` for all else.
+    """uint8 ``[size, size]`` from a PNG file of class ids; ``EditError`` for all else.
 
     A square mask of another size is resized by the nearest pixel. ``name`` is what messages call the file.
     """
-    labels = _decode(data, name, ("P", "L"), "a mask has one channel of class ids: save it with a palette or as grey")
-    if labels.shape[0] != labels.shape[1]:
-        raise EditError(
-            f"{name} is {labels.shape[1]}x{labels.shape[0]} pixels, but a mask is square: crop it as its picture."
-        )
-    if labels.max() >= NUM_CLASSES:
-        raise EditError(f"{name} holds the class {labels.max()}: use the ids 0 to {NUM_CLASSES - 1}.")
+    if not data.startswith(b"\x89PNG"):
+        raise EditError(f"{name} is no PNG file: save it as one.")
+    try:
+        labels = decode_labels(data, name)
+    except DataError as error:
+        raise EditError(str(error)) from None
+    height, width = labels.shape
+    if height != width:
+        raise EditError(f"{name} is {width}x{height} pixels, but a mask is square: crop it as its picture.")
     return labels if len(labels) == size else resize_labels(labels, size)
 
 
@@ -182,63 +127,49 @@ def _write(path: str | Path, data: bytes, wait: bool = True) -> None:
     partial.replace(path)
 
 
-def _decode(data: bytes, name: str, modes: tuple[str, ...], otherwise: str) -> np.ndarray:
-    """The pixels of a PNG file of one of ``modes``."""
-    if data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data:  # without its last chunk PIL would take it
-        raise EditError(f"{name} is damaged or cut off: copy it again.")
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            warnings.simplefilter("ignore")  # of large pictures, whose size is looked at here
-            if picture.width * picture.height > MOST_PIXELS:
-                raise EditError(f"{name} has {picture.width}x{picture.height} pixels: make it smaller first.")
-            if picture.mode not in modes:
-                raise EditError(f"{name} has pixels of mode {picture.mode}, but {otherwise}.")
-            return np.array(picture)
-    except UnidentifiedImageError:
-        raise EditError(f"{name} is no PNG file: save it as one.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise EditError(f"{name} is damaged or cut off ({error}): copy it again.") from None
-
-
 # ---- sessions
 
 
-def write_session(folder: str | Path, state: SessionState, added: Sequence[EditorFace] = (), wait: bool = True) -> None:
-    """Writes a session: target, style and ``added`` faces, mask, picture and history.
+def write_session(folder: str | Path, state: SessionState, given: int, wait: bool = True) -> None:
+    """Writes a session: steps, results, the last picture, and the faces that these need or that joined it.
 
     What is in the folder already is not written again, and what is no longer in the session is removed.
 
     Args:
+        given: how many of the faces come with the session each time that it is made.
         wait: until all is on the disk, so that it outlives a power cut; that may take a second.
 
     ``CheckpointError``, or without ``wait`` an ``OSError``, if it cannot be written; the session that was there before
     is there still.
     """
     folder = Path(folder)
-    lenders = [state.faces[place] for place, _ in state.regions.values()]
-    used = [state.faces[state.target], state.faces[state.style], *lenders, *added]
-    faces = list({face.key: face for face in used}.values())
-    places = {face.key: place for place, face in enumerate(faces)}
-    arrays = {_file_name(state.mask): state.mask}
-    image_name = None
-    if state.image is not None:
-        arrays[image_name := _file_name(state.image)] = state.image
-    for pair in (*faces, *state.history):
-        arrays |= dict(zip(pair.files, (pair.image, pair.mask)))
+    steps = (*state.steps, *state.results)
+    used = sorted({face for step in steps for face in step.faces}.union(range(given, len(state.faces))))
+    places = {face: place for place, face in enumerate(used)}
+    arrays: dict[str, np.ndarray] = {}
+
+    def stored(step: Step) -> dict[str, Any]:
+        mask, image = step.files
+        arrays.update({mask: step.mask} | ({} if image is None else {image: step.image}))
+        placed = step.placed(places)
+        looks = {name: getattr(placed, name) for name in ("name", "target", "style", "keep", "method", "regions")}
+        return looks | {"mask": mask, "image": image}
+
+    def named(face: EditorFace) -> dict[str, Any]:
+        name, image, mask = face.key
+        arrays.update({image: face.image, mask: face.mask})
+        return {"name": name, "image": image, "mask": mask}
+
+    image = None if state.image is None else file_name(state.image)
+    arrays |= {} if image is None else {image: state.image}
     content = {
         "format": FORMAT,
-        "size": len(state.mask),
-        "faces": [{"name": face.name, "image": face.files[0], "mask": face.files[1]} for face in faces],
-        "target": places[used[0].key],
-        "style": places[used[1].key],
-        "mix": state.mix,
-        "keep": state.keep,
-        "regions": {name: [places[state.faces[place].key], mix] for name, (place, mix) in state.regions.items()},
-        "mask": _file_name(state.mask),
-        "image": image_name,
-        "history": [{"image": i.files[0], "mask": i.files[1], "note": i.note} for i in state.history],
-        "note": state.note,
-        "method": state.method,
+        "size": len(state.now.mask),
+        "faces": [named(state.faces[face]) for face in used],
+        "steps": [stored(step) for step in state.steps],
+        "at": state.at,
+        "results": [stored(step) for step in state.results],
+        "image": image,
     }
     pictures = folder / PICTURES
     there = {path.name for path in pictures.glob("*.png")}
@@ -272,64 +203,74 @@ def read_session(folder: str | Path, size: int) -> SessionState:
     if content.get("size") != size:
         raise EditError(f"{path} is a session of {content.get('size')} pixels a side, not {size}: name another folder.")
     try:
-        return _state(content, _Pictures(Path(folder) / PICTURES, size))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return _state(content if content["format"] > 2 else _of_before_steps(content), Path(folder) / PICTURES, size)
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError) as error:
         raise _damaged(path) from error
 
 
-def _state(content: dict[str, Any], pictures: "_Pictures") -> SessionState:
-    image, mask = pictures.image, pictures.mask
-    faces = tuple(EditorFace(str(f["name"]), image(f["image"]), mask(f["mask"])) for f in content["faces"])
-    history = tuple(HistoryItem(mask(i["mask"]), image(i["image"]), str(i["note"])) for i in content["history"])
-    target, style = int(content["target"]), int(content["style"])
-    mix, keep = float(content["mix"]), None if content["keep"] is None else float(content["keep"])
-    regions = {
-        str(name): (int(place), float(share)) for name, (place, share) in dict(content.get("regions", {})).items()
-    }
-    used = [(target, 1.0), (style, mix), *regions.values()]
-    if not (
-        all(0 <= place < len(faces) and 0 <= share <= 1 for place, share in used)
-        and (keep is None or 0 <= keep <= 1)
-        and regions.keys() <= STYLE_REGIONS.keys()
-    ):
-        raise ValueError("a place, a share or a region that cannot be")
-    drawn = None if content["image"] is None else image(content["image"])
-    note, method = str(content["note"]), str(content.get("method", ""))
-    return SessionState(faces, target, style, mix, keep, mask(content["mask"]), drawn, history, note, regions, method)
+def _of_before_steps(content: dict[str, Any]) -> dict[str, Any]:
+    """A session of format 1 or 2 in that of today: one step, and results that look as it does but for their picture."""
+    now = {name: content[name] for name in ("target", "keep", "mask")} | {"image": None, "name": content["note"]}
+    now |= {"style": [content["style"], content["mix"]]}
+    now |= {"regions": content.get("regions", {}), "method": content.get("method", "")}
+    results = [now | {"name": i["note"], "image": i["image"], "mask": i["mask"]} for i in content["history"]]
+    return content | {"steps": [now], "at": 0, "results": results}
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """The PNG files of a session, each checked against its name."""
+def _state(content: dict[str, Any], folder: Path, size: int) -> SessionState:
+    """``ValueError`` and the like for what no session has."""
 
-    folder: Path
-    size: int
+    @cache
+    def picture(name: str | None) -> np.ndarray | None:
+        exact = partial(decode_image, size=size)
+        return None if name is None else _checked(folder, name, exact, (size, size, 3))
 
-    def image(self, name: str) -> np.ndarray:
-        return self._checked(name, ("RGB",), (self.size, self.size, 3))
+    @cache
+    def mask(name: str) -> np.ndarray:
+        return _checked(folder, name, decode_labels, (size, size))
 
-    def mask(self, name: str) -> np.ndarray:
-        return self._checked(name, ("P",), (self.size, self.size))
+    def style(pair: Any) -> Style:
+        face, mix = pair
+        if not (0 <= int(face) < len(faces) and 0 <= mix <= 1):
+            raise ValueError(f"a style {pair}")
+        return int(face), float(mix)
 
-    def _checked(self, name: str, modes: tuple[str, ...], shape: tuple[int, ...]) -> np.ndarray:
-        if not _FILE_NAME.fullmatch(name):  # not a way out of the folder
-            raise ValueError(name)
-        path = self.folder / name
-        array = _decode(read_file(path), str(path), modes, "a session has another kind there: copy it again")
-        if array.shape != shape or _file_name(array) != name or (array.ndim == 2 and array.max() >= NUM_CLASSES):
-            raise _damaged(path)
-        array.flags.writeable = False
-        return array
+    def step(stored: dict[str, Any]) -> Step:
+        regions = {str(name): style(pair) for name, pair in dict(stored["regions"]).items()}
+        target, _ = style((stored["target"], 1))
+        keep, method = stored["keep"], str(stored["method"])
+        if not (regions.keys() <= STYLE_REGIONS.keys() and (keep is None or 0 <= keep <= 1)):
+            raise ValueError("a region or a strength that cannot be")
+        looks = target, style(stored["style"]), keep if keep is None else float(keep), method
+        return Step(str(stored["name"]), *looks, mask(stored["mask"]), regions, picture(stored["image"]))
+
+    faces = tuple(EditorFace(str(f["name"]), picture(f["image"]), mask(f["mask"])) for f in content["faces"])
+    if any(face.image is None for face in faces):
+        raise ValueError("a face without a picture")
+    steps = tuple(step(one) for one in list(content["steps"])[-DEPTH - 1 :])
+    at = int(content["at"]) - max(0, len(content["steps"]) - DEPTH - 1)
+    if not 0 <= at < len(steps):
+        raise ValueError(f"no step {at}")
+    results = tuple(step(one) for one in list(content["results"])[-HISTORY:])
+    return SessionState(faces, steps, at, results, picture(content["image"]))
+
+
+def _checked(folder: Path, name: str, decode: Callable[[bytes, str], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """A mask or a picture of a session, checked against its name."""
+    if not _FILE_NAME.fullmatch(name):  # not a way out of the folder
+        raise ValueError(name)
+    path = folder / name
+    try:
+        array = decode(read_file(path), str(path))
+    except DataError as error:
+        raise EditError(str(error)) from None
+    if array.shape != shape or file_name(array) != name:
+        raise _damaged(path)
+    return read_only(array)
 
 
 def _damaged(path: Path) -> EditError:
     return EditError(f"{path} is damaged or belongs to no session: copy it again, or remove the folder to begin anew.")
-
-
-def _file_name(array: np.ndarray) -> str:
-    digest = hashlib.sha256(repr(array.shape).encode())
-    digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()[:32] + ".png"
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -7,154 +7,147 @@ const LONGEST_BRUSH = 100;
 const BACKGROUND = 0;
 const HAIR = 13;
 
-/**
- * onShape(name)  a tool has just been chosen
- * onChange()     so has anything
- * act            what the buttons for undo, redo, reset and "show all" do, by these names: all
- */
-export function makeTools({ model, classes, onShape, onChange, act }) {
-  const titles = classes.map((one) => one.title);
-  const chosen = { shape: "brush", ink: "class", value: HAIR, mirror: false, only: null, locked: new Set() };
+export class Tools {
+  chosen = { shape: "brush", ink: "class", value: HAIR, mirror: false, only: null, locked: new Set() };
 
-  const shapeButtons = Object.entries(SHAPES).map(([name, [text, key, title]]) => {
-    const node = iconed("button", "tool", name, text, `${text}: ${title} (${key})`);
-    node.dataset.shape = name;
-    node.onclick = () => chooseShape(name);
-    return node;
-  });
-  const inkButtons = Object.entries(INKS).map(([name, [text, key, paints]]) => {
-    const node = iconed("button", "tool", name, text, `${text}: paint ${paints} (${key})`);
-    node.dataset.ink = name;
-    node.onclick = () => toggleInk(name);
-    return node;
-  });
-  const brush = slider("brush", "Size", { min: 1, max: LONGEST_BRUSH, value: model.get("brush") });
-  const brushText = make("output", "number");
-  brush.node.append(brushText);
-  brush.input.oninput = () => setBrush(Number(brush.input.value));
-  const mirrorTitle = "Mirror: paint both sides, left and right exchanged (m)";
-  const mirrorButton = iconed("button", "tool", "mirror", "Mirror", mirrorTitle);
-  mirrorButton.onclick = () => toggleMirror();
-  const over = chooser("over", "Paint over", [["", "every class"], ...titles.map((title, i) => [i, `only ${title}`])]);
-  over.node.title = "Pixels of other classes stay as they are (q)";
-  over.select.onchange = () => setOnly(over.select.value === "" ? null : Number(over.select.value));
-  const [undo, redo, reset, all] = [
-    ["undo", "", "Undo (Ctrl+Z)"],
-    ["redo", "", "Redo (Ctrl+Shift+Z or Ctrl+Y)"],
-    ["reset", "Reset", "Back to the original mask (can be undone)"],
-    ["fit", "", "Show all (z)"],
-  ].map(([icon, text, title]) => iconed("button", "tool plain", icon, text, title));
-  undo.onclick = () => act.undo();
-  redo.onclick = () => act.redo();
-  reset.onclick = () => act.reset();
-  all.onclick = () => act.all();
-  const bar = within(
-    make("div", "tools", "", { role: "toolbar", "aria-label": "tools" }),
-    within(make("div", "cluster"), ...shapeButtons.slice(0, PAINTING.length)),
-    within(make("div", "cluster"), ...inkButtons),
-    within(make("div", "cluster"), ...shapeButtons.slice(PAINTING.length)),
-    within(make("div", "cluster"), mirrorButton),
-    within(make("div", "cluster"), undo, redo, reset, all),
-    within(make("div", "cluster loose"), brush.node, over.node),
-  );
+  constructor(editor) {
+    this.editor = editor;
+    this.#makeButtons();
+    const cluster = (...nodes) => within(make("div", "cluster"), ...nodes);
+    const { shapes, inks, undo, redo, reset, all } = this;
+    this.bar = within(
+      make("div", "tools", "", { role: "toolbar", "aria-label": "tools" }),
+      cluster(...shapes.slice(0, PAINTING.length)),
+      cluster(...inks),
+      cluster(...shapes.slice(PAINTING.length)),
+      cluster(this.mirror),
+      cluster(undo, redo, reset, all),
+      within(make("div", "cluster loose"), this.brush.node, this.over.node),
+    );
+    this.palette = within(
+      make("div", "palette", "", { role: "group", "aria-label": "classes" }),
+      ...editor.classes.map((one, i) => within(make("div", "row"), this.#classButton(one, i), this.#lockButton(one, i))),
+    );
+    this.hint = make("p", "hint");
+    editor.on("choice", () => this.#show());
+    editor.on("state", () => this.#show());
+  }
 
-  const classButtons = classes.map(({ title, rgb }, i) => {
-    const node = button("class", "", `${title} (${KEYS[i]})`, () => chooseClass(i));
+  #makeButtons() {
+    const { editor } = this;
+    const tool = (data, [name, [text, key, does]], act) => {
+      const node = iconed("tool", name, text, `${text}: ${does} (${key})`, () => act(name));
+      node.dataset[data] = name;
+      return node;
+    };
+    const plain = (icon, text, title, act) => iconed("tool plain", icon, text, title, act);
+    this.shapes = Object.entries(SHAPES).map((one) => tool("shape", one, (name) => this.chooseShape(name)));
+    this.inks = Object.entries(INKS).map((one) => tool("ink", one, (name) => this.toggleInk(name)));
+    const mirrorTitle = "Mirror: paint both sides, left and right exchanged (m)";
+    this.mirror = iconed("tool", "mirror", "Mirror", mirrorTitle, () => this.toggleMirror());
+    this.undo = plain("undo", "", "Undo", () => editor.undo());
+    this.redo = plain("redo", "", "Redo", () => editor.redo());
+    this.reset = plain("reset", "Reset", "Back to the original mask (can be undone)", () => editor.reset());
+    this.all = plain("fit", "", "Show all (z)", () => editor.stage.showAll());
+    this.brush = slider("brush", "Size", { min: 1, max: LONGEST_BRUSH, value: editor.model.get("brush") });
+    this.brush.input.oninput = () => this.#setBrush(Number(this.brush.input.value));
+    this.brushText = make("output", "number");
+    this.brush.node.append(this.brushText);
+    const only = editor.titles.map((title, i) => [i, `only ${title}`]);
+    this.over = chooser("over", "Paint over", [["", "every class"], ...only]);
+    this.over.node.title = "Pixels of other classes stay as they are (q)";
+    const { select } = this.over;
+    select.onchange = () => this.setOnly(select.value === "" ? null : Number(select.value));
+  }
+  #classButton({ title, rgb }, i) {
+    const node = button("class", "", `${title} (${KEYS[i]})`, () => this.chooseClass(i));
     const swatch = make("span", "swatch");
     swatch.style.background = `rgb(${rgb.join(",")})`;
     node.append(swatch, make("span", "class-title", title), make("kbd", "key", KEYS[i]));
     node.dataset.value = i;
     return node;
-  });
-  const lockButtons = classes.map(({ title }, i) => {
-    const node = iconed("button", "lock", "lock", "", `Protect ${title} from being painted over`);
-    node.onclick = () => {
-      if (!chosen.locked.delete(i)) chosen.locked.add(i);
-      onChange();
-    };
-    return node;
-  });
-  const palette = within(
-    make("div", "palette", "", { role: "group", "aria-label": "classes" }),
-    ...classes.map((_, i) => within(make("div", "row"), classButtons[i], lockButtons[i])),
-  );
-  const hint = make("p", "hint");
+  }
+  #lockButton({ title }, i) {
+    return iconed("lock", "lock", "", `Protect ${title} from being painted over`, () => {
+      if (!this.chosen.locked.delete(i)) this.chosen.locked.add(i);
+      this.editor.emit("choice");
+    });
+  }
 
-  function chooseShape(name) {
-    chosen.shape = name;
-    onShape(name);
-    onChange();
+  chooseShape(name) {
+    const { pen, drawing, moving } = this.editor;
+    pen.lift();
+    this.chosen.shape = name;
+    drawing.finish();
+    if (name === "move") {
+      pen.hide(); // arrows move the part
+      moving.start();
+    }
+    this.editor.emit("choice");
   }
-  function chooseInk(name) {
-    chosen.ink = name;
-    if (!PAINTING.includes(chosen.shape)) chooseShape("brush");
-    onChange();
+  #chooseInk(name) {
+    this.chosen.ink = name;
+    if (!PAINTING.includes(this.chosen.shape)) this.chooseShape("brush");
+    this.editor.emit("choice");
   }
-  const toggleInk = (name) => chooseInk(chosen.ink === name ? "class" : name);
-  function chooseClass(i) {
-    chosen.value = i;
-    chooseInk("class");
+  toggleInk(name) {
+    this.#chooseInk(this.chosen.ink === name ? "class" : name);
   }
-  function toggleMirror() {
-    chosen.mirror = !chosen.mirror;
-    onChange();
+  chooseClass(i) {
+    this.chosen.value = i;
+    this.#chooseInk("class");
   }
-  function setOnly(i) {
-    chosen.only = i;
-    over.select.value = i ?? "";
-    onChange();
+  toggleMirror() {
+    this.chosen.mirror = !this.chosen.mirror;
+    this.editor.emit("choice");
   }
-  function setBrush(radius) {
-    model.set("brush", Math.max(1, Math.min(LONGEST_BRUSH, Math.round(radius))));
-    model.save_changes();
-    onChange();
+  setOnly(i) {
+    this.chosen.only = i;
+    this.over.select.value = i ?? "";
+    this.editor.emit("choice");
+  }
+  #setBrush(radius) {
+    this.editor.set("brush", Math.max(1, Math.min(LONGEST_BRUSH, Math.round(radius))));
+    this.editor.emit("choice");
   }
   /** A brush larger by this share, smaller if it is negative, and by a pixel at least. */
-  function growBrush(share) {
-    setBrush(model.get("brush") + Math.sign(share) * Math.max(1, model.get("brush") * Math.abs(share)));
+  growBrush(share) {
+    const radius = this.editor.model.get("brush");
+    this.#setBrush(radius + Math.sign(share) * Math.max(1, radius * Math.abs(share)));
   }
 
-  /** The ink as `core.js` takes it, with the target's own mask. */
-  function ink(original) {
-    const { only, locked } = chosen;
+  /** The ink as `core.js` takes it. */
+  ink() {
+    const { only, locked, ink, value } = this.chosen;
     const allow =
       only === null && !locked.size
         ? undefined
         : new Uint8Array(256).map((_, i) => Number((only === null || i === only) && !locked.has(i)));
-    if (chosen.ink === "original") return { source: original, allow };
-    return { value: chosen.ink === "background" ? BACKGROUND : chosen.value, allow };
+    if (ink === "original") return { source: this.editor.original, allow };
+    return { value: ink === "background" ? BACKGROUND : value, allow };
   }
 
-  /** Shows what is chosen and how many steps can be undone and redone. */
-  function show(undoable, redoable) {
+  #show() {
+    const { editor } = this;
+    const { shape, ink, value, mirror, locked } = this.chosen;
+    const { undo, redo } = editor.state;
+    const data = { shape, ink, value, mirror: Number(mirror), undo: undo.count, redo: redo.count };
+    Object.assign(editor.root.dataset, data);
     const pressed = (node, is) => node.setAttribute("aria-pressed", is);
-    shapeButtons.forEach((node) => pressed(node, node.dataset.shape === chosen.shape));
-    inkButtons.forEach((node) => pressed(node, node.dataset.ink === chosen.ink));
-    classButtons.forEach((node, i) => pressed(node, chosen.ink === "class" && i === chosen.value));
-    lockButtons.forEach((node, i) => pressed(node, chosen.locked.has(i)));
-    pressed(mirrorButton, chosen.mirror);
-    brush.input.value = brushText.textContent = model.get("brush");
-    undo.disabled = !undoable;
-    redo.disabled = !redoable;
-    const [, , what] = SHAPES[chosen.shape];
-    const paints = chosen.ink === "class" ? titles[chosen.value] : INKS[chosen.ink][2];
-    hint.textContent = PAINTING.includes(chosen.shape)
-      ? `${what}: it becomes ${paints}. The picture follows.`
-      : `${what}.`;
+    this.shapes.forEach((node) => pressed(node, node.dataset.shape === shape));
+    this.inks.forEach((node) => pressed(node, node.dataset.ink === ink));
+    this.palette.childNodes.forEach((row, i) => {
+      pressed(row.firstChild, ink === "class" && i === value);
+      pressed(row.lastChild, locked.has(i));
+    });
+    pressed(this.mirror, mirror);
+    this.brush.input.value = this.brushText.textContent = editor.model.get("brush");
+    this.undo.disabled = !(undo.count || editor.attributes.isMoved);
+    this.redo.disabled = !redo.count;
+    this.undo.title = undo.count ? `Undo: ${undo.name} (Ctrl+Z)` : "Undo (Ctrl+Z)";
+    this.redo.title = redo.count ? `Redo: ${redo.name} (Ctrl+Shift+Z or Ctrl+Y)` : "Redo (Ctrl+Shift+Z or Ctrl+Y)";
+    const [, , does] = SHAPES[shape];
+    const paints = ink === "class" ? editor.titles[value] : INKS[ink][2];
+    this.hint.textContent = `${does}${PAINTING.includes(shape) ? `: it becomes ${paints}. The picture follows` : ""}.`;
   }
-
-  return {
-    bar,
-    palette,
-    hint,
-    chosen,
-    chooseShape,
-    toggleInk,
-    chooseClass,
-    toggleMirror,
-    setOnly,
-    growBrush,
-    ink,
-    show,
-  };
 }

@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,20 +18,19 @@ from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_NAMES, CLASS_TITLES, COLORS, FLIPPED_ID, colorize
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor.components import COMPONENTS, STYLE_REGIONS
-from maskgan_lib.editor.rle import decode_runs, encode_runs
-from maskgan_lib.editor.session import EditSession, HistoryItem
+from maskgan_lib.editor.rle import encode_runs
+from maskgan_lib.editor.session import EditSession
+from maskgan_lib.editor.steps import Step
 
 HERE = Path(__file__).parent
 MODULES = (
-    *("core.js", "words.js", "elements.js", "sheet.js", "kernel.js"),
-    *("tools.js", "drawing.js", "moving.js", "pen.js", "picture.js", "attributes.js", "panels.js", "stored.js"),
-    "view.js",
+    *("core.js", "words.js", "elements.js", "sheet.js", "editor.js", "kernel.js", "stage.js", "tools.js", "drawing.js"),
+    *("moving.js", "pen.js", "pointer.js", "keys.js", "picture.js", "attributes.js", "faces.js", "styles.js"),
+    *("shape.js", "panels.js", "view.js"),
 )
 """The view's files. Each one imports from those before it, and no two define the same name."""
 LIVE = ("drawing", "stroke", "button")
 """When a picture is made of a changed mask: again and again while drawing, at a stroke's end, when a button asks."""
-WITHOUT_PICTURE = ("preview_attributes",)
-"""Commands that leave the mask and all that its picture is made of as they are."""
 
 QUALITY = 92
 THUMB = 96
@@ -64,29 +62,23 @@ class MaskEditor(anywidget.AnyWidget):
     ``live`` is one of ``LIVE``; ``brush`` is the radius of the brush in pixels of the mask, 1 to 100. Python and the
     browser work on the same session. What Python does through this object is seen at once; after calls to
     ``editor.session`` itself, call ``refresh()``. While a stroke and a change by Python are both on their way, the
-    kernel keeps what reaches it last. Undo is the browser's: each view of an editor has its own, also after its page
-    was loaded again.
+    kernel keeps what reaches it last. Undo, redo and results are the session's: all views of it have the same.
 
     A training cell must not write to an editor: the strokes after that would wait for the cell's end.
     """
 
     _esm = _module()
-    _css = (HERE / "style.css").read_text(encoding="utf-8")
+    _css = "".join((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "panels.css"))
 
-    # Both ways. A front end sends a memoryview, which Bytes alone would refuse.
-    edit = traitlets.Bytes().tag(sync=True, echo_update=False, from_json=lambda value, _widget: bytes(value))
+    # Both ways.
     live = traitlets.Enum(LIVE, "stroke").tag(sync=True)
     brush = traitlets.Int(12, min=1, max=100).tag(sync=True)
-    # View to kernel: set together with `edit`, and observed in its place, since an equal mask would go unnoticed.
-    seq = traitlets.Tuple(traitlets.Unicode(), traitlets.Int(), default_value=FROM_PYTHON).tag(
-        sync=True, echo_update=False
-    )
     # Kernel to view.
+    edit = traitlets.Bytes().tag(sync=True)
     picture = traitlets.Bytes().tag(sync=True)
     photo = traitlets.Bytes().tag(sync=True)
     original = traitlets.Bytes().tag(sync=True)
     preview = traitlets.Bytes().tag(sync=True)
-    thumbs = traitlets.Bytes().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     done = traitlets.Tuple(  # view, number, error, milliseconds
         traitlets.Unicode(),
@@ -99,15 +91,10 @@ class MaskEditor(anywidget.AnyWidget):
     def __init__(self, session: EditSession, live: str = "stroke", brush: int | None = None):
         self.session = session
         self._lock = threading.RLock()  # JupyterLab delivers messages on another thread while a cell runs
-        self._id = secrets.token_hex(8)  # by which a page that is loaded again finds its steps of undo
-        self._thumb_files: list[bytes] = []
-        self._unseen = False  # whether `edit` was changed here after the last mask that a view sent
         super().__init__(live=live, brush=brush or max(1, round(12 * session.size / 512)))
-        self.observe(self._on_seq, "seq")
         self.on_msg(self._on_message)
         with self._lock:
-            error, milliseconds = self._try(lambda: None if session.image is not None else session.render())
-            self._publish(FROM_PYTHON, error, milliseconds)
+            self._publish(FROM_PYTHON, *self._try(self._draw))
 
     # ---- for Python
 
@@ -128,27 +115,24 @@ class MaskEditor(anywidget.AnyWidget):
         return self.session.image
 
     @property
-    def history(self) -> tuple[HistoryItem, ...]:
+    def history(self) -> tuple[Step, ...]:
         return self.session.history
 
     def command(self, name: str, /, **arguments: Any) -> None:
-        """What a button does: a command of the session, see its ``COMMANDS``, then a picture of the mask.
+        """What a button does: a command of the session, see ``COMMANDS``, then a picture of the mask.
 
         ``editor.command("copy_component", face=2, group="mouth")``. ``EditError`` if it cannot be done.
         """
         with self._lock:
             try:
-                self._carry_out(name, arguments)
+                with self.session.gesture(None):
+                    self._carry_out(name, arguments)
             finally:
                 self._publish(FROM_PYTHON)
 
     def refresh(self) -> None:
         """Makes a picture of the session as it is now and shows both."""
-        with self._lock:
-            try:
-                self.session.render()
-            finally:
-                self._publish(FROM_PYTHON)
+        self.command("render")
 
     def save(self, folder: str | Path) -> None:
         """Writes the whole session, as ``EditSession.save``."""
@@ -163,36 +147,30 @@ class MaskEditor(anywidget.AnyWidget):
 
     # ---- for the view
 
-    def _on_seq(self, change: dict) -> None:
-        with self._lock:
-            seq = tuple(change["new"])
-            error, milliseconds = self._try(self._accept)
-            if error:  # `edit` must not keep what was refused: a page that is loaded again would show it
-                return self._publish(seq, error, milliseconds)
-            if self.live != "button":
-                error, milliseconds = self._try(self.session.render)
-            self._publish(seq, error, milliseconds, own_edit=True)
-
-    def _accept(self) -> None:
-        self.session.mask = decode_runs(self.edit, self.session.size)
-
     def _on_message(self, _widget: Any, content: dict, buffers: Sequence) -> None:
         match content:
             case {"type": "ready"}:
                 self.send({"type": "hello"})
-            case {"type": "gallery", "view": str(view)}:
+            case {"type": "thumbs", "view": str(view), "keys": list(keys)}:
                 with self._lock:
-                    self._send_gallery(view)
+                    self._send_thumbs(view, keys)
             case {"type": "command", "view": str(view), "n": int(n), "name": name, "arguments": arguments}:
+                if buffers and isinstance(arguments, dict):
+                    arguments = arguments | {"data": bytes(buffers[0])}
+                gesture, is_open, draw = (content.get(key) for key in ("gesture", "open", "draw"))
+                with self._lock, self.session.gesture(gesture, ended=not is_open):
+                    answer = self._try(lambda: self._carry_out(name, arguments, draw is not False))
                 with self._lock:
-                    if buffers and isinstance(arguments, dict):
-                        arguments = arguments | {"data": bytes(buffers[0])}
-                    self._publish((view, n), *self._try(lambda: self._carry_out(name, arguments)))
+                    self._publish((view, n), *answer)
 
-    def _carry_out(self, name: str, arguments: dict) -> None:
+    def _carry_out(self, name: str, arguments: dict, draw: bool = True) -> None:
         if name != "render":
             self.session.command(name, arguments)
-        if name not in WITHOUT_PICTURE:
+        if draw:
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self.session.is_drawn:
             self.session.render()
 
     def _try(self, work: Callable[[], Any]) -> tuple[str | None, float]:
@@ -205,39 +183,26 @@ class MaskEditor(anywidget.AnyWidget):
             text = f"{kind}{error}"[:LONGEST_ERROR]
         return text, 1e3 * (time.perf_counter() - start)
 
-    def _publish(self, seq: Seq, error: str | None = None, milliseconds: float = 0.0, own_edit: bool = False) -> None:
-        """Tells the view everything that has changed, in one message with the answer.
-
-        ``own_edit``: the mask is the view's own, which has it. It is sent all the same if Python changed the mask
-        before it arrived: the view may have seen that change last.
-        """
+    def _publish(self, seq: Seq, error: str | None = None, milliseconds: float = 0.0) -> None:
+        """Tells the view everything that has changed, in one message with the answer."""
         session = self.session
-        if len(self._thumb_files) != len(session.faces):
-            self._thumb_files = [_jpeg(face.image, THUMB) for face in session.faces]
         with self.hold_sync():
-            if not own_edit:
-                self.edit = encode_runs(session.mask)
-                self._unseen = True
-            elif self._unseen:
-                self.send_state("edit")
-                self._unseen = False
+            self.edit = encode_runs(session.mask)
             if session.image is not None:
                 self.picture = _jpeg(session.image)
             self.photo = _jpeg(session.photo)
             self.original = encode_runs(session.original)
             self.preview = b"" if session.preview is None else encode_runs(session.preview)
-            self.thumbs = b"".join(self._thumb_files)
             self.state = self._about()
             self.done = (*seq, error, milliseconds)
 
     def _about(self) -> dict:
         session = self.session
+        undone = [step.name for step in session.undone]
         return {
-            "id": self._id,
             "size": session.size,
             "classes": CLASSES,
             "faces": [face.name for face in session.faces],
-            "thumbSizes": [len(file) for file in self._thumb_files],
             "target": session.target,
             "style": session.style,
             "mix": session.style_mix,
@@ -251,18 +216,23 @@ class MaskEditor(anywidget.AnyWidget):
             "groups": list(session.groups()),
             "directions": list(session.directions),
             "sliders": session.sliders,
+            "blend": session.blend,
             "attributes": list(session.attributes),
             "amounts": session.preview_amounts,
             "components": {name: list(ids) for name, ids in COMPONENTS.items()},
+            "undo": {"count": len(session.done) - 1, "name": session.done[-1].name},
+            "redo": {"count": len(undone), "name": "".join(undone[:1])},
+            "results": [[step.key, step.name] for step in session.history],
             "autosaved": session.autosaved,
             "trouble": session.autosave_trouble,
         }
 
-    def _send_gallery(self, view: str) -> None:
-        """All results of the session for a view that has just appeared: a small picture and a mask each."""
-        items = self.session.history
-        buffers = [part for item in items for part in (_jpeg(item.image, THUMB), encode_runs(item.mask))]
-        self.send({"type": "gallery", "view": view, "notes": [item.note for item in items]}, buffers)
+    def _send_thumbs(self, view: str, keys: list) -> None:
+        """Small pictures of faces, by place, and of results, by key."""
+        pictures = {str(place): face.image for place, face in enumerate(self.session.faces)}
+        pictures |= {step.key: step.image for step in self.session.history}
+        found = [key for key in keys if isinstance(key, str) and key in pictures]
+        self.send({"type": "thumbs", "view": view, "keys": found}, [_jpeg(pictures[key], THUMB) for key in found])
 
     # ---- for readers without a kernel
 

@@ -4,21 +4,20 @@ Answers about one item are alike, whoever gives them, so intervals come from res
 They tell how the same raters would answer about other items, not what other raters would say.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from maskgan_lib.evaluation.comparison import FEWEST_FACES
+from maskgan_lib.evaluation.estimates import FEWEST_ITEMS, RESAMPLES, Estimate, quantiles
+from maskgan_lib.evaluation.report import Report, Table, TableRow
 from maskgan_lib.evaluation.survey.answers import Answer, read_answers
 from maskgan_lib.evaluation.survey.session import LETTERS
 
-RESAMPLES = 2000
-
 
 @dataclass(frozen=True)
-class Share:
+class Preference:
     """``chosen`` of the ``asked`` answers that could have chosen it, as a share in [0, 1] with its 95 % interval.
 
     ``by_chance`` is the share that choosing blindly would give.
@@ -36,99 +35,62 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Kappa:
-    """Fleiss' kappa with its 95 % interval over the ``items`` that two raters or more have answered.
+class SurveyReport(Report):
+    """All that is said of a survey.
 
-    1 is full agreement, 0 what chance would give; NaN where no item has two raters, or all answers name one method.
+    Args:
+        preferences: by criterion and method, how often it was chosen where it was shown.
+        kappas: by criterion, Fleiss' kappa over the items that two raters or more have answered: 1 is full agreement, 0
+            what chance would give, NaN where no item has two raters or all answers name one method.
+        positions: how often the result at A, B, ... was chosen, whatever it was: far from ``by_chance``, raters favour
+            a place.
     """
 
-    kappa: float
-    low: float
-    high: float
-    items: int
-
-    def __str__(self) -> str:
-        return "not defined" if np.isnan(self.kappa) else f"{self.kappa:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-
-@dataclass(frozen=True)
-class SurveyReport:
-    """Everything that is said of a survey: ``preferences`` and ``kappas`` by criterion, ``positions`` by letter."""
-
-    preferences: dict[str, dict[str, Share]]
-    kappas: dict[str, Kappa]
-    positions: dict[str, Share]
+    preferences: dict[str, dict[str, Preference]]
+    kappas: dict[str, Estimate]
+    positions: dict[str, Preference]
     answers: int
     items: int
     raters: int
 
-    def markdown(self) -> str:
+    @property
+    def parts(self) -> list[Table | str]:
         """A table of preferences and agreement, one of positions, and how to read them."""
-        criteria = list(self.preferences)
-        methods = sorted({method for shares in self.preferences.values() for method in shares})
-        rows = [[m, *(str(self.preferences[c].get(m, "")) for c in criteria)] for m in methods]
-        rows.append(["agreement of raters (Fleiss' kappa)", *(str(self.kappas[c]) for c in criteria)])
-        chosen = ["chosen", *map(str, self.positions.values())]
-        blindly = ["if chosen blindly", *(f"{100 * share.by_chance:.0f} %" for share in self.positions.values())]
-        return "\n\n".join(
-            [
-                _table(["preferred in [95 % interval]", *criteria], rows),
-                _table(["position", *self.positions], [chosen, blindly]),
-                self._note(),
-            ]
+        criteria = tuple(self.preferences)
+        rows = [
+            TableRow(method, tuple(str(self.preferences[name].get(method, "")) for name in criteria))
+            for method in sorted({method for shares in self.preferences.values() for method in shares})
+        ]
+        kappas = tuple(
+            f"{k.value:.2f} [{k.low:.2f}, {k.high:.2f}]" if k else "not defined" for k in self.kappas.values()
         )
-
-    def _note(self) -> str:
+        rows.append(TableRow("agreement of raters (Fleiss' kappa)", kappas))
+        chosen = TableRow("chosen", tuple(map(str, self.positions.values())))
+        blindly = tuple(f"{100 * share.by_chance:.0f} %" for share in self.positions.values())
+        places = (chosen, TableRow("if chosen blindly", blindly))
         raters = "1 rater" if self.raters == 1 else f"{self.raters} raters"
-        note = [
+        note = (
             f"{self.answers} answers about {self.items} items by {raters}. Intervals come from resampling items with "
             "all their answers: they hold for other items and these raters."
-        ]
-        if self.items < FEWEST_FACES:
-            note.append(f"With fewer than {FEWEST_FACES} items they tell little.")
-        if self.raters == 1:
-            note.append("With one rater there is no agreement to measure.")
-        return " ".join(note)
+            + f" With fewer than {FEWEST_ITEMS} items they tell little." * (self.items < FEWEST_ITEMS)
+            + " With one rater there is no agreement to measure." * (self.raters == 1)
+        )
+        preferences = Table("", criteria, tuple(rows), corner="preferred in [95 % interval]")
+        return [preferences, Table("", tuple(self.positions), places, corner="position"), note]
 
 
 def report(answers: str | Path | Sequence[Answer]) -> SurveyReport:
     """All of a survey's figures, from its CSV or its answers. ``DataError`` if there is no such CSV."""
-    answers = _loaded(answers)
+    answers = read_answers(answers) if isinstance(answers, (str, Path)) else answers
+    of_criteria = {name: [a for a in answers if a.criterion == name] for name in _places(a.criterion for a in answers)}
     return SurveyReport(
-        shares(answers),
-        agreement(answers),
-        positions(answers),
+        {name: _shares(some, lambda a: a.shown, lambda a: a.method) for name, some in of_criteria.items()},
+        {name: _agreement(some) for name, some in of_criteria.items()},
+        _shares(answers, lambda a: LETTERS[: len(a.shown)], lambda a: a.position),
         len(answers),
         len({answer.item for answer in answers}),
         len({answer.rater for answer in answers}),
     )
-
-
-def shares(answers: str | Path | Sequence[Answer]) -> dict[str, dict[str, Share]]:
-    """How often each method was chosen where it was shown, by criterion and method."""
-    return {
-        criterion: _shares(of_criterion, lambda answer: answer.shown, lambda answer: answer.method)
-        for criterion, of_criterion in _by_criterion(_loaded(answers)).items()
-    }
-
-
-def positions(answers: str | Path | Sequence[Answer]) -> dict[str, Share]:
-    """How often the result at A, B, ... was chosen, whatever it was: far from ``by_chance``, raters favour a place."""
-    return _shares(_loaded(answers), lambda answer: LETTERS[: len(answer.shown)], lambda answer: answer.position)
-
-
-def agreement(answers: str | Path | Sequence[Answer]) -> dict[str, Kappa]:
-    """Fleiss' kappa by criterion."""
-    kappas = {}
-    for criterion, of_criterion in _by_criterion(_loaded(answers)).items():
-        items, methods = _distinct(a.item for a in of_criterion), _distinct(a.method for a in of_criterion)
-        counts = np.zeros((len(items), len(methods)), int)
-        for answer in of_criterion:
-            counts[items[answer.item], methods[answer.method]] += 1
-        counts = counts[counts.sum(axis=1) >= 2]
-        drawn = [fleiss_kappa(np.repeat(counts, times, axis=0)) for times in _resamples(len(counts))]
-        kappas[criterion] = Kappa(fleiss_kappa(counts), *_interval(np.array(drawn)), len(counts))
-    return kappas
 
 
 def fleiss_kappa(counts: np.ndarray) -> float:
@@ -146,39 +108,39 @@ def fleiss_kappa(counts: np.ndarray) -> float:
     return float((agreeing.mean() - by_chance) / (1 - by_chance))
 
 
-def _loaded(answers: str | Path | Sequence[Answer]) -> Sequence[Answer]:
-    return read_answers(answers) if isinstance(answers, (str, Path)) else answers
-
-
-def _by_criterion(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
-    return {name: [a for a in answers if a.criterion == name] for name in _distinct(a.criterion for a in answers)}
-
-
-def _distinct(names) -> dict[str, int]:
-    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+def _agreement(answers: Sequence[Answer]) -> Estimate:
+    items, methods = _places(a.item for a in answers), _places(a.method for a in answers)
+    counts = np.zeros((len(items), len(methods)), int)
+    for answer in answers:
+        counts[items[answer.item], methods[answer.method]] += 1
+    counts = counts[counts.sum(axis=1) >= 2]
+    drawn = [fleiss_kappa(np.repeat(counts, times, axis=0)) for times in _resamples(len(counts))]
+    return Estimate(fleiss_kappa(counts), *quantiles(np.array(drawn)), len(counts))
 
 
 def _shares(
     answers: Sequence[Answer], options: Callable[[Answer], Sequence[str]], choice: Callable[[Answer], str]
-) -> dict[str, Share]:
+) -> dict[str, Preference]:
     """The share of each option among the answers that had it."""
-    items = _distinct(answer.item for answer in answers)
-    names = _distinct(sorted({name for answer in answers for name in options(answer)}))
+    items, names = _places(a.item for a in answers), _places(sorted({name for a in answers for name in options(a)}))
     chosen, asked, blindly = np.zeros((3, len(items), len(names)))
     for answer in answers:
-        item = items[answer.item]
-        chosen[item, names[choice(answer)]] += 1
+        chosen[items[answer.item], names[choice(answer)]] += 1
         for name in options(answer):
-            asked[item, names[name]] += 1
-            blindly[item, names[name]] += 1 / len(options(answer))
+            asked[items[answer.item], names[name]] += 1
+            blindly[items[answer.item], names[name]] += 1 / len(options(answer))
     times = _resamples(len(items))
     with np.errstate(invalid="ignore"):  # a resample may lack the items that an option belongs to
         drawn = (times @ chosen) / (times @ asked)
-    totals = chosen.sum(axis=0), asked.sum(axis=0), blindly.sum(axis=0)
+    totals = zip(chosen.sum(axis=0), asked.sum(axis=0), blindly.sum(axis=0), drawn.T, strict=True)
     return {
-        name: Share(hit / tried, *_interval(drawn[:, place]), int(hit), int(tried), guessed / tried)
-        for (name, place), hit, tried, guessed in zip(names.items(), *totals)
+        name: Preference(hit / tried, *quantiles(draws), int(hit), int(tried), guessed / tried)
+        for name, (hit, tried, guessed, draws) in zip(names, totals, strict=True)
     }
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _resamples(count: int) -> np.ndarray:
@@ -186,13 +148,3 @@ def _resamples(count: int) -> np.ndarray:
     if not count:
         return np.zeros((RESAMPLES, 0), int)
     return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-
-
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of resamples, NaNs left out."""
-    known = drawn[np.isfinite(drawn)]
-    return tuple(np.quantile(known, [0.025, 0.975]).tolist()) if len(known) else (np.nan, np.nan)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(heads), *rows])

@@ -1,215 +1,218 @@
-"""How well StarGAN, ELEGANT and SeCGAN give and take attributes of unseen faces, and what else they change."""
+"""``python -m maskgan_lib evaluate attribute-edits``: attributes given and taken in several ways."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from maskgan_lib.attribute_masks import AttributeMasks
-from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, EVIDENCE, GROUPS, NUM_CLASSES
-from maskgan_lib.data.batches import merge, to_float_image
-from maskgan_lib.data.errors import DataError
-from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.evaluation.judges import Judges
-from maskgan_lib.evaluation.methods import check_edits_faces
-from maskgan_lib.evaluation.metrics import confusion_matrix, mean_iou, psnr
-from maskgan_lib.evaluation.reconstruction import Figure, mean_over_faces
-from maskgan_lib.networks import Elegant, SeCGANGenerator, StarGANGenerator, one_hot
-from maskgan_lib.progress import progress_bar
+from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, GROUPS
+from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.evaluation.ebst import MASKGAN
+from maskgan_lib.evaluation.estimates import Measure
+from maskgan_lib.evaluation.grades import IDENTITY, MARGIN, same_person
+from maskgan_lib.evaluation.judges import PRETRAINED, Judges
+from maskgan_lib.evaluation.methods import COPY_OF_THE_TARGET, EDITING, STYLE_COPY, Method, Request, methods_of
+from maskgan_lib.evaluation.metrics import around, grey_levels, mean_outside
+from maskgan_lib.evaluation.records import ALL_TASKS, Records
+from maskgan_lib.evaluation.report import Report, Table, TableRow, long_csv, numbers
+from maskgan_lib.evaluation.run import in_parts, made_by, places_mark
+from maskgan_lib.evaluation.tasks import TRANSFERRED, held_out, to_change, to_give_back
+from maskgan_lib.evaluation.weights import best_device, named_weights, shipped_files
+from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.stage import TrainingError
 
-BATCH = 16
+REGIONS = {
+    **TRANSFERRED,
+    "Eyeglasses": (*GROUPS["eyes"], *GROUPS["brows"], CLASS_ID["eye_g"]),
+    "Bangs": (CLASS_ID["hair"], *GROUPS["brows"]),
+}
+"""Attributes that show in masks, and the classes of the face's own mask at which they do, with or without it.
 
-SHOWN = EVIDENCE | {"Bald": (CLASS_ID["hair"],), "Bushy_Eyebrows": GROUPS["brows"]}
-"""``EVIDENCE``, and of two attributes more, for which MaskVAE has no direction."""
+Glasses lie about eyes and brows, and bangs fall from the hair to the brows. A face without hair does not tell where it
+would grow, so baldness is not among them.
+"""
 
+REACHED = Measure("attribute reached", "%", True)
+UNASKED = Measure("the same of the face as given back", "%", False)
+FROM_PHOTO = Measure("change elsewhere, from the photo", "grey levels", False)
+FROM_RETURNED = Measure("change elsewhere, from the face as given back", "grey levels", False)
+EDIT_MEASURES = (REACHED, UNASKED, IDENTITY, FROM_PHOTO, FROM_RETURNED)
 
-@torch.no_grad()
-def measure_stargan(
-    network: StarGANGenerator, faces: PackedFaces, indices: np.ndarray, judges: Judges | None = None
-) -> list[Figure]:
-    """What becomes of the faces ``indices`` that are asked for the other label of each attribute, and back.
+PHOTO = replace(COPY_OF_THE_TARGET, name="photo, unedited", tasks=(EDITING,))
 
-    ``judges`` say which attributes a picture shows; by default those that ship. ``DataError`` if they, or the faces,
-    do not know an attribute of the network.
-    """
-    judges, labels = _prepared(network, faces, indices, judges)
-
-    def edit(images: Tensor, places: np.ndarray, column: int) -> tuple[Tensor, Tensor]:
-        own = labels[places].float().to(images.device)
-        other = own.clone()
-        other[:, column] = 1 - own[:, column]
-        made = network(images, other)
-        return made, network(made, own)
-
-    return _figures(network, faces, indices, judges, labels, edit, "there and back")
+SHIPPED_EDITORS = {MASKGAN: "maskgan", "SeCGAN": "secgan", "StarGAN": "stargan"}
+"""The weights in ``data/pretrained`` that are compared by default, by the name that they get."""
 
 
-@torch.no_grad()
-def measure_elegant(
-    network: Elegant, faces: PackedFaces, indices: np.ndarray, judges: Judges | None = None
-) -> list[Figure]:
-    """What becomes of the faces ``indices`` that take each attribute from the next face with the other label.
+@dataclass(frozen=True)
+class AttributeComparison(Report):
+    """Methods on each attribute given, to the faces without it, and taken, from those with it."""
 
-    ``judges`` and errors as in ``measure_stargan``; ``DataError`` too if all the faces have, or lack, an attribute.
-    """
-    judges, labels = _prepared(network, faces, indices, judges)
+    records: Records
+    notes: tuple[str, ...] = ()
 
-    def edit(images: Tensor, places: np.ndarray, column: int) -> tuple[Tensor, Tensor]:
-        partners = [_next_other(labels[:, column].numpy(), place) for place in places]
-        theirs = to_float_image(faces.read(indices[partners])[0], images.device)
-        again, _, made, _ = network(images, theirs, network.config["attributes"][column])
-        return made, again
+    @property
+    def common(self) -> tuple[str, ...]:
+        """The edits that every method can do: means over other edits could not be compared."""
+        edits, methods = self.records.tasks, self.records.methods
+        return tuple(edit for edit in edits if all(self.records.mean(name, REACHED, edit) for name in methods))
 
-    return _figures(network, faces, indices, judges, labels, edit, "from their own codes")
+    def csv(self) -> str:
+        """A line for every mean."""
+        lines = []
+        for edit, tasks in {ALL_TASKS: self.common, **{edit: edit for edit in self.records.tasks}}.items():
+            for name in self.records.methods:
+                for measure in EDIT_MEASURES:
+                    found = self.records.mean(name, measure, tasks)
+                    lines += [(name, edit, measure.name, measure.unit, *numbers(found), found.count)] * bool(found)
+        return long_csv(("way", "edit", "measure", "unit", "mean", "low", "high", "count"), lines)
 
-
-@torch.no_grad()
-def measure_secgan(
-    network: SeCGANGenerator, faces: PackedFaces, indices: np.ndarray, judges: Judges | None = None
-) -> list[Figure]:
-    """What G_rgb makes of the faces ``indices``, asked for the other label of each attribute, and for no change.
-
-    ``judges`` and errors as in ``measure_stargan``; ``TrainingError`` for a generator that needs masks.
-    """
-    check_edits_faces("What is measured", network)
-    judges, labels = _prepared(network, faces, indices, judges)
-
-    def edit(images: Tensor, places: np.ndarray, column: int) -> tuple[Tensor, None]:
-        difference = torch.zeros(len(images), labels.shape[1])
-        difference[:, column] = 1 - 2 * labels[places, column].float()
-        return network(images, difference.to(images.device)), None
-
-    back = []
-    for start in range(0, len(indices), BATCH):
-        images = to_float_image(faces.read(indices[start : start + BATCH])[0], next(network.parameters()).device)
-        back.append(psnr(network(images, images.new_zeros(len(images), labels.shape[1])), images).cpu())
-    return [
-        *_figures(network, faces, indices, judges, labels, edit),
-        mean_over_faces("reconstruction PSNR, asked for no change", torch.cat(back).numpy(), "dB"),
-    ]
+    @property
+    def parts(self) -> list[Table]:
+        """All measures over the common edits, then each measure by edit; the notes below the last."""
+        mean, methods = self.records.mean, self.records.methods
+        rows = [TableRow(name, tuple(mean(name, m, self.common) for m in EDIT_MEASURES)) for name in methods]
+        corner = f"mean over {', '.join(self.common) or 'no edit'}"
+        tables = [Table("", EDIT_MEASURES, tuple(rows), corner=corner)]
+        for measure in EDIT_MEASURES:
+            rows = []
+            for edit in self.records.tasks:
+                cells = [mean(name, measure, edit) for name in methods]
+                rows.append(TableRow(edit, (str(max(cell.count for cell in cells)), *cells)))
+            tables.append(Table("", ("faces", *methods), tuple(rows), corner=measure.title))
+        return [*tables[:-1], replace(tables[-1], notes=self.notes)]
 
 
-@torch.no_grad()
-def measure_secgan_masks(network: SeCGANGenerator, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
-    """How G_seg gives back the masks ``indices``, of the size that it learnt at, and moves them as ``AttributeMasks``.
-
-    What shows an attribute in masks should grow, or shrink, when a face gets it: the mean change of its area, and for
-    comparison the difference between the mean areas of the faces with and without. ``TrainingError`` for a generator
-    of pictures.
-    """
-    try:
-        editor = AttributeMasks(network, faces.size, next(network.parameters()).device)
-    except ValueError as error:
-        raise TrainingError(str(error)) from error
-    masks, device = faces.read(indices)[1], next(network.parameters()).device
-    shares, total = [], torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
-    for start in range(0, len(indices), BATCH):
-        merged = merge(torch.as_tensor(masks[start : start + BATCH], device=device))
-        planes = one_hot(merged, network.config["num_classes"])
-        again = network(planes, planes.new_zeros(len(planes), len(editor.attributes))).argmax(dim=1)
-        shares.append((again == merged).float().mean(dim=(1, 2)).cpu())
-        total += confusion_matrix(again.cpu(), merged.cpu())
-    figures = [
-        mean_over_faces("share of pixels given back, asked for no change", torch.cat(shares).numpy(), ""),
-        Figure("mean IoU of these over the classes present", mean_iou(total), "", len(indices)),
-    ]
-    shown = [name for name in SHOWN if name in editor.attributes and name in faces.attribute_names]
-    for name in progress_bar(shown, desc="masks moved", unit="attribute"):
-        figures += _areas(editor, masks, name, faces.attribute(name)[indices] > 0)
-    return figures
-
-
-def _areas(editor: AttributeMasks, masks: np.ndarray, name: str, has: np.ndarray) -> list[Figure]:
-    """How the area that shows an attribute changes when those without get it, and those that ``has`` it lose it."""
-
-    def area(mask: np.ndarray) -> float:
-        return 100 * float(np.isin(mask, SHOWN[name]).mean())
-
-    own = np.array([area(mask) for mask in masks])
-    changes = np.array([area(editor.move(mask, {name: -1 if h else 1})) for mask, h in zip(masks, has, strict=True)])
-    changes -= own
-    what, unit = " and ".join(CLASS_TITLES[label] for label in SHOWN[name]), "% of the picture"
-    groups = {"given": ~has, "taken": has}
-    figures = [
-        mean_over_faces(f"{name} {how}: change of the area of {what}", changes[group], unit)
-        for how, group in groups.items()
-        if group.any()
-    ]
-    if has.any() and not has.all():
-        difference = float(own[has].mean() - own[~has].mean())
-        figures.append(Figure(f"{name}: this area, of faces with it less of faces without", difference, unit, len(has)))
-    return figures
-
-
-def _prepared(
-    network: StarGANGenerator | Elegant | SeCGANGenerator,
-    faces: PackedFaces,
-    indices: np.ndarray,
-    judges: Judges | None,
-) -> tuple[Judges, Tensor]:
-    """The judges, and the faces' labels ``[N, A]``."""
-    names = network.config["attributes"]
-    judges = judges or Judges.shipped(next(network.parameters()).device)
-    unknown = [name for name in names if name not in judges.attribute_names]
-    if unknown:
-        raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
-    return judges, torch.tensor(np.stack([faces.attribute(name)[indices] > 0 for name in names], axis=1))
-
-
-def _next_other(labels: np.ndarray, place: int) -> int:
-    others = np.flatnonzero(np.roll(labels, -place) != labels[place])
-    if not len(others):
-        raise DataError("All these faces have the same label: nobody can lend the other one.")
-    return int((place + others[0]) % len(labels))
-
-
-def _figures(
-    network: StarGANGenerator | Elegant | SeCGANGenerator,
+def compare_attribute_edits(
+    methods: Sequence[Method],
     faces: PackedFaces,
     indices: np.ndarray,
     judges: Judges,
-    labels: Tensor,
-    edit: Callable[[Tensor, np.ndarray, int], tuple[Tensor, Tensor | None]],
-    way_back: str = "",
-) -> list[Figure]:
-    """By attribute: does a picture show the label asked for, how far is it from the photo, how well does that return.
+    masks: AttributeMasks | None = None,
+    attributes: Sequence[str] | None = None,
+    device: str | torch.device = "cpu",
+    cache: Path | None = None,
+) -> AttributeComparison:
+    """Each of ``attributes`` given to the faces ``indices`` without it, and taken from those with it, by all methods.
 
-    ``edit(images, places, column)`` gives pictures with the attribute ``column`` changed, and the photos again, by the
-    ``way_back``, or None where there is none.
+    ``masks`` moves the masks for methods that render one. ``attributes`` are by default those of ``REGIONS`` that the
+    judges, the faces and at least one method know. Methods that do not know one are left out of it. The unedited photo
+    stands first. On every picture is measured
+
+    * whether the attribute net sees the label that was asked for, and whether it sees that in what the same method
+      makes of the face when nothing is asked for: one that cannot paint glasses takes them off all faces;
+    * the cosine between the identities in it and in the photo, NaN without an identity net;
+    * how much it changed farther than a tenth of the height away from where the attribute shows, ``REGIONS``, in the
+      face's own mask: mean absolute difference in grey levels of 0 to 255, to the photo, and to the face as the same
+      method gives it back, which leaves out what it cannot paint.
+
+    What was measured is kept in the folder ``cache``. ``DataError`` for attributes that are not to be measured,
+    ``TrainingError`` for methods that cannot be asked for one.
     """
-    device, figures, who = next(network.parameters()).device, [], judges.origins["attributes"]
-    for column, name in enumerate(network.config["attributes"]):
-        seen = judges.attribute_names.index(name)
-        parts = []
-        for places in np.array_split(np.arange(len(indices)), -(-len(indices) // BATCH)):
-            images = to_float_image(faces.read(indices[places])[0], device)
-            made, again = edit(images, places, column)
-            said = [judges.attributes(pictures)[:, seen] > 0 for pictures in (images, made)]
-            returned = [] if again is None else [psnr(again, images)]
-            parts.append([values.cpu() for values in (*said, psnr(made, images), *returned)])
-        before, after, distance, *back = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
-        had = labels[:, column].numpy()
-        figures += [
-            *_shares(f"{name} given", who, ~had, after, before, wanted=True),
-            *_shares(f"{name} taken", who, had, after, before, wanted=False),
-            mean_over_faces(f"PSNR of the edited faces ({name}) to the photos", distance, "dB"),
-            *(mean_over_faces(f"reconstruction PSNR, {way_back} ({name})", values, "dB") for values in back),
-        ]
-    return figures
+    methods = [PHOTO, *(_asked(method, masks) for method in methods)]
+    names = _attributes(methods, faces, judges, attributes)
+    edits = tuple(f"{name} {how}" for name in names for how in ("given", "taken"))
+
+    def measured(method: Method) -> np.ndarray:
+        moving = masks if STYLE_COPY in method.tasks else None
+
+        def make(part: slice) -> dict[str, np.ndarray]:
+            batches = []
+            for request in to_give_back(faces, indices[part], device):
+                values = np.full((len(request.target), len(EDIT_MEASURES), len(names), 2), np.nan)
+                returned = made_by(method, request)
+                for k, name in enumerate(names):
+                    if _knows(method, name):
+                        wish = to_change(request, name, moving)
+                        taken = wish.labels[name].int().cpu().numpy()
+                        graded = _graded(wish, made_by(method, wish), returned, judges)
+                        values[np.arange(len(values)), :, k, taken] = graded.T.cpu().numpy()
+                batches.append(values.reshape(*values.shape[:2], len(edits)))
+            return {"values": np.concatenate(batches)}
+
+        key = ["attribute edits", method.fingerprint, moving and fingerprint(moving.network), names, judges.fingerprint]
+        title = f"attributes given and taken, {method.name}"
+        arrays = in_parts(title, [*key, *places_mark(faces, indices)], len(indices), make, cache)
+        return np.moveaxis(arrays["values"], 0, -1)[:, :, None]
+
+    values = np.stack([measured(method) for method in methods])[None]
+    records = Records(tuple(method.name for method in methods), EDIT_MEASURES, edits, values)
+    return AttributeComparison(records, _notes(methods, names, faces, judges))
 
 
-def _shares(
-    what: str, who: str, asked: np.ndarray, after: np.ndarray, before: np.ndarray, wanted: bool
-) -> Sequence[Figure]:
-    """Share of the faces ``asked`` that show what was ``wanted`` after the edit, and before it; none of no faces.
+def _asked(method: Method, masks: AttributeMasks | None) -> Method:
+    """The method as it is asked for attributes: one that renders masks knows those that ``masks`` can move."""
+    if EDITING not in method.tasks:
+        raise TrainingError(f"{method.name} cannot be asked to give or take an attribute of one face alone.")
+    if STYLE_COPY not in method.tasks:
+        return method
+    if masks is None:
+        raise TrainingError(f"{method.name} renders masks: name the weights that move them (--masks).")
+    return replace(method, name=f"moved mask, {method.name}", attributes=masks.attributes)
 
-    ``who`` says where the attribute net that judges comes from.
-    """
-    if not asked.any():
-        return ()
+
+def _knows(method: Method, attribute: str) -> bool:
+    return method.attributes is None or attribute in method.attributes
+
+
+def _attributes(
+    methods: Sequence[Method], faces: PackedFaces, judges: Judges, attributes: Sequence[str] | None
+) -> tuple[str, ...]:
+    annotated = set(judges.attribute_names) & set(faces.attribute_names)
+    known = [name for name in REGIONS if name in annotated and any(_knows(method, name) for method in methods[1:])]
+    names = tuple(known if attributes is None else attributes)
+    wrong = [name for name in names if name not in known]
+    if wrong or not names:
+        raise DataError(
+            f"Nothing can be measured of {', '.join(wrong) or 'these methods'}: masks show {', '.join(REGIONS)}, of "
+            f"which the methods, the judges and the faces know {', '.join(known) or 'none'}."
+        )
+    return names
+
+
+def _graded(wish: Request, made: Tensor, returned: Tensor, judges: Judges) -> Tensor:
+    """``EDIT_MEASURES`` of pictures, ``[M, B]``."""
+    ((name, wanted),) = wish.wish.items()
+    column = list(judges.attribute_names).index(name)
+    seen = torch.stack([judges.attributes(pictures)[:, column] > 0 for pictures in (made, returned)])
+    reached, unasked = 100 * (seen == wanted.to(seen.device)).float()
+    shown = torch.isin(wish.target_mask, torch.tensor(REGIONS[name], device=wish.target_mask.device))
+    elsewhere = [mean_outside(around(shown, MARGIN), grey_levels(made, other)) for other in (wish.target, returned)]
+    same = same_person(made, wish.target, judges)
+    return torch.stack([values.to(made.device) for values in (reached, unasked, same, *elsewhere)])
+
+
+def _notes(methods: Sequence[Method], names: Sequence[str], faces: PackedFaces, judges: Judges) -> tuple[str, ...]:
+    missing = [(method.name, [name for name in names if not _knows(method, name)]) for method in methods]
+    places = [f"{name}: {', '.join(CLASS_TITLES[label] for label in REGIONS[name])}" for name in names]
     return (
-        mean_over_faces(f"{what}: so judged by the attribute net {who}", (after[asked] == wanted).astype(float), ""),
-        mean_over_faces(f"{what}: the same of the photos, unedited", (before[asked] == wanted).astype(float), ""),
+        f"Measured on {faces.source}, {faces.size} pixels a side, by an attribute net {judges.origins['attributes']}.",
+        *(f"{name} does not know {', '.join(unknown)} and is left out there." for name, unknown in missing if unknown),
+        f"Elsewhere: farther than {MARGIN:.0%} of the height from parts of the face's own mask. {'; '.join(places)}.",
     )
+
+
+def evaluate_attribute_edits(
+    out: str | Path,
+    data: str | Path,
+    networks: Sequence[str] = (),
+    masks: str | Path | None = None,
+    judges: str | Path | None = None,
+    count: int = 100,
+) -> AttributeComparison:
+    """The comparison of ``networks`` (``NAME=FILE`` each) on the first ``count`` faces of the test split of ``data``.
+
+    ``masks`` are the weights that move masks, ``judges`` a folder; whatever is not named is what ships. The tables go
+    to ``out/attribute-edits.md`` and ``.csv``.
+    """
+    device, faces = best_device(), PackedFaces.open(data)
+    methods = methods_of(named_weights(networks, fewest=1) or shipped_files(SHIPPED_EDITORS), device)
+    moving = AttributeMasks.load(masks or PRETRAINED / "secgan-masks.safetensors", device)
+    graders, cache = Judges.shipped(device, judges or PRETRAINED), Path(out) / "graded"
+    made = compare_attribute_edits(methods, faces, held_out(faces, count), graders, moving, device=device, cache=cache)
+    made.write(out, "attribute-edits")
+    return made

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
-from maskgan_lib.evaluation.reconstruction import Figure
+from maskgan_lib.evaluation.estimates import Figure
 
 
 def publish(weights: str | Path, out: str | Path, measured_on: str, figures: list[Figure]) -> None:

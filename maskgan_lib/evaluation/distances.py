@@ -7,7 +7,6 @@ weights it is called FID. In the features of any other network it has another na
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,13 @@ from torch import Tensor, nn
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.checkpoints.files import READ_ERRORS, read_pickled
 from maskgan_lib.data.batches import to_uint8_image
-from maskgan_lib.evaluation.reconstruction import Figure
+from maskgan_lib.evaluation.estimates import Figure
 
 FALLBACK_NAME = "Fréchet distance (attribute net)"
 """What the distance in the features of the attribute net is called."""
+
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+"""What torch-fidelity calls the file of its weights, which ``torch.hub`` keeps."""
 
 TIMEOUT = 30.0
 """Seconds after which a server that does not answer counts as not reached."""
@@ -125,7 +127,7 @@ def inception(weights: str | Path | None = None, device: str | torch.device = "c
     if weights is not None:
         read_pickled(weights, "name torch-fidelity's file of Inception's weights")  # torch-fidelity runs code in it
     asked = ["2048", "logits_unbiased"]
-    with _weights_of("FID and KID need Inception's weights", weights):
+    with _explained(weights):
         network = FeatureExtractorInceptionV3("inception-v3-compat", asked, weights and str(weights))
     return network.to(device)
 
@@ -159,30 +161,10 @@ def fid(
     ]
 
 
-@torch.no_grad()
-def lpips(made: Tensor, real: Tensor) -> Tensor:
-    """LPIPS (Zhang et al. 2018, AlexNet) of pictures ``[B, 3, H, W]`` in [-1, 1], ``[B]``; lower is more alike.
-
-    AlexNet's weights are downloaded once (``torch.hub``, 233 MB); ``WeightsMissing`` if they cannot be had.
-    """
-    metric = _lpips_net().to(made.device)
-    metric.reset()
-    metric.update(made.clamp(-1, 1), real)
-    return metric.compute().reshape(len(made))
-
-
-@lru_cache(maxsize=1)
-def _lpips_net() -> nn.Module:
-    from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
-
-    with _weights_of("LPIPS needs AlexNet's weights"):
-        return LearnedPerceptualImagePatchSimilarity("alex", reduction="none")
-
-
 @contextmanager
-def _weights_of(need: str, path: str | Path | None = None) -> Iterator[None]:
+def _explained(path: str | Path | None) -> Iterator[None]:
     """Turns what goes wrong with weights into ``WeightsMissing``, and does not wait for a silent server for ever."""
-    before = socket.getdefaulttimeout()
+    before, need = socket.getdefaulttimeout(), "FID and KID need Inception's weights"
     socket.setdefaulttimeout(TIMEOUT)
     try:
         yield

@@ -1,7 +1,7 @@
 """The judges: nets that grade pictures, at a size of their own, and how often they are wrong themselves."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +14,18 @@ from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.classes import MERGED_CLASSES, NUM_CLASSES
-from maskgan_lib.data.batches import merge
+from maskgan_lib.data.batches import merge, to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.data.resizing import resize_images
+from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
 from maskgan_lib.evaluation.metrics import confusion_matrix, mean_iou, pixel_accuracy
-from maskgan_lib.evaluation.reconstruction import Figure, mean_over_faces, pairs
 from maskgan_lib.evaluation.verification import HAIR_COLOURS, hair_colours, verify_people
 from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PoseNet
 from maskgan_lib.training.ebst import fingerprint
 
-SHIPPED = Path(__file__).resolve().parents[2] / "data" / "pretrained"
+PRETRAINED = Path(__file__).resolve().parents[2] / "data" / "pretrained"
+"""The folder of the weights that ship."""
+
 GRADED = ("Smiling", "Male", "Heavy_Makeup", "No_Beard", *HAIR_COLOURS)
 """Attributes that have a figure of their own: those of the paper's tasks, and the hair that a style brings."""
 
@@ -52,16 +55,22 @@ class Judge:
     def ask(self, images: Tensor, question: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """What the network, or ``question``, makes of pictures ``[B, 3, H, W]`` of any size, resized to its own."""
         device = next(self.network.parameters()).device
-        images = images.to(device)
-        if images.shape[-2:] != (self.size, self.size):
-            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
-        return (question or self.network)(images)
+        return (question or self.network)(resize_images(images.to(device), self.size))
 
     @property
     def origin(self) -> str:
         """A short phrase of where its weights come from."""
         source = self.card.get("data", "a source that its card does not name")
         return f"trained here on {source}" if "preset" in self.card else source
+
+
+ROLES = {
+    "parser": ("parser", FaceParser),
+    "attributes": ("attribute_net", AttributeNet),
+    "identity": ("identity_net", IdentityNet),
+    "pose": ("pose_net", PoseNet),
+}
+"""The judges by role: their field of ``Judges``, and the network of this library."""
 
 
 @dataclass(frozen=True)
@@ -77,40 +86,23 @@ class Judges:
     pose_net: Judge | None = None
 
     @classmethod
-    def load(
-        cls,
-        parser: str | Path,
-        attributes: str | Path,
-        identity: str | Path | None = None,
-        pose: str | Path | None = None,
-        device: str | torch.device = "cpu",
-    ) -> Self:
-        """From weights files; ``CheckpointError`` if one is missing or holds another network."""
-        return cls(
-            Judge.load(parser, FaceParser, device),
-            Judge.load(attributes, AttributeNet, device),
-            None if identity is None else Judge.load(identity, IdentityNet, device),
-            None if pose is None else Judge.load(pose, PoseNet, device),
-        )
+    def load(cls, files: Mapping[str, str | Path], device: str | torch.device = "cpu") -> Self:
+        """From weights files by role; ``CheckpointError`` if one is missing or holds another network."""
+        return cls(**{ROLES[role][0]: Judge.load(path, ROLES[role][1], device) for role, path in files.items()})
 
     @classmethod
-    def shipped(cls, device: str | torch.device = "cpu", folder: str | Path = SHIPPED) -> Self:
+    def shipped(cls, device: str | torch.device = "cpu", folder: str | Path = PRETRAINED) -> Self:
         """Those in ``folder``, by default the ones that ship: ``parser``, ``attributes``, and if there ``identity`` and
         ``pose``, each ``.safetensors``.
         """
-        paths = {name: Path(folder) / f"{name}.safetensors" for name in ("parser", "attributes", "identity", "pose")}
-        asked = {name: path for name, path in paths.items() if path.exists() or name in ("parser", "attributes")}
-        return cls.load(**asked, device=device)
+        paths = {role: Path(folder) / f"{role}.safetensors" for role in ROLES}
+        needed = "parser", "attributes"
+        return cls.load({role: path for role, path in paths.items() if path.exists() or role in needed}, device)
 
     @property
     def by_role(self) -> dict[str, Judge]:
         """The judges that are there, by what they judge."""
-        judges = {
-            "parser": self.parser,
-            "attributes": self.attribute_net,
-            "identity": self.identity_net,
-            "pose": self.pose_net,
-        }
+        judges = {role: getattr(self, field) for role, (field, _) in ROLES.items()}
         return {role: judge for role, judge in judges.items() if judge is not None}
 
     @property
@@ -160,7 +152,22 @@ def _there(judge: Judge | None, role: str) -> Judge:
     return judge
 
 
-# ---- the rulers' errors
+# ---- the judges' own errors
+
+
+def in_batches(faces: PackedFaces, indices: np.ndarray, size: int = 16) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Images ``[B, 3, S, S]`` in [-1, 1] and masks, uint8 ``[B, S, S]``, of the faces ``indices`` in order."""
+    for start in range(0, len(indices), size):
+        images, masks = faces.read(indices[start : start + size])
+        yield to_float_image(images), masks
+
+
+def answers(
+    question: nn.Module | Callable[[Tensor], Tensor], network: nn.Module, faces: PackedFaces, indices
+) -> Tensor:
+    """What ``question`` makes of the photos ``indices``, on the network's device, brought to the CPU."""
+    device = next(network.parameters()).device
+    return torch.cat([question(images.to(device)).cpu() for images, _ in in_batches(faces, indices)])
 
 
 @torch.no_grad()
@@ -171,7 +178,7 @@ def measure_parser(network: FaceParser, faces: PackedFaces, indices: np.ndarray)
     """
     device = next(network.parameters()).device
     total = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
-    for images, masks in pairs(faces, indices):
+    for images, masks in in_batches(faces, indices):
         logits = network(images.to(device))
         masks = torch.as_tensor(masks)
         total += confusion_matrix(
@@ -189,12 +196,11 @@ def measure_attributes(network: AttributeNet, faces: PackedFaces, indices: np.nd
 
     Attributes that the network or the faces do not know are left out; ``DataError`` if none is left.
     """
-    device = next(network.parameters()).device
     names = network.config["attributes"]
     known = [name for name in names if name in faces.attribute_names]
     if not known:
         raise DataError(f"{faces.folder} knows none of the attributes that the network answers for.")
-    said = torch.cat([network(images.to(device)).cpu() for images, _ in pairs(faces, indices)]).numpy() > 0
+    said = answers(network, network, faces, indices).numpy() > 0
     said = said[:, [names.index(name) for name in known]]
     truth = np.stack([faces.attribute(name)[indices] > 0 for name in known], axis=1)
     right = (said == truth).astype(float)
@@ -213,23 +219,20 @@ def measure_identity(network: IdentityNet, faces: PackedFaces, indices: np.ndarr
 
     ``DataError`` for faces whose persons are not known or are shown once only.
     """
-    device = next(network.parameters()).device
     persons = faces.identity[indices]
     if (persons < 0).any() or len(np.unique(persons)) == len(persons):
         raise DataError(f"{faces.folder} does not show persons several times by name: identity cannot be measured.")
-    embeddings = torch.cat([F.normalize(network(images.to(device))).cpu() for images, _ in pairs(faces, indices)])
+    embeddings = F.normalize(answers(network, network, faces, indices))
     return verify_people(embeddings, persons, hair_colours(faces)[indices])
 
 
 @torch.no_grad()
 def measure_pose(network: PoseNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
     """Mean absolute error of yaw, pitch and roll in degrees, and what always looking straight ahead would get."""
-    device = next(network.parameters()).device
     truth = faces.pose[indices]
     if not np.isfinite(truth).all():
         raise DataError(f"{faces.folder} does not know the pose of every face: its error cannot be measured.")
-    said = torch.cat([network.degrees(images.to(device)).cpu() for images, _ in pairs(faces, indices)]).numpy()
-    error = abs(said - truth).astype(float)
+    error = abs(answers(network.degrees, network, faces, indices).numpy() - truth).astype(float)
     angles = zip(("yaw", "pitch", "roll"), error.T, strict=True)
     return [
         *(mean_over_faces(f"mean error of {angle}", values, "degrees") for angle, values in angles),

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import load_weights, read_card
+from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.networks import (
     DenseMappingNetwork,
     Elegant,
@@ -23,6 +23,12 @@ from maskgan_lib.training.stage import TrainingError
 
 TRANSFER, STYLE_COPY, RECONSTRUCTION = "attribute transfer", "style copy", "reconstruction"
 TASKS = (TRANSFER, STYLE_COPY, RECONSTRUCTION)
+EDITING = "attribute editing"
+"""The paper's tasks and reconstruction, on pairs of faces; and what is asked of one face."""
+
+
+class MethodError(ValueError):
+    """A method cannot do what it is asked for, or its answer is no picture: one sentence."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,10 @@ class Request:
 
     Images are float ``[B, 3, S, S]`` in [-1, 1], masks uint8 ``[B, S, S]``. ``edited`` is the mask that the result
     should have. In attribute transfer the target is to get ``attribute`` as the source has it; in style copy the
-    target's layout the source's looks; in reconstruction the source is the target. ``known`` is the truth about the
+    target's layout the source's looks; in reconstruction the source is the target. In attribute editing a face is to
+    get the other label of ``attribute``, or to be given back as it is if that is None. ``known`` is the truth about the
     looks in style copy: by attribute, bool ``[B]``, whether the source has it; empty where nobody knows. ``labels``
-    says in attribute transfer what the target is annotated with, by attribute, bool ``[B]``.
+    says in transfer and editing what the target is annotated with, by attribute, bool ``[B]``.
     """
 
     task: str
@@ -53,14 +60,23 @@ class Request:
             return self.source, self.source_mask
         return self.target, self.target_mask
 
+    @property
+    def wish(self) -> dict[str, Tensor]:
+        """The label that is asked for, bool ``[B]`` by attribute; empty where none is."""
+        if self.attribute is None:
+            return {}
+        if self.task == EDITING:
+            return {self.attribute: ~self.labels[self.attribute]}
+        return {self.attribute: torch.ones(len(self.target), dtype=torch.bool, device=self.target.device)}
+
 
 @dataclass(frozen=True)
 class Method:
     """A way to answer requests: ``make(request)`` is float ``[B, 3, S, S]`` in [-1, 1].
 
     ``fingerprint`` tells methods, and trainings of one method, apart: what was made with other weights is not taken
-    for this one's. A method that knows no masks can transfer attributes only. ``parameters`` is how many numbers it has
-    learnt.
+    for this one's. A method that knows no masks can only transfer and edit attributes, those of ``attributes``; None
+    stands for any. ``parameters`` is how many numbers it has learnt.
     """
 
     name: str
@@ -68,6 +84,7 @@ class Method:
     fingerprint: str
     tasks: tuple[str, ...] = TASKS
     parameters: int = 0
+    attributes: tuple[str, ...] | None = None
 
 
 def by_mask(network: DenseMappingNetwork | SPADEGenerator, request: Request) -> Tensor:
@@ -77,30 +94,28 @@ def by_mask(network: DenseMappingNetwork | SPADEGenerator, request: Request) -> 
 
 
 def by_label(network: StarGANGenerator, request: Request) -> Tensor:
-    """The target with the attribute; what else the network can change stays as the target is annotated."""
-    _check_attribute(network, request.attribute)
-    yes = torch.ones(len(request.target), dtype=torch.bool, device=request.target.device)
-    wanted = request.labels | {request.attribute: yes}
+    """The target with the label that is asked for; all else that the network can change stays as annotated."""
+    wanted = request.labels | _wish(network, request)
     unknown = [name for name in network.config["attributes"] if name not in wanted]
     if unknown:
-        raise ValueError(f"Nobody knows whether the targets have {', '.join(unknown)}: use annotated faces.")
+        raise MethodError(f"Nobody knows whether the targets have {', '.join(unknown)}: use annotated faces.")
     return network(request.target, torch.stack([wanted[name] for name in network.config["attributes"]], dim=1).float())
 
 
 def by_example(network: Elegant, request: Request) -> Tensor:
     """The target with the attribute as the source has it."""
-    _check_attribute(network, request.attribute)
+    _wish(network, request)
     return network.transfer(request.target, request.source, request.attribute)
 
 
 def by_difference(network: SeCGANGenerator, request: Request) -> Tensor:
-    """The target with the attribute: asked for where it is annotated to lack it; nothing else is asked for."""
-    _check_attribute(network, request.attribute)
-    if request.attribute not in request.labels:
-        raise ValueError(f"Nobody knows whether the targets have {request.attribute}: use annotated faces.")
+    """The target with the label that is asked for, where it is annotated with the other; nothing else is asked for."""
     names = network.config["attributes"]
     difference = torch.zeros(len(request.target), len(names), device=request.target.device)
-    difference[:, names.index(request.attribute)] = 1 - request.labels[request.attribute].float()
+    for name, wanted in _wish(network, request).items():
+        if name not in request.labels:
+            raise MethodError(f"Nobody knows whether the targets have {name}: use annotated faces.")
+        difference[:, names.index(name)] = wanted.float() - request.labels[name].float()
     return network(request.target, difference)
 
 
@@ -110,28 +125,23 @@ def at_size(make: Callable[[Request], Tensor], size: int, request: Request) -> T
     The target is resized to it, and the answer back, unless it has that size.
     """
     side = request.target.shape[-1]
-    return resize(make(replace(request, target=resize(request.target, size))), side)
+    return resize_images(make(replace(request, target=resize_images(request.target, size))), side)
 
 
-def resize(images: Tensor, side: int) -> Tensor:
-    """Images ``[B, 3, S, S]`` in [-1, 1] as such of ``side`` pixels a side."""
-    if images.shape[-1] == side:
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-
-
-def _check_attribute(network: StarGANGenerator | Elegant | SeCGANGenerator, attribute: str | None) -> None:
-    if attribute not in network.config["attributes"]:
-        known = ", ".join(network.config["attributes"])
-        raise ValueError(f"This {type(network).__name__} was trained for {known}, not for {attribute}.")
+def _wish(network: StarGANGenerator | Elegant | SeCGANGenerator, request: Request) -> dict[str, Tensor]:
+    """``request.wish``; ``MethodError`` if the network was not trained for it, or a transfer names no attribute."""
+    names, attribute = network.config["attributes"], request.attribute
+    if attribute not in names and (attribute is not None or request.task != EDITING):
+        raise MethodError(f"This {type(network).__name__} was trained for {', '.join(names)}, not for {attribute}.")
+    return request.wish
 
 
 WAYS: dict[type[nn.Module], tuple[Callable[[nn.Module, Request], Tensor], tuple[str, ...]]] = {
-    DenseMappingNetwork: (by_mask, TASKS),
-    SPADEGenerator: (by_mask, TASKS),
-    StarGANGenerator: (by_label, (TRANSFER,)),
+    DenseMappingNetwork: (by_mask, (*TASKS, EDITING)),
+    SPADEGenerator: (by_mask, (*TASKS, EDITING)),
+    StarGANGenerator: (by_label, (TRANSFER, EDITING)),
     Elegant: (by_example, (TRANSFER,)),
-    SeCGANGenerator: (by_difference, (TRANSFER,)),
+    SeCGANGenerator: (by_difference, (TRANSFER, EDITING)),
 }
 """How a network answers, and the tasks that it does."""
 
@@ -139,7 +149,7 @@ WAYS: dict[type[nn.Module], tuple[Callable[[nn.Module, Request], Tensor], tuple[
 def method_of(name: str, network: nn.Module, size: int | None = None) -> Method:
     """A trained network as the method ``name``; ``TrainingError`` for one that makes no faces of faces alone.
 
-    A SeCGAN sees faces of another size than ``size``, where it is known, resized to it.
+    StarGAN and SeCGAN see faces of another size than ``size``, where it is known, resized to it.
     """
     if type(network) not in WAYS:
         makers = ", ".join(kind.__name__ for kind in WAYS)
@@ -148,9 +158,10 @@ def method_of(name: str, network: nn.Module, size: int | None = None) -> Method:
     answer, mark = partial(make, network), fingerprint(network)
     if isinstance(network, SeCGANGenerator):
         check_edits_faces(name, network)
-        if size is not None:
-            answer, mark = partial(at_size, answer, size), f"{mark} at {size}"
-    return Method(name, answer, mark, tasks, sum(parameter.numel() for parameter in network.parameters()))
+    if make in (by_label, by_difference) and size is not None:
+        answer, mark = partial(at_size, answer, size), f"{mark} at {size}"
+    attributes = None if make is by_mask else tuple(network.config["attributes"])
+    return Method(name, answer, mark, tasks, sum(parameter.numel() for parameter in network.parameters()), attributes)
 
 
 def check_edits_faces(name: str, network: SeCGANGenerator) -> None:

@@ -1,6 +1,5 @@
 """Measures of masks and pictures: torchmetrics' own, or tested against them."""
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
@@ -70,6 +69,16 @@ def around(region: Tensor, margin: float) -> Tensor:
     return wide[:, 0] > 0
 
 
+def mean_outside(region: Tensor, values: Tensor) -> Tensor:
+    """Mean of ``values [B, H, W]`` where ``region`` (bool) is not, ``[B]``; NaN where it is everywhere."""
+    return (values * ~region).sum(dim=(1, 2)) / (~region).sum(dim=(1, 2))
+
+
+def grey_levels(one: Tensor, other: Tensor) -> Tensor:
+    """How far two pictures are apart, pixel by pixel, in levels of 0 to 255: ``[B, 3, H, W]`` to ``[B, H, W]``."""
+    return (one - other).abs().mean(dim=1) * 127.5
+
+
 def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1) -> Tensor:
     """How many times more an edit changes the edited region than what is far from it, by picture.
 
@@ -78,16 +87,4 @@ def locality(before: Tensor, after: Tensor, edited: Tensor, margin: float = 0.1)
     nothing is far.
     """
     change = (after - before).abs().mean(dim=1)
-    near = around(edited, margin)
-    inside = (change * edited).sum(dim=(1, 2)) / edited.sum(dim=(1, 2))
-    far = (change * ~near).sum(dim=(1, 2)) / (~near).sum(dim=(1, 2))
-    return inside / far
-
-
-def bootstrap_interval(values: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of ``values`` (NaN left out) from 2,000 resamples, as (low, high)."""
-    values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    draws = np.random.default_rng(seed).choice(values, (2000, len(values))).mean(axis=1)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return mean_outside(~edited, change) / mean_outside(around(edited, margin), change)

@@ -14,16 +14,16 @@ from maskgan_lib.edits import changed, replace_parts
 Perturbation = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 """``(labels, other, rng)`` to the edited labels: label maps uint8 ``[H, W]`` of one size."""
 
-COMPONENTS = {
+MOVABLE = {
     "eyes": GROUPS["eyes"],
     "brows": GROUPS["brows"],
     "nose": (CLASS_ID["nose"],),
     "mouth": GROUPS["mouth"],
     "hair": (CLASS_ID["hair"],),
 }
-FEATURES = ("eyes", "brows", "nose", "mouth")
-"""Components that lie on the skin, which closes behind them when they move."""
-FACE = tuple(i for name in FEATURES for i in COMPONENTS[name])
+ON_SKIN = ("eyes", "brows", "nose", "mouth")
+"""Those that lie on the skin, which closes behind them when they move."""
+FACE = tuple(i for name in ON_SKIN for i in MOVABLE[name])
 BEHIND_HAIR = tuple(CLASS_ID[name] for name in ("background", "skin", "l_ear", "r_ear", "neck", "cloth"))
 
 PAINTED = tuple(CLASS_ID[name] for name in ("background", "skin", "hair", "hat", "neck", "cloth"))
@@ -57,7 +57,7 @@ def swap_component(labels: np.ndarray, other: np.ndarray, rng: np.random.Generat
     name = _draw_component(("eyes", "nose", "mouth", "hair"), (labels, other), rng)
     if name is None:
         return labels.copy()
-    ids = COMPONENTS[name]
+    ids = MOVABLE[name]
     held = FACE if name == "hair" else ids
     step = np.rint(_centroid(labels, held) - _centroid(other, held)).astype(int)
     grid = [np.arange(n) - s for n, s in zip(labels.shape, step, strict=True)]
@@ -69,19 +69,19 @@ def swap_component(labels: np.ndarray, other: np.ndarray, rng: np.random.Generat
 
 def shift_component(labels: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Eyes, brows, nose or mouth moved by 2 to 6 % of the width in any direction."""
-    name = _draw_component(FEATURES, (labels,), rng)
+    name = _draw_component(ON_SKIN, (labels,), rng)
     length, angle = rng.uniform(0.02, 0.06) * labels.shape[1], rng.uniform(0, 2 * np.pi)
     step = round(length * np.sin(angle)), round(length * np.cos(angle))
-    return labels.copy() if name is None else shift_parts(labels, COMPONENTS[name], *step)
+    return labels.copy() if name is None else shift_parts(labels, MOVABLE[name], *step)
 
 
 def scale_component(labels: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Eyes, brows, nose or mouth at 0.6 to 0.8 or 1.2 to 1.5 times their size; of a pair, each where it is."""
-    name = _draw_component(FEATURES, (labels,), rng)
+    name = _draw_component(ON_SKIN, (labels,), rng)
     factor = rng.uniform(0.6, 0.8) if rng.random() < 0.5 else rng.uniform(1.2, 1.5)
     if name is None:
         return labels.copy()
-    ids = COMPONENTS[name]
+    ids = MOVABLE[name]
     for part in (ids,) if name == "mouth" else [(i,) for i in ids if (labels == i).any()]:
         labels = scale_parts(labels, part, factor)
     return labels
@@ -147,9 +147,7 @@ PERTURBATIONS: dict[str, Perturbation] = {
 
 def _draw_component(names: Iterable[str], faces: Iterable[np.ndarray], rng: np.random.Generator) -> str | None:
     """One of the components ``names`` that all ``faces`` have in a size that can be seen, or None."""
-    sizeable = [
-        name for name in names if all(np.isin(face, COMPONENTS[name]).mean() >= SMALLEST_EDIT for face in faces)
-    ]
+    sizeable = [name for name in names if all(np.isin(face, MOVABLE[name]).mean() >= SMALLEST_EDIT for face in faces)]
     return sizeable[rng.integers(len(sizeable))] if sizeable else None
 
 

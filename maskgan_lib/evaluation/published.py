@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from maskgan_lib.checkpoints import CheckpointError, load_authors, load_into
 from maskgan_lib.checkpoints.files import read_state_dict
 from maskgan_lib.classes import ATTRIBUTE_NAMES, NUM_CLASSES
-from maskgan_lib.data import download
-from maskgan_lib.evaluation.judges import Judge, Judges
-from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PoseNet
+from maskgan_lib.evaluation.judges import ROLES, Judge, Judges
+from maskgan_lib.networks import FaceParser
 from maskgan_lib.networks.hopenet import HopeNet
 from maskgan_lib.networks.iresnet import SIDE, IResNet
 
@@ -67,7 +66,10 @@ def arcface_window(side: int = SIDE) -> Window:
 
 
 class PublishedIdentity(nn.Module):
-    """CelebA-HQ crops ``[B, 3, size, size]`` in [-1, 1] to embeddings ``[B, E]`` of ``network``, for its window."""
+    """CelebA-HQ crops ``[B, 3, size, size]`` in [-1, 1] to embeddings ``[B, E]`` of ``network``, for its window.
+
+    A fixed window with the eyes at the same places, not an alignment of each face as the networks learnt from.
+    """
 
     def __init__(self, network: nn.Module, window: Window, contrast: float = 1.0):
         super().__init__()
@@ -77,20 +79,13 @@ class PublishedIdentity(nn.Module):
         return self.network(self.window.cut(images) * self.contrast)
 
 
-class ImageNetNormalised(nn.Module):
-    """What networks have in common that take pictures normalised by ImageNet's mean and deviation."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
-
-    def normalised(self, images: Tensor) -> Tensor:
-        """From [-1, 1]."""
-        return ((images + 1) / 2 - self.mean) / self.std
+def normalised(images: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as networks take them that learnt with ImageNet's mean and deviation."""
+    mean, std = (images.new_tensor(numbers)[:, None, None] for numbers in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((images + 1) / 2 - mean) / std
 
 
-class PublishedPose(ImageNetNormalised):
+class PublishedPose(nn.Module):
     """HopeNet for pictures ``[B, 3, H, W]`` in [-1, 1], with the signs of our faces."""
 
     def __init__(self, network: HopeNet):
@@ -105,10 +100,10 @@ class PublishedPose(ImageNetNormalised):
 
         HopeNet's own three signs are the opposite ones.
         """
-        return -self.network.degrees(self.normalised(images))
+        return -self.network.degrees(normalised(images))
 
 
-class PublishedAttributes(ImageNetNormalised):
+class PublishedAttributes(nn.Module):
     """One ResNet-18 per attribute: pictures ``[B, 3, H, W]`` in [-1, 1] to logits ``[B, A]``.
 
     ``networks`` are torchvision's by the attributes' names, with one answer (its logit) or two (no, yes).
@@ -124,7 +119,7 @@ class PublishedAttributes(ImageNetNormalised):
 
     def features(self, images: Tensor) -> Tensor:
         """The pooled features of all networks side by side, ``[B, A * 512]``."""
-        images = self.normalised(images)
+        images = normalised(images)
         return torch.cat([network(images) for network in self.networks.values()], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -146,9 +141,8 @@ def _load_parser(path: Path) -> tuple[nn.Module, str]:
 def _load_arcface(path: Path) -> tuple[nn.Module, str]:
     state = _read_state(path)
     layers = _block_counts(state, path, "an ArcFace IResNet, e.g. backbone.pth")
-    with torch.device("meta"):
-        network = IResNet(layers, len(state["conv1.weight"]), len(state["fc.bias"]) if "fc.bias" in state else 512)
-    _fill(network, state, path)
+    embedding = len(state["fc.bias"]) if "fc.bias" in state else 512
+    network = _filled(lambda: IResNet(layers, len(state["conv1.weight"]), embedding), state, path)
     return PublishedIdentity(network, arcface_window()), f"ArcFace IR-{network.depth}"
 
 
@@ -160,43 +154,31 @@ def _load_facenet(path: Path) -> tuple[nn.Module, str]:
             "FaceNet needs its package: `pip install --no-deps facenet-pytorch` (without --no-deps it would replace "
             "PyTorch by an old one)."
         ) from None
-    network = InceptionResnetV1(pretrained=None)
     # The classifier of the persons it learnt from has no part in the embedding.
-    _fill(network, _read_state(path, "logits."), path)
+    network = _filled(lambda: InceptionResnetV1(pretrained=None), _read_state(path, "logits."), path)
     return PublishedIdentity(network, arcface_window(160), contrast=127.5 / 128), "FaceNet"
 
 
 def _load_hopenet(path: Path) -> tuple[nn.Module, str]:
     state = _read_state(path, "fc_finetune.")
-    with torch.device("meta"):
-        network = HopeNet(_block_counts(state, path, "HopeNet"))
-    _fill(network, state, path)
-    return PublishedPose(network), "HopeNet"
+    layers = _block_counts(state, path, "HopeNet")
+    return PublishedPose(_filled(lambda: HopeNet(layers), state, path)), "HopeNet"
 
 
 def _load_attributes(folder: Path) -> tuple[nn.Module, str]:
     from torchvision.models import resnet18
 
-    networks = {}
-    for path in _attribute_files(folder):
-        state = _read_state(path)
-        with torch.device("meta"):
-            network = resnet18(num_classes=2 if len(state.get("fc.bias", ())) == 2 else 1)
-        _fill(network, state, path)
-        networks[path.stem] = network
-    return PublishedAttributes(networks), "a ResNet-18 per attribute"
-
-
-def _attribute_files(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.pth")) if folder.is_dir() else []
     if not files:
         raise CheckpointError(f"{folder} is no folder of files <attribute>.pth: give one ResNet-18 for each attribute.")
-    unknown = [path.name for path in files if path.stem not in ATTRIBUTE_NAMES]
-    if unknown:
-        raise CheckpointError(
-            f"{folder} holds {', '.join(unknown)}: name each file after an attribute of CelebA, e.g. Smiling.pth."
-        )
-    return files
+    networks = {}
+    for path in files:
+        if path.stem not in ATTRIBUTE_NAMES:
+            raise CheckpointError(f"{path}: name each file after an attribute of CelebA, e.g. Smiling.pth.")
+        state = _read_state(path)
+        answers = 2 if len(state.get("fc.bias", ())) == 2 else 1
+        networks[path.stem] = _filled(lambda n=answers: resnet18(num_classes=n), state, path)
+    return PublishedAttributes(networks), "a ResNet-18 per attribute"
 
 
 def _read_state(path: Path, *ignored: str) -> dict[str, Tensor]:
@@ -216,12 +198,15 @@ def _block_counts(state: dict[str, Tensor], path: Path, what: str) -> list[int]:
     return counts
 
 
-def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+def _filled(make: Callable[[], nn.Module], state: dict[str, Tensor], path: Path) -> nn.Module:
     """Strictly; only the counters of batch normalisation may be missing, which old files do not have."""
+    with torch.device("meta"):
+        network = make()
     for key in network.state_dict():
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, torch.tensor(0))
     load_into(network, state, str(path))
+    return network
 
 
 # ---- the registry
@@ -229,178 +214,94 @@ def _fill(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
 
 @dataclass(frozen=True)
 class Published:
-    """Weights that somebody published.
+    """Weights that somebody published, each to be got by hand.
 
-    ``url`` is None where no program can download them; ``how_to_get`` says what to do then. ``sha256`` is the hash
-    that users of the weights agree on (its first 8 digits may be in the file's name), None where none is known. To
-    ``size`` pixels a side pictures are resized, crops like those of CelebA-HQ. ``load`` is None for weights that
-    torchmetrics reads.
+    ``sha256`` is the hash that users of the weights agree on, None where none is known. To ``size`` pixels a side
+    pictures are resized, crops like those of CelebA-HQ.
     """
 
     role: str
-    url: str | None
     how_to_get: str
-    sha256: str | None
     licence: str
     restriction: str
     size: int
-    takes: str
-    gives: str
-    load: Callable[[Path], tuple[nn.Module, str]] | None
+    load: Callable[[Path], tuple[nn.Module, str]]
+    sha256: str | None = None
 
 
 PUBLISHED = {
     "maskgan-parser": Published(
         role="parser",
-        url=None,
         how_to_get="download it in a browser from https://drive.google.com/file/d/1Me181DqwnE-yptAh04cZ1wsHViYrZuhc, "
         "the link in face_parsing/README.md of github.com/switchablenorms/CelebAMask-HQ",
-        sha256=None,
         licence="non-commercial research and education only, as the CelebAMask-HQ that it learnt from",
         restriction="non-commercial",
         size=512,
-        takes="CelebA-HQ crops of 512 x 512, RGB in [-1, 1]",
-        gives="logits of the 19 classes in the official order, which is ours",
         load=_load_parser,
     ),
     "arcface": Published(
         role="identity",
-        url=None,
         how_to_get="download a backbone.pth of an r50 or r100 in a browser from the model zoo in "
         "recognition/arcface_torch/README.md of github.com/deepinsight/insightface",
-        sha256=None,
         licence="code MIT, weights for non-commercial research only",
         restriction="non-commercial",
         size=arcface_window().size,
-        takes="faces aligned by five points to 112 x 112, RGB in [-1, 1]; here a fixed window of the CelebA-HQ crop "
-        "with the eyes at the same places, not an alignment of each face",
-        gives="embeddings of 512 numbers of any length, compared by their cosine",
         load=_load_arcface,
     ),
     "facenet": Published(
         role="identity",
-        url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
-        how_to_get="it is downloaded; its network needs `pip install --no-deps facenet-pytorch`",
-        sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+        how_to_get="download https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
+        "20180402-114759-vggface2.pt; its network needs `pip install --no-deps facenet-pytorch`",
         licence="MIT; the pictures of VGGFace2, which it learnt from, have terms of their own",
         restriction="MIT",
         size=arcface_window(160).size,
-        takes="the square of a face detector at 160 x 160, RGB as (value - 127.5) / 128; here ArcFace's window of the "
-        "CelebA-HQ crop, an approximation",
-        gives="embeddings of 512 numbers of length 1",
         load=_load_facenet,
+        sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
     ),
     "hopenet": Published(
         role="pose",
-        url=None,
         how_to_get="download a .pkl in a browser, best the one that is robust to image quality, "
         "https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR, from the README of "
         "github.com/natanielruiz/deep-head-pose",
-        sha256=None,
         licence="code Apache-2.0, no licence stated for the weights; 300W-LP, which it learnt from, is for research",
         restriction="licence of the weights not stated",
         size=224,
-        takes="faces with a loose margin at 224 x 224, RGB normalised by ImageNet's mean and deviation; here the whole "
-        "CelebA-HQ crop, which has about that margin",
-        gives="66 bins of 3 degrees for yaw, pitch and roll, positive to the viewer's left, up and clockwise; all "
-        "three are turned round to the signs of our faces",
         load=_load_hopenet,
     ),
     "attributes": Published(
         role="attributes",
-        url=None,
         how_to_get="nobody published those of the paper: train torchvision's resnet18 for each attribute, with one "
         "answer or two (no, yes), and put their state dicts into one folder as <attribute>.pth",
-        sha256=None,
         licence="that of whoever trained them",
         restriction="a user's own",
         size=224,
-        takes="whole crops at 224 x 224, RGB normalised by ImageNet's mean and deviation",
-        gives="one logit for each attribute, positive where the face has it",
         load=_load_attributes,
     ),
-    "inception": Published(
-        role="inception",
-        url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-        "weights-inception-2015-12-05-6726825d.pth",
-        how_to_get="it is downloaded",
-        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-        licence="Apache-2.0",
-        restriction="Apache-2.0",
-        size=299,
-        takes="RGB uint8 of any size; torchmetrics resizes to 299 x 299 itself",
-        gives="the features that FID, KID and IS are defined on; give the file to them",
-        load=None,
-    ),
 }
 
 
-def fetch(
-    name: str, folder: str | Path | None = None, file: str | Path | None = None, sha256: str | None = None
-) -> Path:
-    """The path of the weights ``name`` of ``PUBLISHED``, checked.
+def load_published(name: str, file: str | Path, sha256: str | None = None, device: str | torch.device = "cpu") -> Judge:
+    """The weights ``name`` of ``PUBLISHED`` in ``file``, for "attributes" a folder, as a judge of their role.
 
-    Args:
-        folder: where downloads go and are looked for; by default torch.hub's, where torchmetrics looks, too.
-        file: a copy that is there already, for "attributes" a folder; nothing is downloaded.
-        sha256: a hash to check instead of the registry's, whole or its first digits.
-
-    Prints the licence before a download, and the file's own hash where none is known to check it against.
-
-    Raises:
-        CheckpointError: no such weights or file, not to be downloaded by a program, or not the file that is expected.
-        DataError: the download failed; says what to do.
+    ``sha256`` is a hash to check instead of the registry's, whole or its first digits; where none is known, the file's
+    own is printed. The card says where they come from (``data``), on which terms (``licence``) and which file it was.
+    ``CheckpointError`` if it is another file, or does not fit, with all keys that are missing or too many.
     """
-    entry = _entry(name)
-    if file is not None:
-        path = Path(file)
-        if not path.exists():
-            raise CheckpointError(f"There is no {path}: check the path of the {name} weights.")
-        return _checked(path, name, sha256)
-    if entry.url is None:
-        raise CheckpointError(f"No program can download the {name} weights: {entry.how_to_get}. Then name the file.")
-    path = Path(folder or Path(torch.hub.get_dir()) / "checkpoints") / entry.url.rpartition("/")[2]
-    there = path.exists()
-    if not there:
-        print(f"{name}: {entry.licence}.")
-    download.fetch(entry.url, path)
-    try:
-        return _checked(path, name, sha256)
-    except CheckpointError:
-        if not there:
-            path.unlink()
-        raise
-
-
-def load_published(
-    name: str, file: str | Path | None = None, sha256: str | None = None, device: str | torch.device = "cpu"
-) -> Judge:
-    """The weights ``name`` of ``PUBLISHED`` as a judge of their role; ``fetch`` gets and checks them.
-
-    Its card says where they come from (``data``), on which terms (``licence``) and which file it was (``sha256``).
-    ``CheckpointError`` if they do not fit, with all keys that are missing or too many.
-    """
-    entry = _entry(name)
-    if entry.load is None:
-        raise CheckpointError(f"The {name} weights are no judge: give the path that fetch returns to the distances.")
-    path = fetch(name, file=file, sha256=sha256)
+    if name not in PUBLISHED:
+        raise CheckpointError(f"There are no published weights {name!r}: choose one of {', '.join(PUBLISHED)}.")
+    entry, path = PUBLISHED[name], Path(file)
+    if not path.exists():
+        raise CheckpointError(f"There is no {path}: {entry.how_to_get}. Then name the file.")
+    expected, found = sha256 or entry.sha256, _digest(path)
+    if expected is None:
+        print(f"No checksum is known for the {name} weights. {path} has sha256 {found}: compare it with another copy.")
+    elif not found.startswith(expected.lower()):
+        hashes = f"its sha256 is {found}, not {expected}"
+        raise CheckpointError(f"{path} is not the file of the {name} weights ({hashes}): get it again.")
     network, title = entry.load(path)
-    card = {
-        "image_size": entry.size,
-        "data": f"published: {title}, {entry.restriction}",
-        "licence": entry.licence,
-        "sha256": _digest(path),
-    }
+    origin = f"published: {title}, {entry.restriction}"
+    card = {"image_size": entry.size, "data": origin, "licence": entry.licence, "sha256": found}
     return Judge(network.to(device).eval().requires_grad_(False), entry.size, card)
-
-
-FIELDS = {
-    "parser": ("parser", FaceParser),
-    "attributes": ("attribute_net", AttributeNet),
-    "identity": ("identity_net", IdentityNet),
-    "pose": ("pose_net", PoseNet),
-}
-"""The judges by role: their field of ``Judges``, and the network of this library."""
 
 
 def judges_of(folder: str | Path, others: Sequence[str] = (), device: str | torch.device = "cpu") -> Judges:
@@ -412,9 +313,9 @@ def judges_of(folder: str | Path, others: Sequence[str] = (), device: str | torc
     judges = Judges.shipped(device, folder)
     for entry in others:
         role, _, chosen = entry.partition("=")
-        if role not in FIELDS or not chosen:
-            raise CheckpointError(f"{entry} names no judge: write ROLE=FILE, the role one of {', '.join(FIELDS)}.")
-        field, kind = FIELDS[role]
+        if role not in ROLES or not chosen:
+            raise CheckpointError(f"{entry} names no judge: write ROLE=FILE, the role one of {', '.join(ROLES)}.")
+        field, kind = ROLES[role]
         name, _, file = chosen.partition(":")
         if name in PUBLISHED and file:
             if PUBLISHED[name].role != role:
@@ -424,24 +325,6 @@ def judges_of(folder: str | Path, others: Sequence[str] = (), device: str | torc
             judge = Judge.load(chosen, kind, device)
         judges = replace(judges, **{field: judge})
     return judges
-
-
-def _entry(name: str) -> Published:
-    if name not in PUBLISHED:
-        raise CheckpointError(f"There are no published weights {name!r}: choose one of {', '.join(PUBLISHED)}.")
-    return PUBLISHED[name]
-
-
-def _checked(path: Path, name: str, sha256: str | None) -> Path:
-    expected, found = sha256 or PUBLISHED[name].sha256, _digest(path)
-    if expected is None:
-        print(f"No checksum is known for the {name} weights. {path} has sha256 {found}: compare it with another copy.")
-    elif not found.startswith(expected.lower()):
-        raise CheckpointError(
-            f"{path} is not the file of the {name} weights (its sha256 is {found}, not {expected}): delete it and get "
-            "it again."
-        )
-    return path
 
 
 def _digest(path: Path) -> str:

@@ -7,78 +7,198 @@ network gives back a face of which nothing is asked, and how far the edited pict
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
-from maskgan_lib.checkpoints import load_weights, read_card
-from maskgan_lib.checkpoints.files import atomic
+from maskgan_lib.checkpoints import read_card
 from maskgan_lib.classes import MERGED_CLASSES
+from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
-from maskgan_lib.evaluation.distances import inception
-from maskgan_lib.evaluation.experiment import load_judges, trained
-from maskgan_lib.evaluation.judges import SHIPPED, Judge
-from maskgan_lib.evaluation.secgan_grading import (
-    VARIANTS,
-    WEIGHT,
-    Arm,
-    Grader,
-    Run,
-    grade_run,
-    load_g_rgb,
-    order,
-    unedited,
-)
+from maskgan_lib.data.resizing import resize_images
+from maskgan_lib.evaluation.distances import frechet_distance, inception, inception_features, inception_score
+from maskgan_lib.evaluation.estimates import jackknife, mean_estimate
+from maskgan_lib.evaluation.judges import Judge, Judges
+from maskgan_lib.evaluation.metrics import psnr
+from maskgan_lib.evaluation.run import in_parts, places_mark
+from maskgan_lib.evaluation.secgan_runs import VARIANTS, WEIGHT, Arm, GradedRun, Run
 from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.selfsupervised import SSFID, feature_judge
+from maskgan_lib.evaluation.tasks import held_out
+from maskgan_lib.evaluation.weights import best_device, judges_for, loaded, shipped_for, trained
 from maskgan_lib.networks import FaceParser
 from maskgan_lib.networks.secgan import BACKBONES
 from maskgan_lib.presets import Preset, changed
+from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.execution import Execution
 from maskgan_lib.training.secgan import frozen
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
 
+BATCH = 16
 
-def graded_table(runs: Sequence[Run], grader: Grader, about: Mapping[str, str] | None = None) -> SeCGANTable:
-    """Grades ``runs`` on the faces of ``grader`` and makes the table; ``about`` adds to what it says of itself.
 
-    Raises ``TrainingError`` if there is no run, or they change other attributes or make pictures of other sizes.
+# ---- grading
+
+
+@dataclass(frozen=True, eq=False)
+class SeCGANGrader:
+    """The faces that are edited, and the nets that look at the results.
+
+    Args:
+        indices: places of the faces in ``faces``.
+        judges: their attribute net says which labels a picture shows.
+        features: the net of ``SSFID``; None leaves the distance out.
+        parser: P, which the variant ``concat`` asks for the mask of a face.
+        inception: as of ``distances.inception``; None leaves the Inception Score out.
     """
-    if not runs:
-        raise TrainingError("There is no finished run of SeCGAN to measure: train some first.")
+
+    faces: PackedFaces
+    indices: np.ndarray
+    judges: Judges
+    features: Judge | None = None
+    parser: FaceParser | None = None
+    inception: nn.Module | None = None
+    device: str | torch.device = "cpu"
+
+    def photos(self, places: slice, size: int) -> Tensor:
+        """The photos at ``places`` of ``indices``, at the size of the network that edits them."""
+        return resize_images(to_float_image(self.faces.read(self.indices[places])[0], self.device), size)
+
+    def labels(self, attributes: Sequence[str]) -> Tensor:
+        """1 and 0, float32 ``[F, A]``; ``DataError`` if the faces or the classifier do not know an attribute."""
+        unknown = [name for name in attributes if name not in self.judges.attribute_names]
+        if unknown:
+            raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
+        known = np.stack([self.faces.attribute(name)[self.indices] > 0 for name in attributes], axis=1)
+        return torch.from_numpy(known).float().to(self.device)
+
+    def sees(self, pictures: Tensor, attributes: Sequence[str]) -> Tensor:
+        """Bool ``[B, A]``: which of ``attributes`` the classifier sees."""
+        columns = [self.judges.attribute_names.index(name) for name in attributes]
+        return self.judges.attributes(pictures)[:, columns] > 0
+
+    def key(self, network: nn.Module, size: int) -> list:
+        """What tells a run's grades from those of another network, other faces, or by other nets."""
+        marks = [fingerprint(network), size, self.judges.fingerprint, *places_mark(self.faces, self.indices)]
+        marks.append(self.features and fingerprint(self.features.network))
+        marks.append(fingerprint(self.parser) if self.parser and network.config["concatenate"] else None)
+        return [*marks, self.inception is not None]
+
+
+@torch.no_grad()
+def unedited(grader: SeCGANGrader, attributes: Sequence[str], size: int) -> np.ndarray:
+    """Bool ``[A, F]``: whether the classifier sees the label that would be asked for in the photo: its mistakes."""
+    asked, starts = grader.labels(attributes) == 0, range(0, len(grader.indices), BATCH)
+    seen = [grader.sees(grader.photos(slice(start, start + BATCH), size), attributes) for start in starts]
+    return (torch.cat(seen) == asked).T.cpu().numpy()
+
+
+def edit_all(
+    network: nn.Module, size: int, grader: SeCGANGrader, title: str = "edits", cache: Path | None = None
+) -> dict[str, np.ndarray]:
+    """Every attribute of every face changed by a network of this size, and what the nets say of the pictures.
+
+    ``reached``, bool ``[F, A]``; ``kept``, the PSNR of the faces given back, ``[F]``; and where there are such nets
+    ``features [F, A, D]``, ``photos [F, D]`` and ``logits [F, A, K]``. Kept in ``cache``.
+    """
+    attributes = network.config["attributes"]
+    labels = grader.labels(attributes)
+    wishes = torch.diag_embed(1 - 2 * labels)  # [F, A, A]: each attribute alone to its other label
+
+    def of_batch(places: slice) -> dict[str, Tensor]:
+        image = grader.photos(places, size)
+        seen = with_mask(network, image, grader.parser)
+        found = {"kept": psnr(network(seen, torch.zeros_like(labels[places])), image).double()}
+        made = [network(seen, wishes[places, column]) for column in range(len(attributes))]
+        reached = [
+            grader.sees(pictures, [name])[:, 0] == (labels[places, column] == 0)
+            for column, (name, pictures) in enumerate(zip(attributes, made, strict=True))
+        ]
+        found["reached"] = torch.stack(reached, dim=1)
+        if grader.features:
+            found["photos"] = _features(grader, image)
+            found["features"] = torch.stack([_features(grader, pictures) for pictures in made], dim=1)
+        if grader.inception:
+            scored = [inception_features(grader.inception, pictures)[1] for pictures in made]
+            found["logits"] = torch.stack(scored, dim=1)
+        return found
+
+    def make(part: slice) -> dict[str, np.ndarray]:
+        starts = range(part.start, part.stop, BATCH)
+        batches = [of_batch(slice(start, min(start + BATCH, part.stop))) for start in starts]
+        return {name: torch.cat([found[name] for found in batches]).cpu().numpy() for name in batches[0]}
+
+    return in_parts(title, ["secgan", *grader.key(network, size)], len(grader.indices), make, cache)
+
+
+def with_mask(network: nn.Module, image: Tensor, parser: FaceParser | None) -> Tensor:
+    """What G_rgb sees of photos: the variant ``concat`` also takes their soft mask, P's, at test time."""
+    if not network.config["concatenate"]:
+        return image
+    return torch.cat([image, frozen(parser)(image).softmax(dim=1)], dim=1)
+
+
+def _features(grader: SeCGANGrader, pictures: Tensor) -> Tensor:
+    return grader.features.ask(pictures, grader.features.network.features).float()
+
+
+def grade_run(run: Run, grader: SeCGANGrader) -> GradedRun:
+    """What was measured on a run; what the nets said is kept in its folder."""
+    network, card = run.load(grader.device), read_card(run.weights)
+    about = {name: card[name] for name in ("steps", "faces", "data", "image_size", "seed", "seconds", "hardware")}
+    about |= {"preset": card["preset"]["name"], "weights": fingerprint(network)}
+    about["consistency weight"] = card["preset"]["secgan_consistency_weight"]
+    found = edit_all(network, card["image_size"], grader, str(run.folder), run.folder / "graded")
+    distance = score = None
+    if "features" in found:  # a face leaves with all of its edits, the photos stay
+        features, photos = found["features"], found["photos"]
+        distance = jackknife(
+            lambda places: frechet_distance(features[places].reshape(-1, features.shape[-1]), photos), len(features)
+        )
+    if "logits" in found:
+        score = inception_score(found["logits"].reshape(-1, found["logits"].shape[-1]))
+    return GradedRun(run.arm, run.seed, found["reached"].T, mean_estimate(found["kept"]), distance, score, about)
+
+
+def graded_table(runs: Sequence[Run], grader: SeCGANGrader) -> SeCGANTable:
+    """Grades ``runs`` on the faces of ``grader`` and makes the table.
+
+    Raises ``TrainingError`` if they change other attributes or make pictures of other sizes.
+    """
     kinds = {}
     for run in runs:
-        kind = tuple(load_g_rgb(run).config["attributes"]), read_card(run.weights)["image_size"]
+        kind = tuple(run.load().config["attributes"]), read_card(run.weights)["image_size"]
         kinds.setdefault(kind, run)
     if len(kinds) > 1:
         (one, other), (first, second) = list(kinds)[:2], list(kinds.values())[:2]
         differing = "attributes" if one[0] != other[0] else "sizes"
         raise TrainingError(f"{first.folder} and {second.folder} have other {differing}: compare runs of one kind.")
-    (attributes, size), _ = kinds.popitem()
+    ((attributes, size),) = kinds
     if grader.parser is None and any(run.arm.variant == "concat" for run in runs):
         raise TrainingError("The variant concat takes the mask of a face: name the parser that it learnt with.")
+    features, by_inception = grader.features, "missing, for want of Inception's published weights"
     said = {
         "Faces": f"{len(grader.indices)} {grader.faces.source}, {size} x {size} pixels",
-        "Trainings": _trainings(runs),
+        "Trainings": _trainings([read_card(run.weights) for run in runs]),
         "Classifier": f"the attribute net, {grader.judges.origins['attributes']}",
-        **({SSFID: f"features of {type(grader.features.network).__name__}, {grader.features.origin}"}
-           if grader.features else {SSFID: "missing, for want of its net"}),
-        **({} if grader.inception else {"Inception Score": "missing, for want of Inception's published weights"}),
-        **(about or {}),
-    }  # fmt: skip
-    before = unedited(grader, attributes, size)
-    graded = tuple(grade_run(run, grader) for run in runs)
-    features = grader.features.network.channels if grader.features else 0
-    return SeCGANTable(attributes, before, graded, said, features)
+        SSFID: f"features of {type(features.network).__name__}, {features.origin}"
+        if features
+        else "missing, for want of its net",
+        **({} if grader.inception else {"Inception Score": by_inception}),
+    }
+    before, graded = unedited(grader, attributes, size), tuple(grade_run(run, grader) for run in runs)
+    return SeCGANTable(attributes, before, graded, said, features.network.channels if features else 0)
 
 
-def _trainings(runs: Sequence[Run]) -> str:
+def _trainings(cards: Sequence[Mapping]) -> str:
     """How long the runs took, and in which settings they differ beside those that the table is about."""
     compared = ("secgan_variant", "secgan_backbone", "secgan_consistency_weight")
     settings = []
-    for card in (read_card(run.weights) for run in runs):
+    for card in cards:
         own = {name: value for name, value in card["preset"].items() if name.startswith("secgan_")}
         own |= {name: card["preset"].get(name) for name in ("decay_from", "ema_decay")}
         own |= {name: card[name] for name in ("steps", "faces", "data")}
@@ -89,6 +209,9 @@ def _trainings(runs: Sequence[Run]) -> str:
     if not others:
         return said
     return f"{said}, but some differ in {', '.join(sorted(others))}: the variant is not all that is compared"
+
+
+# ---- the experiment
 
 
 def evaluate_secgan(
@@ -109,7 +232,7 @@ def evaluate_secgan(
     count: int = 200,
     execution: Execution | None = None,
 ) -> SeCGANTable:
-    """``python -m maskgan_lib evaluate secgan``: train what is missing in ``out``, grade it, write the table.
+    """Train what is missing in ``out``, grade it, write ``table.md``, ``table.csv`` and ``table.json``.
 
     Each variant on each backbone from ``seeds`` seeds, and on the first backbone SeCGAN with each of ``weights`` for
     lambda_sc from ``weight_seeds``, in ``out/<backbone>-<variant>[-<weight>]/seed-<seed>``. Finished runs there are
@@ -119,79 +242,57 @@ def evaluate_secgan(
     Args:
         parser: weights of P; without them one is trained in ``out`` where a run needs it.
         steps: of each training, instead of the preset's.
-        judges: a folder with ``parser.safetensors`` and ``attributes.safetensors``, as for ``ebst_ablation``.
+        judges: as of ``judges_for``.
         features: weights of the net of ``SSFID``; without them that which ships, for faces of the kind that it learnt
             from, or one that is trained in ``out``.
         inception_weights: torch-fidelity's file; without it there is no Inception Score.
-
-    Writes ``table.md``, ``table.csv`` and ``table.json``, which ``SeCGANTable.load`` reads.
     """
     out, tested = Path(out), test or faces
-    indices = tested.indices("test")[:count]
-    if len(indices) < 2:
-        raise DataError(f"{tested.folder} has {len(indices)} faces to test on: at least two are needed.")
+    indices = held_out(tested, count, fewest=2)
     runs = [
         Run(arm, seed, out / str(arm) / f"seed-{seed}")
         for arm in _arms(preset, variants, backbones, weights)
         for seed in range(weight_seeds if arm.weight else seeds)
     ]
+    parser, device = _train(runs, preset, faces, out, parser, steps, execution), best_device()
+    if features is None and not shipped_for(faces, "selfsupervised"):
+        features = trained("selfsupervised", preset, faces, out)
+    grader = SeCGANGrader(
+        tested,
+        indices,
+        judges_for(preset, faces, out, judges),
+        feature_judge(features, device),
+        parser and frozen(loaded(parser, FaceParser)),
+        inception_weights and inception(inception_weights, device),
+        device,
+    )
+    table = graded_table(runs, grader)
+    table.save(out / "table.json")
+    table.write(out, "table")
+    return table
+
+
+def _train(
+    runs: Sequence[Run],
+    preset: Preset,
+    faces: PackedFaces,
+    out: Path,
+    parser: str | Path | None,
+    steps: int | None,
+    execution: Execution | None,
+) -> str | Path | None:
+    """Those that are not finished, and P first where a run needs it and there is none. Returns P's weights."""
     needs = any(run.arm.variant == "concat" or not (run.weights.exists() or _alone(run)) for run in runs)
     if parser is None and needs:
-        parser = out / "secgan-parser" / "parser.safetensors"
         of_p = replace(preset, parser_classes=len(MERGED_CLASSES))
-        train_stage("parser", of_p, faces, parser.parent, resume=True)
+        train_stage("parser", of_p, faces, out / "secgan-parser", resume=True)
+        parser = out / "secgan-parser" / "parser.safetensors"
     for run in runs:
         if not run.weights.exists():
             settings = {"steps": steps, "seed": run.seed, "parser": None if _alone(run) else parser}
             of_run = _preset_of(run.arm, preset)
             train_stage("secgan", of_run, faces, run.folder, resume=True, execution=execution, **settings)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    grader = Grader(
-        tested,
-        indices,
-        load_judges(preset, faces, out, judges),
-        load_features(preset, faces, out, features, device),
-        None if parser is None else _loaded_parser(parser, device),
-        None if inception_weights is None else inception(inception_weights, device),
-        device,
-    )
-    table = graded_table(runs, grader)
-    table.save(out / "table.json")
-    for name, text in {"table.csv": table.csv(), "table.md": table.markdown()}.items():
-        with atomic(out / name) as file:
-            file.write(text.encode())
-    return table
-
-
-def load_features(
-    preset: Preset, faces: PackedFaces, out: Path, path: str | Path | None = None, device: str = "cpu"
-) -> Judge:
-    """The net in ``path``; else the one that ships, if it knows such faces; else one trained in ``out``."""
-    shipped = SHIPPED / "selfsupervised.safetensors"
-    if path is None and shipped.exists() and read_card(shipped).get("data") == faces.source:
-        path = shipped
-    return feature_judge(path or trained("selfsupervised", preset, faces, out), device)
-
-
-def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], weights: Sequence[str]) -> list[Arm]:
-    """In the table's order. The preset's own weight has no row of its own; ``TrainingError`` for what is no weight."""
-    others = []
-    for weight in weights:
-        if not re.fullmatch(WEIGHT, weight):
-            raise TrainingError(f"A weight of the consistency is a number such as 0.1, not {weight!r}.")
-        if float(weight) != preset.secgan_consistency_weight:
-            others.append(weight)
-    unknown = [name for name in (*variants, *backbones) if name not in (*VARIANTS, *BACKBONES)]
-    if unknown or not variants or not backbones:
-        raise TrainingError(f"Name variants of {', '.join(VARIANTS)} and backbones of {', '.join(BACKBONES)}.")
-    arms = {Arm(backbone, variant) for backbone in backbones for variant in variants}
-    arms |= {Arm(backbones[0], "secgan", weight) for weight in others}
-    return sorted(arms, key=order)
-
-
-def _preset_of(arm: Arm, preset: Preset) -> Preset:
-    settings = [f"secgan_variant={arm.variant}", f"secgan_backbone={arm.backbone}"]
-    return changed(preset, settings + [f"secgan_consistency_weight={arm.weight}"] * bool(arm.weight))
+    return parser
 
 
 def _alone(run: Run) -> bool:
@@ -199,8 +300,20 @@ def _alone(run: Run) -> bool:
     return run.arm.variant == "baseline"
 
 
-def _loaded_parser(path: str | Path, device: str) -> FaceParser:
-    network = load_weights(path, device)
-    if not isinstance(network, FaceParser):
-        raise TrainingError(f"{path} holds a {type(network).__name__}, where a FaceParser is needed.")
-    return frozen(network)
+def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], weights: Sequence[str]) -> list[Arm]:
+    """In the table's order. The preset's own weight has no row of its own; ``TrainingError`` for what is no weight."""
+    for weight in weights:
+        if not re.fullmatch(WEIGHT, weight):
+            raise TrainingError(f"A weight of the consistency is a number such as 0.1, not {weight!r}.")
+    unknown = [name for name in (*variants, *backbones) if name not in (*VARIANTS, *BACKBONES)]
+    if unknown or not variants or not backbones:
+        raise TrainingError(f"Name variants of {', '.join(VARIANTS)} and backbones of {', '.join(BACKBONES)}.")
+    others = [weight for weight in weights if float(weight) != preset.secgan_consistency_weight]
+    arms = {Arm(backbone, variant) for backbone in backbones for variant in variants}
+    arms |= {Arm(backbones[0], "secgan", weight) for weight in others}
+    return sorted(arms, key=lambda arm: arm.order)
+
+
+def _preset_of(arm: Arm, preset: Preset) -> Preset:
+    settings = [f"secgan_variant={arm.variant}", f"secgan_backbone={arm.backbone}"]
+    return changed(preset, settings + [f"secgan_consistency_weight={arm.weight}"] * bool(arm.weight))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from maskgan_lib.data.packed import DataError, PackedFaces
-from maskgan_lib.evaluation.judges import SHIPPED, Judge
-from maskgan_lib.evaluation.reconstruction import Figure, mean_over_faces, pairs
+from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
+from maskgan_lib.evaluation.judges import PRETRAINED, Judge, answers
 from maskgan_lib.networks import SelfSupervisedNet
 
 SSFID = "ssFID (our self-supervised net)"
@@ -20,7 +20,7 @@ LOOKED_AT = ("Male", "Smiling", "Eyeglasses", "Blond_Hair")
 
 def feature_judge(path: str | Path | None = None, device: str | torch.device = "cpu") -> Judge:
     """The network in ``path``, by default the one that ships: ``judge.ask(images, judge.network.features)``."""
-    return Judge.load(path or SHIPPED / "selfsupervised.safetensors", SelfSupervisedNet, device)
+    return Judge.load(path or PRETRAINED / "selfsupervised.safetensors", SelfSupervisedNet, device)
 
 
 @torch.no_grad()
@@ -39,7 +39,8 @@ def measure_selfsupervised(network: SelfSupervisedNet, faces: PackedFaces, indic
         untrained = SelfSupervisedNet(**network.config).to(next(network.parameters()).device).eval()
     labels = np.stack(list(truth.values()), axis=1)
     agreed, of_untrained = (
-        (labels[nearest(features_of(net, faces, indices))] == labels).astype(float) for net in (network, untrained)
+        (labels[nearest(answers(net.features, net, faces, indices))] == labels).astype(float)
+        for net in (network, untrained)
     )
     chance = labels.mean(axis=0) ** 2 + (1 - labels.mean(axis=0)) ** 2
     what = "nearest photo by features has the same label"
@@ -56,12 +57,6 @@ def measure_selfsupervised(network: SelfSupervisedNet, faces: PackedFaces, indic
                 Figure(f"the same of a photo chosen by chance, {name}", float(chance[column]), "", len(indices)),
             ]
     return figures
-
-
-def features_of(network: SelfSupervisedNet, faces: PackedFaces, indices: np.ndarray) -> Tensor:
-    """Features ``[N, F]`` of the photos ``indices``."""
-    device = next(network.parameters()).device
-    return torch.cat([network.features(images.to(device)).cpu() for images, _ in pairs(faces, indices)])
 
 
 def nearest(features: Tensor) -> np.ndarray:

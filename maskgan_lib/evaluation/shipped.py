@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maskgan_lib.evaluation.experiment import LONGER, MASKGAN, START, control_preset
+from maskgan_lib.evaluation.ebst import LONGER, MASKGAN, START, control_preset
 from maskgan_lib.presets import REGIONAL, REGIONAL_HALF, SHIPPED, SHIPPED_FINISH, SHIPPED_HALF, Preset
 from maskgan_lib.training.stages import STAGES
 

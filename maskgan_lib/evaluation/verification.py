@@ -12,10 +12,9 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_roc
 
 from maskgan_lib.data.packed import DataError, PackedFaces
-from maskgan_lib.evaluation.reconstruction import Figure
+from maskgan_lib.evaluation.estimates import RESAMPLES, Figure, quantiles
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +60,7 @@ class Verification:
         rng = np.random.default_rng(seed)
         drawn = [rng.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float32) / n for n in wins.shape]
         draws = ((drawn[0] @ wins.astype(np.float32)) * drawn[1]).sum(axis=1)
-        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+        return quantiles(draws, level)
 
     def accuracy(self, threshold: float) -> float:
         """Share of right answers if scores from ``threshold`` on mean "the same", both kinds weighing one half."""
@@ -84,17 +82,20 @@ class Verification:
         halves = [Verification(self.same[k::2], self.different[k::2]) for k in (0, 1)]
         return float(np.mean([a.accuracy(choose_threshold(b.same, b.different)) for a, b in (halves, halves[::-1])]))
 
+    def fixed_accuracy(self, threshold: float | None) -> float:
+        """At a threshold that other pairs gave; None: each half of the pairs takes that of the other half."""
+        return self.halves_accuracy if threshold is None else self.accuracy(threshold)
+
     def figures(self, title: str, threshold: float | None = None) -> list[Figure]:
         """AUC with its interval, and the accuracies; n is the number of pairs.
 
         ``threshold`` was chosen on other pairs; without one, each half of the pairs gets the threshold of the other.
         """
-        fixed = self.halves_accuracy if threshold is None else self.accuracy(threshold)
         where = "the threshold of the other half of the pairs" if threshold is None else "a fixed threshold"
         return [
             Figure(f"{title}, AUC", self.auc, "", len(self), self.auc_interval()),
             Figure(f"{title}, accuracy at the best threshold", self.best_accuracy, "", len(self)),
-            Figure(f"{title}, accuracy at {where}", fixed, "", len(self)),
+            Figure(f"{title}, accuracy at {where}", self.fixed_accuracy(threshold), "", len(self)),
         ]
 
     def _scores(self) -> tuple[Tensor, Tensor]:
@@ -157,7 +158,7 @@ def verify_people(
         pairs: at most so many pairs of one person and so many of two are drawn.
 
     Raises ``DataError`` if no person is on two photos, or there is only one person; among photos of the same hair
-    colour the figures are NaN then, with n = 0.
+    colour there are no figures then.
     """
     verification = people_of(embeddings, identity, None, pairs, seed)
     if verification is None:
@@ -167,14 +168,8 @@ def verify_people(
             "one who is on two photos. Take faces of which the persons are known."
         )
     figures = verification.figures("identity verification")
-    if hair is not None:
-        title = "identity verification, same hair colour"
-        verification = people_of(embeddings, identity, hair, pairs, seed)
-        if verification is None:
-            figures += [Figure(f"{title}, AUC", float("nan"), "", 0)]
-        else:
-            figures += verification.figures(title)
-    return figures
+    alike = None if hair is None else people_of(embeddings, identity, hair, pairs, seed)
+    return figures + ([] if alike is None else alike.figures("identity verification, same hair colour"))
 
 
 def people_of(

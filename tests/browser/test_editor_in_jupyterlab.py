@@ -97,7 +97,7 @@ def test_an_edit_from_the_mouse_to_a_killed_kernel_and_back(page, jupyter):
         page.click("[data-group='mouth']")
         settle(page)
         assert runs(page) != hat and kernel.run(KERNELS_MASK) == views_mask(page)
-        assert kernel.run("print(editor.history[-1].note)") == "mouth of face 1"
+        assert kernel.run("print(editor.history[-1].name)") == "mouth of face 1"
         page.click(".editor-files-panel summary")
         with page.expect_download() as saved:
             page.click("text=Download mask")

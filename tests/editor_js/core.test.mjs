@@ -4,7 +4,6 @@ import test from "node:test";
 // As .js it is a module only to a new node: the caller names a copy that ends in .mjs.
 const core = await import(process.env.EDITOR_CORE);
 const {
-  Trail,
   boxOf,
   capsule,
   fit,
@@ -199,19 +198,6 @@ test("the box of a part", () => {
   [23, 24, 47].forEach((i) => (labels[i] = 4));
   assert.deepEqual(boxOf(labels, 10, [4, 5]), [3, 2, 8, 5]);
   assert.equal(boxOf(labels, 10, [6]), null);
-});
-
-test("undo and redo are exact, and bounded", () => {
-  const trail = new Trail();
-  for (let k = 0; k < 130; k++) trail.push(k);
-  let now = 130;
-  for (let k = 129; k >= 30; k--) assert.equal((now = trail.undo(now)), k);
-  assert.equal(trail.undo(now), undefined);
-  for (let k = 31; k <= 130; k++) assert.equal((now = trail.redo(now)), k);
-  assert.equal(trail.redo(now), undefined);
-  trail.undo(now);
-  trail.push(129);
-  assert.equal(trail.redo(0), undefined); // a new stroke ends what could be redone
 });
 
 test("zooming keeps what is under the pointer, and the picture in its frame", () => {
