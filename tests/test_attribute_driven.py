@@ -24,7 +24,10 @@ from maskgan_lib.evaluation.attribute_driven import (
 )
 from maskgan_lib.evaluation.attribute_ways import PHOTO, Asked, Way, way_of
 from maskgan_lib.evaluation.judges import SHIPPED
-from maskgan_lib.networks import MaskVAE, SeCGANGenerator, SPADEGenerator, StarGANGenerator, one_hot
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.training.stage import TrainingError
 
 SIZE, COUNT = 32, 20

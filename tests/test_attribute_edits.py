@@ -15,7 +15,7 @@ from maskgan_lib.evaluation.attribute_edits import (
     measure_secgan_masks,
     measure_stargan,
 )
-from maskgan_lib.networks import SeCGANGenerator
+from maskgan_lib.methods.secgan import SeCGANGenerator
 from maskgan_lib.training.stage import TrainingError
 
 SMILES, BEARD = "Smiling", "No_Beard"

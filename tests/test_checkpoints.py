@@ -22,7 +22,8 @@ from maskgan_lib.checkpoints import (
     save_state,
     save_weights,
 )
-from maskgan_lib.networks import NETWORKS, FaceParser, MultiScaleDiscriminator
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import NETWORKS, MultiScaleDiscriminator
 
 SMALL = {
     "DenseMappingNetwork": {"width": 2, "downsamplings": 2, "blocks": 1, "style_width": 2, "mask_branch": False},

@@ -9,16 +9,13 @@ from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.judges import SHIPPED
-from maskgan_lib.networks import (
-    AttributeNet,
-    DenseMappingNetwork,
-    Elegant,
-    FaceParser,
-    MaskVAE,
-    SeCGANGenerator,
-    SPADEGenerator,
-    StarGANGenerator,
-)
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.methods.elegant import Elegant
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import DenseMappingNetwork, MaskVAE
 
 
 @pytest.fixture(scope="module")

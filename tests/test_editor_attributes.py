@@ -17,7 +17,7 @@ from maskgan_lib.editor import EditError, EditSession
 from maskgan_lib.editor.moves import SHOWING
 from maskgan_lib.editor.rle import decode_runs, encode_runs
 from maskgan_lib.editor.widget import MaskEditor
-from maskgan_lib.networks import SeCGANGenerator
+from maskgan_lib.methods.secgan import SeCGANGenerator
 from maskgan_lib.presets import Preset
 
 SIZE = 64

@@ -19,8 +19,7 @@ from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.data.batches import Batches, to_float_image
 from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
 from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.networks import Elegant, ElegantDiscriminator
-from maskgan_lib.networks.elegant import ChannelNormalization
+from maskgan_lib.methods.elegant import ChannelNormalization, Elegant, ElegantDiscriminator
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import set_recompute
 from maskgan_lib.training.loop import newest_checkpoint

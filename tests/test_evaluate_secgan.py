@@ -38,7 +38,10 @@ from maskgan_lib.evaluation.secgan_grading import (
 )
 from maskgan_lib.evaluation.secgan_table import MEAN, NO, ONE_SEED, SAME, YES, SeCGANTable, interval_of, verdict
 from maskgan_lib.evaluation.tables import Cell, jackknife_cell
-from maskgan_lib.networks import AttributeNet, FaceParser, SeCGANGenerator, SelfSupervisedNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
+from maskgan_lib.methods.secgan import SeCGANGenerator
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage

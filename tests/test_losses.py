@@ -15,8 +15,8 @@ from torchvision.models import vgg
 
 from maskgan_lib import losses
 from maskgan_lib.classes import IGNORE_ID
+from maskgan_lib.judges.pose import expected_angles
 from maskgan_lib.networks import MultiScaleDiscriminator, one_hot
-from maskgan_lib.networks.pose import expected_angles
 from maskgan_lib.presets import PAPER
 
 

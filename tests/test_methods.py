@@ -10,14 +10,11 @@ from maskgan_lib import checkpoints
 from maskgan_lib.bench.costs import costs_of
 from maskgan_lib.editor.rendering import PLAIN, Renderer
 from maskgan_lib.evaluation.methods import STYLE_COPY, TRANSFER, WAYS, Method, Request, method_of, methods_of
-from maskgan_lib.networks import (
-    DenseMappingNetwork,
-    Elegant,
-    SeCGANGenerator,
-    SPADEGenerator,
-    StarGANGenerator,
-    one_hot,
-)
+from maskgan_lib.methods.elegant import Elegant
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import DenseMappingNetwork, one_hot
 from maskgan_lib.training.stage import TrainingError
 
 SIZE = 32

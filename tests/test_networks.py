@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
+from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.networks import (
     NETWORKS,
     AdaIN,
     AlphaBlender,
     DenseMappingNetwork,
-    FaceParser,
     MaskVAE,
     MultiScaleDiscriminator,
     SFTLayer,

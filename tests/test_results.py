@@ -37,8 +37,12 @@ from maskgan_lib.evaluation.results import (
 )
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.tables import NOT_RANKED, VERIFICATION, Cell
-from maskgan_lib.networks import AttributeNet, DenseMappingNetwork, FaceParser, IdentityNet, PoseNet
-from maskgan_lib.networks.hopenet import HopeNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.identity import IdentityNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.pose import PoseNet
+from maskgan_lib.judges.published.hopenet import HopeNet
+from maskgan_lib.networks import DenseMappingNetwork
 from maskgan_lib.training.stage import TrainingError
 
 # ---- by hand-made judges

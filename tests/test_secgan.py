@@ -19,18 +19,13 @@ from maskgan_lib.classes import CLASS_NAMES, COLORS, IGNORE_ID, MERGED_CLASSES, 
 from maskgan_lib.data.batches import Batches, flip, merge
 from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
 from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.losses import gradient_penalty, soft_cross_entropy
-from maskgan_lib.networks import (
-    AttGANDiscriminator,
-    FaceParser,
-    SeCGANGenerator,
-    StarGANDiscriminator,
-    StarGANGenerator,
-)
-from maskgan_lib.networks.attgan import AttGANBackbone
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.methods.attgan import AttGANBackbone, AttGANDiscriminator
+from maskgan_lib.methods.secgan import SeCGANGenerator, consistency, soft_cross_entropy
+from maskgan_lib.methods.stargan import StarGANDiscriminator, StarGANGenerator
+from maskgan_lib.methods.wgan import gradient_penalty
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import Execution, set_recompute
-from maskgan_lib.training.secgan import consistency
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
 

@@ -15,10 +15,17 @@ from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.evaluation.judges import Judge
 from maskgan_lib.evaluation.selfsupervised import feature_judge, measure_selfsupervised, nearest
-from maskgan_lib.losses import covariance_loss, variance_loss
-from maskgan_lib.networks import AttributeNet, SelfSupervisedNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.selfsupervised import (
+    NUMBERS,
+    SelfSupervisedNet,
+    covariance_loss,
+    relit,
+    two_views,
+    variance_loss,
+    view,
+)
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training.selfsupervised import NUMBERS, relit, two_views, view
 from maskgan_lib.training.stages import make_stage, train_stage
 
 pytestmark = pytest.mark.usefixtures("one_thread")

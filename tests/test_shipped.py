@@ -130,7 +130,7 @@ def noise(tmp_path_factory):
 @pytest.mark.parametrize("name", ["dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant"])
 def test_updates_of_a_step_are_counted(name, noise):
     preset = replace(PRESETS["smoke"], elegant_attributes=("Smiling", "Smiling"))
-    stage = make_stage(name, preset, noise, MaskVAE(64, width=preset.vae_width, latent=preset.vae_latent))
+    stage = make_stage(name, preset, noise, maskvae=MaskVAE(64, width=preset.vae_width, latent=preset.vae_latent))
     maker = set(stage.networks[stage.averaged[0]].parameters())
     updates = []
     for optimizer in stage.optimizers.values():

@@ -17,9 +17,9 @@ from maskgan_lib import losses
 from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.networks import SPADE, MultiScaleDiscriminator, SPADEGenerator, one_hot
-from maskgan_lib.networks.spade import SPADEEncoder
-from maskgan_lib.networks.spectral import SpectralConv2d
+from maskgan_lib.methods.spade import SPADE, SPADEEncoder, SPADEGenerator
+from maskgan_lib.networks import MultiScaleDiscriminator, one_hot
+from maskgan_lib.networks.blocks import SpectralConv2d
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage

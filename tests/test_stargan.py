@@ -17,8 +17,8 @@ from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.losses import gradient_penalty
-from maskgan_lib.networks import StarGANDiscriminator, StarGANGenerator
+from maskgan_lib.methods.stargan import StarGANDiscriminator, StarGANGenerator
+from maskgan_lib.methods.wgan import gradient_penalty
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import set_recompute
 from maskgan_lib.training.stage import TrainingError

@@ -55,7 +55,7 @@ def update_times(stages: Sequence[str], preset: Preset, faces: PackedFaces, seco
     maskvae = MaskVAE(faces.size, width=preset.vae_width, latent=preset.vae_latent)
     steps = []
     for name in stages:
-        stage = make_stage(name, preset, faces, maskvae)
+        stage = make_stage(name, preset, faces, maskvae=maskvae)
         accelerator, count = prepared(stage), run_settings(name, preset).batch_size
         indices, where = faces.indices("train"), accelerator.device
         batch = Batches(faces, indices, count, device=where, references=stage.references).at(0)

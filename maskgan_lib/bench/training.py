@@ -11,7 +11,8 @@ from maskgan_lib.bench.measuring import Effort, Row, finish_queue, rate
 from maskgan_lib.bench.ways import channels_last_or_not, naive_or_not, one_pass_or_two
 from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.networks import FaceParser, MaskVAE, one_hot
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.execution import make_accelerator
 from maskgan_lib.training.stage import Stage, update
@@ -37,7 +38,10 @@ def bench_training(effort: Effort, folder: Path) -> Iterator[Row]:
     maskvae = MaskVAE(preset.image_size, width=preset.vae_width, latent=preset.vae_latent)
     parser = FaceParser(len(MERGED_CLASSES), preset.parser_width)
     for name in STAGES:
-        stage, batch_size = make_stage(name, preset, packed, maskvae, parser), run_settings(name, preset).batch_size
+        stage, batch_size = (
+            make_stage(name, preset, packed, maskvae=maskvae, parser=parser),
+            run_settings(name, preset).batch_size,
+        )
         accelerator = prepared(stage)
         indices = packed.indices("train")
         batches = Batches(packed, indices, batch_size, device=accelerator.device, references=stage.references)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import to_float_image, to_uint8_image
-from maskgan_lib.networks import DenseMappingNetwork, SPADEGenerator, one_hot
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.networks import DenseMappingNetwork, one_hot
 
 KEPT_STYLES = 64
 """Style codes that are remembered: the last ones asked for."""

@@ -9,20 +9,16 @@ from maskgan_lib.evaluation.attribute_edits import (
 from maskgan_lib.evaluation.judges import measure_attributes, measure_identity, measure_parser, measure_pose
 from maskgan_lib.evaluation.reconstruction import measure_blender, measure_dmn, measure_maskvae
 from maskgan_lib.evaluation.selfsupervised import measure_selfsupervised
-from maskgan_lib.networks import (
-    AlphaBlender,
-    AttributeNet,
-    DenseMappingNetwork,
-    Elegant,
-    FaceParser,
-    IdentityNet,
-    MaskVAE,
-    PoseNet,
-    SeCGANGenerator,
-    SelfSupervisedNet,
-    SPADEGenerator,
-    StarGANGenerator,
-)
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.identity import IdentityNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.pose import PoseNet
+from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
+from maskgan_lib.methods.elegant import Elegant
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE
 
 MEASURES = {
     "maskvae": (MaskVAE, measure_maskvae),

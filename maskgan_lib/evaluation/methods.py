@@ -10,14 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import load_weights, read_card
-from maskgan_lib.networks import (
-    DenseMappingNetwork,
-    Elegant,
-    SeCGANGenerator,
-    SPADEGenerator,
-    StarGANGenerator,
-    one_hot,
-)
+from maskgan_lib.methods.elegant import Elegant
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import DenseMappingNetwork, one_hot
 from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.stage import TrainingError
 

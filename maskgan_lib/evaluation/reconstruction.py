@@ -19,7 +19,8 @@ from maskgan_lib.evaluation.metrics import (
     pixel_accuracy,
     psnr,
 )
-from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE, SPADEGenerator, one_hot
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE, one_hot
 from maskgan_lib.training.ebst import simulate_edits
 
 

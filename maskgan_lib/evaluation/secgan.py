@@ -32,11 +32,10 @@ from maskgan_lib.evaluation.secgan_grading import (
 )
 from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.selfsupervised import SSFID, feature_judge
-from maskgan_lib.networks import FaceParser
-from maskgan_lib.networks.secgan import BACKBONES
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.methods.secgan import BACKBONES, frozen
 from maskgan_lib.presets import Preset, changed
 from maskgan_lib.training.execution import Execution
-from maskgan_lib.training.secgan import frozen
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
 

@@ -22,11 +22,10 @@ from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.evaluation.metrics import bootstrap_interval, psnr
 from maskgan_lib.evaluation.protocols import faces_mark
 from maskgan_lib.evaluation.tables import Cell, jackknife_cell
-from maskgan_lib.networks import FaceParser, SeCGANGenerator
-from maskgan_lib.networks.secgan import BACKBONES
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.methods.secgan import BACKBONES, SeCGANGenerator, frozen
 from maskgan_lib.progress import progress_bar
 from maskgan_lib.training.ebst import fingerprint
-from maskgan_lib.training.secgan import frozen
 
 VARIANTS = ("baseline", "concat", "secgan")
 """In the order of the paper's table."""

@@ -12,9 +12,10 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import one_hot
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.adversarial import AdversarialStage
-from maskgan_lib.training.stage import tile
+from maskgan_lib.training.stage import STAGES, tile
 
 
+@STAGES.register
 class DMNStage(AdversarialStage):
     """Updates the discriminator, then the Dense Mapping Network."""
 

@@ -18,7 +18,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import AlphaBlender, MaskVAE, one_hot
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.adversarial import AdversarialStage
-from maskgan_lib.training.stage import BETAS, TrainingError, tile
+from maskgan_lib.training.stage import BETAS, STAGES, TrainingError, tile
 
 
 @torch.no_grad()
@@ -39,6 +39,7 @@ def simulate_edits(
     return inter, outer
 
 
+@STAGES.register
 class EBSTStage(AdversarialStage):
     """Stage I of Algorithm 1 on the DMN, then stage II on DMN and blender, each after an update of the discriminator.
 
@@ -49,13 +50,16 @@ class EBSTStage(AdversarialStage):
     averaged = ("dmn", "blender")
     references = True
     fresh = ("blender",)
+    needs = (("maskvae", "MaskVAE"),)
 
     @classmethod
     def updates_per_step(cls, preset: Preset) -> int:
         """One in stage I, one in stage II."""
         return 2
 
-    def __init__(self, preset: Preset, faces: PackedFaces, maskvae: MaskVAE):
+    def __init__(self, preset: Preset, faces: PackedFaces, maskvae: MaskVAE | None):
+        if maskvae is None:
+            raise TrainingError("EBST needs a trained MaskVAE: name its weights (--maskvae FILE).")
         super().__init__(preset, faces.size, preset.ebst_lr)
         if maskvae.config["image_size"] != faces.size:
             size = maskvae.config["image_size"]

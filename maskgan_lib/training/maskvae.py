@@ -13,9 +13,10 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import kl_divergence, reconstruction_loss
 from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import Stage, tile, update
+from maskgan_lib.training.stage import STAGES, Stage, tile, update
 
 
+@STAGES.register
 class MaskVAEStage(Stage):
     """Minimises ``L = L_rec + lambda_KL * L_KL`` (Eq. 3) with Adam."""
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import Registry
 
 BETAS = (0.5, 0.999)
 """Of Adam, as in the authors' code."""
@@ -21,6 +22,10 @@ Weights = Mapping[str, Tensor]
 
 Losses = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
 """What is minimised on a part of a batch, and the terms to log, by name: scalars that are means over its faces."""
+
+
+STAGES = Registry("stages")
+"""What can be trained: classes of ``Stage`` by name."""
 
 
 class TrainingError(Exception):
@@ -46,6 +51,8 @@ class Stage(ABC):
     """Whether every batch also brings masks of other faces, ``batch.reference``."""
     fresh: tuple[str, ...] = ()
     """The networks that start from random weights even where the run starts from another one."""
+    needs: tuple[tuple[str, str], ...] = ()
+    """Trained networks that the stage takes beside preset and faces: argument and name of the class of each."""
 
     config: dict[str, float | str]
     networks: dict[str, nn.Module]

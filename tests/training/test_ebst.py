@@ -34,7 +34,7 @@ def double(monkeypatch, faces, maskvae):
     monkeypatch.setattr(ebst, "one_hot", lambda ids, *rest: one_hot(ids, *rest, dtype=torch.float64))
     monkeypatch.setattr("maskgan_lib.training.adversarial.one_hot", lambda ids: one_hot(ids, dtype=torch.float64))
     torch.manual_seed(0)
-    stage = make_stage("ebst", TINY, faces, copy.deepcopy(maskvae).double())
+    stage = make_stage("ebst", TINY, faces, maskvae=copy.deepcopy(maskvae).double())
     for network in (*stage.networks.values(), stage.perceptual):
         network.double()
     batch = Batches(faces, faces.indices("train"), 4, references=True).at(0)
@@ -133,7 +133,7 @@ def test_a_step_is_algorithm_1(double, maskvae):
 
 def test_the_maskvae_stays_as_it_is(faces, maskvae):
     vae = copy.deepcopy(maskvae)
-    stage = make_stage("ebst", TINY, faces, vae)
+    stage = make_stage("ebst", TINY, faces, maskvae=vae)
     batches = Batches(faces, faces.indices("train"), 4, references=True)
     for step in range(2):
         stage.step([batches.at(step)], Accelerator())
@@ -176,7 +176,7 @@ def test_it_needs_a_maskvae_of_its_size(faces, tmp_path, maskvae, uninterrupted)
     with pytest.raises(TrainingError, match="holds a DenseMappingNetwork, where a MaskVAE is needed"):
         train_stage("ebst", TINY, faces, tmp_path / "run", maskvae=uninterrupted["dmn"] / "dmn.safetensors")
     with pytest.raises(TrainingError, match="masks of 32 pixels a side, the faces have 64"):
-        make_stage("ebst", TINY, pack_toy_faces(tmp_path / "bigger", 4, size=64), maskvae)
+        make_stage("ebst", TINY, pack_toy_faces(tmp_path / "bigger", 4, size=64), maskvae=maskvae)
 
 
 def test_another_maskvae_is_another_run(faces, uninterrupted, tmp_path):

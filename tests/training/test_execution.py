@@ -33,7 +33,7 @@ def in_double(monkeypatch, faces, tmp_path):
     def make(name):
         torch.manual_seed(0)
         maskvae = load_weights(untrained_maskvae(tmp_path)).double()
-        stage = make_stage(*RUNS[name], faces, maskvae)
+        stage = make_stage(*RUNS[name], faces, maskvae=maskvae)
         for network in (*stage.networks.values(), stage.perceptual):
             network.double()
         stage.optimizers = {

@@ -8,7 +8,8 @@ import torch
 
 from maskgan_lib.checkpoints import load_state, load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.networks import FaceParser, MaskVAE
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.loop import load_log
 from maskgan_lib.training.stages import STAGES, train_stage

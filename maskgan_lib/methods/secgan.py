@@ -1,10 +1,11 @@
-"""SeCGAN: a generator of pictures learns what an attribute changes together with a generator of masks.
+"""SeCGAN (Sun et al., 2021): generators of pictures and of masks that are told by how much attributes change.
 
-A fixed parser P reads the masks off the pictures. It also ties the branches: what P sees in the picture that G_rgb made
-has to be the mask that G_seg made, and the other way round. Only G_rgb is needed to change a face.
+The generator of pictures learns what an attribute changes together with that of masks. A fixed parser P reads the masks
+off the pictures. It also ties the branches: what P sees in the picture that G_rgb made has to be the mask that G_seg
+made, and the other way round. Only G_rgb is needed to change a face.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,18 +15,95 @@ from torch import Tensor, nn
 from maskgan_lib.classes import MERGED_CLASSES, colorize_merged
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.losses import reconstruction_loss, soft_cross_entropy
-from maskgan_lib.networks import AttGANDiscriminator, FaceParser, SeCGANGenerator, StarGANDiscriminator, one_hot
-from maskgan_lib.networks.secgan import BACKBONES
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.losses import reconstruction_loss
+from maskgan_lib.methods.attgan import AttGANBackbone, AttGANDiscriminator
+from maskgan_lib.methods.stargan import StarGANBackbone, StarGANDiscriminator, check_labels
+from maskgan_lib.methods.wgan import Terms, WassersteinStage, critic_terms, label_loss
+from maskgan_lib.networks import NETWORKS, one_hot
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.ebst import fingerprint
-from maskgan_lib.training.stage import TrainingError, tile
-from maskgan_lib.training.wgan import Terms, WassersteinStage, critic_terms, label_loss
+from maskgan_lib.training.stage import STAGES, TrainingError, tile
+
+BACKBONES = ("stargan", "attgan")
+BRANCHES = ("rgb", "seg")
+
+
+@NETWORKS.register
+class SeCGANGenerator(nn.Module):
+    """G_rgb, from an image to an image (tanh), or G_seg, from the probabilities of classes to such (softmax).
+
+    Both are told the difference of the attributes, ``y_trg - y_src``: 1 to give one, -1 to take it away, 0 to leave it.
+
+    Args:
+        attributes: names of the A attributes, in the order of the differences.
+        branch: ``rgb`` or ``seg``.
+        backbone: ``stargan`` or ``attgan``, whose layers these are.
+        num_classes: the K classes of masks.
+        concatenate: whether G_rgb sees the mask of its image too, as in the paper's baseline "Concat".
+        width: channels of the first layer.
+        blocks: residual blocks of the backbone ``stargan``; the other has none.
+
+    Sizes: heights and widths that the backbone takes: multiples of 4, or of 32 with ``attgan``.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[str] = ("Smiling",),
+        branch: str = "rgb",
+        backbone: str = "stargan",
+        num_classes: int = len(MERGED_CLASSES),
+        concatenate: bool = False,
+        width: int = 64,
+        blocks: int = 6,
+    ):
+        super().__init__()
+        if branch not in BRANCHES or backbone not in BACKBONES:
+            raise ValueError(
+                f"branch must be one of {', '.join(BRANCHES)} and backbone one of {', '.join(BACKBONES)}, "
+                f"not {branch!r} and {backbone!r}."
+            )
+        self.config = {
+            "attributes": list(attributes),
+            "branch": branch,
+            "backbone": backbone,
+            "num_classes": num_classes,
+            "concatenate": concatenate,
+            "width": width,
+            "blocks": blocks,
+        }
+        self.inputs = num_classes if branch == "seg" else 3 + concatenate * num_classes
+        outputs = num_classes if branch == "seg" else 3
+        if backbone == "stargan":
+            self.backbone = StarGANBackbone(self.inputs, outputs, len(attributes), width, blocks)
+        else:
+            self.backbone = AttGANBackbone(self.inputs, outputs, len(attributes), width)
+
+    def forward(self, x: Tensor, difference: Tensor) -> Tensor:
+        """``x`` with the attributes changed by ``difference [B, A]``, -1, 0 or 1 each.
+
+        ``x`` is an image ``[B, 3, H, W]`` in [-1, 1], with ``concatenate`` the K planes of its mask after it; in the
+        branch ``seg`` it is ``[B, K, H, W]``, probabilities. The result is such an image, or such probabilities.
+        """
+        check_labels(difference, x, self.config["attributes"])
+        if x.shape[1] != self.inputs:
+            raise ValueError(f"This generator takes {self.inputs} planes, not {x.shape[1]}.")
+        made = self.backbone(x, difference)
+        return made.softmax(dim=1) if self.config["branch"] == "seg" else made.tanh()
+
 
 VARIANTS = ("secgan", "baseline", "concat")
 """The paper's method; G_rgb and D_rgb alone; these two, with the mask of the image beside the image."""
 
 
+def soft_cross_entropy(probabilities: Tensor, target: Tensor) -> Tensor:
+    """SeCGAN's ``-1/HW sum target . log probabilities``, averaged over the batch too; both are ``[B, K, H, W]``."""
+    # The smallest number keeps the logarithm finite where a softmax is so sure that its other classes become zero.
+    smallest = torch.finfo(probabilities.dtype).tiny
+    return -(target * probabilities.clamp(min=smallest).log()).sum(dim=1).mean()
+
+
+@STAGES.register
 class SeCGANStage(WassersteinStage):
     """Two branches, (G_rgb, D_rgb) on images and (G_seg, D_seg) on soft masks of 12 classes, with the same weights.
 
@@ -40,6 +118,7 @@ class SeCGANStage(WassersteinStage):
     """
 
     name = settings = "secgan"
+    needs = (("parser", "FaceParser"),)
 
     def __init__(self, preset: Preset, faces: PackedFaces, parser: FaceParser | None = None):
         self.variant, backbone = preset.secgan_variant, preset.secgan_backbone

@@ -1,4 +1,7 @@
-"""A network learns without labels (VICReg): two views of one picture are alike, and no two features say the same."""
+"""Features for ssFID: a network learns without labels (VICReg) that two views of one picture are alike.
+
+And that no two features say the same.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,11 +14,35 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.losses import covariance_loss, variance_loss
-from maskgan_lib.networks import SelfSupervisedNet
+from maskgan_lib.judges.resnet import ResNet18
+from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.labels import uniform
-from maskgan_lib.training.stage import BETAS, Stage, tile, update
+from maskgan_lib.training.stage import BETAS, STAGES, Stage, tile, update
+
+
+@NETWORKS.register
+class SelfSupervisedNet(ResNet18):
+    """Image ``[B, 3, H, W]`` in [-1, 1] to an embedding ``[B, projection]``, which training alone looks at.
+
+    What it has learnt are its ``features``, ``[B, 8 * width]``. A ResNet-18 and, as in VICReg (Bardes et al., ICLR
+    2022), an expander of three linear layers, the first two with batch normalisation. Faces of any size from 32 pixels
+    up.
+    """
+
+    def __init__(self, width: int = 64, projection: int = 8192):
+        super().__init__(width)
+        self.config = {"width": width, "projection": projection}
+        self.expander = nn.Sequential()
+        for inputs in (self.channels, projection):
+            self.expander.append(nn.Linear(inputs, projection, bias=False))
+            self.expander.append(nn.BatchNorm1d(projection))
+            self.expander.append(nn.ReLU(inplace=True))
+        self.expander.append(nn.Linear(projection, projection, bias=False))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.expander(self.features(image))
+
 
 SMALLEST_AREA = 0.4
 """Of a crop, as a share of the picture's: ours, so that a crop shows most of a face; 0.08 in VICReg."""
@@ -70,6 +97,23 @@ def relit(image: Tensor, numbers: Tensor) -> Tensor:
     return (2 * changed - 1).clamp(-1, 1)
 
 
+def variance_loss(embeddings: Tensor, epsilon: float = 1e-4) -> Tensor:
+    """VICReg (Bardes et al., ICLR 2022, Eq. 1): how far the dimensions of ``[B, D]`` fall short of deviation 1, mean.
+
+    ``epsilon`` is added to the variances: without it the slope of a dimension without any would be infinite.
+    """
+    return F.relu(1 - (embeddings.var(dim=0) + epsilon).sqrt()).mean()
+
+
+def covariance_loss(embeddings: Tensor) -> Tensor:
+    """VICReg (Eq. 4): the squared covariances of different dimensions of ``[B, D]``, summed and divided by D."""
+    count, dimensions = embeddings.shape
+    centred = embeddings - embeddings.mean(dim=0)
+    covariance = centred.T @ centred / (count - 1)
+    return (covariance.square().sum() - covariance.diagonal().square().sum()) / dimensions
+
+
+@STAGES.register
 class SelfSupervisedStage(Stage):
     """Minimises VICReg's three terms (Bardes et al., ICLR 2022, Eq. 6) with Adam: no labels, negatives or teacher.
 

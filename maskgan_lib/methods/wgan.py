@@ -1,7 +1,7 @@
 """What the stages share that give faces attributes by a critic: WGAN-GP's step, and what is asked of the generators."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.losses import gradient_penalty
 from maskgan_lib.training.labels import face_labels, pick, uniform
 from maskgan_lib.training.stage import BETAS, Stage, TrainingError, update
 
@@ -99,6 +98,20 @@ class WassersteinStage(Stage):
     @abstractmethod
     def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
         """What the generators minimise; ``judges`` are the plain discriminators, which do not learn."""
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, mix: Tensor) -> Tensor:
+    """WGAN-GP (Gulrajani et al., NIPS 2017, Eq. 3): mean over pictures of ``(|gradient| - 1)^2`` between two of them.
+
+    The gradient is that of a picture's scores, summed over their places, by the pixels of
+    ``mix * real + (1 - mix) * made``; ``real`` and ``made`` are ``[B, 3, H, W]``, ``mix`` is ``[B, 1, 1, 1]`` in
+    [0, 1]. Only what ``critic`` computes with learns from it, and its second derivatives are needed: call it outside
+    autocast.
+    """
+    between = torch.lerp(made.detach(), real.detach(), mix).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def critic_terms(

@@ -5,8 +5,10 @@ from dataclasses import replace
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.dmn import DMNStage
+from maskgan_lib.training.stage import STAGES
 
 
+@STAGES.register
 class Pix2PixHDmStage(DMNStage):
     """Trains as the DMN does, with the DMN's settings."""
 
