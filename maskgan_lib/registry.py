@@ -31,6 +31,10 @@ class Registry(UserDict):
             raise ValueError(f"There are two {self.what} of the name {name!r}: rename one.")
         return thing
 
+    def called(self, name: str):
+        """``register`` as a decorator, under ``name``."""
+        return lambda thing: self.register(thing, name)
+
     def __getitem__(self, name: str):
         _load()
         if name not in self.data:
@@ -58,3 +62,13 @@ def _load() -> None:
         package = import_module(f"maskgan_lib.{room}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             import_module(module.name)
+
+
+NETWORKS = Registry("networks")
+"""What a weights file can name, by class; each network keeps its constructor's arguments in ``.config``."""
+STAGES = Registry("stages")
+"""What can be trained: classes of ``training.stage.Stage``."""
+SETTINGS = Registry("sections of a preset")
+"""What can be set: dataclasses whose defaults are the paper's values."""
+METHODS = Registry("methods")
+"""What can be asked for faces, and stands in the tables: objects of ``methods.method.Method``."""

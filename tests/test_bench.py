@@ -85,7 +85,9 @@ def test_table_and_json_say_the_same(bench):
 
 # ---- what is timed and counted is the real thing
 
-SMOKE = replace(PRESETS["smoke"], image_size=32, feature_weight=10.0, perceptual_weight=10.0)
+SMOKE = PRESETS["smoke"].replace(
+    {"image_size": 32, "adversary.feature_weight": 10.0, "adversary.perceptual_weight": 10.0}
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +95,9 @@ def small(tmp_path_factory):
     """A function that makes EBST always with the same weights, and a batch for it."""
     faces = pack_toy_faces(tmp_path_factory.mktemp("small") / "toy", 8, 32)
 
-    def make(batch_size: int = SMOKE.ebst_batch):
+    def make(batch_size: int = SMOKE.ebst.batch):
         torch.manual_seed(0)
-        maskvae = MaskVAE(32, width=SMOKE.vae_width, latent=SMOKE.vae_latent)
+        maskvae = MaskVAE(32, width=SMOKE.maskvae.width, latent=SMOKE.maskvae.latent)
         maskvae.logits[-1].weight.data.mul_(20)  # masks of more than one class: a normalised plain is rounding errors
         stage = EBSTStage(SMOKE, faces, maskvae)
         return stage, Batches(faces, faces.indices("train"), batch_size, references=True).at(0)

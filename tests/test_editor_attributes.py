@@ -18,7 +18,7 @@ from maskgan_lib.editor.moves import SHOWING
 from maskgan_lib.editor.rle import decode_runs, encode_runs
 from maskgan_lib.editor.widget import MaskEditor
 from maskgan_lib.methods.secgan import SeCGANGenerator
-from maskgan_lib.presets import Preset
+from maskgan_lib.presets import PRESETS
 
 SIZE = 64
 MOUTH, HAIR, CLOTH = (CLASS_ID[name] for name in ("mouth", "hair", "cloth"))
@@ -43,7 +43,7 @@ def test_only_what_masks_show_and_the_network_knows_is_offered(session):
 
 
 def test_of_the_papers_attributes_the_colours_beards_and_age_are_not_offered():
-    known = (*Preset(name="any").secgan_attributes, "Smiling")
+    known = (*PRESETS["paper"].secgan.attributes, "Smiling")
     assert set(known) - set(SHOWING) == {
         *("Black_Hair", "Blond_Hair", "Brown_Hair", "Pale_Skin", "Young", "Mustache", "No_Beard"),
     }

@@ -66,7 +66,7 @@ def test_centres_give_cosines():
 
 
 def test_identity_memorises_four_people(faces, tmp_path):
-    preset = replace(SMOKE, identity_width=8, identity_lr=1e-2)
+    preset = SMOKE.replace({"identity.width": 8, "identity.lr": 1e-2})
     train_stage("identity", preset, faces, tmp_path / "run", steps=60)
     network = load_weights(tmp_path / "run" / "identity.safetensors")
     with torch.no_grad():
@@ -95,7 +95,7 @@ def test_pose_learns_which_way_bright_sides_look(tmp_path):
             image[:, 16 * (i % 2) :][:, :16] = 200 - 5 * i
             writer.write(i, image, np.zeros((32, 32), np.uint8), record(i))
         faces = writer.finish()
-    preset = replace(SMOKE, pose_width=8, pose_lr=1e-2)
+    preset = SMOKE.replace({"pose.width": 8, "pose.lr": 1e-2})
     train_stage("pose", preset, faces, tmp_path / "run", steps=80)
     network = load_weights(tmp_path / "run" / "pose.safetensors")
     with torch.no_grad():

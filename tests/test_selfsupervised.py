@@ -84,11 +84,12 @@ def test_a_collapsed_embedding_still_has_a_slope():
 
 
 def test_the_stage_weighs_the_three_terms_of_both_views(faces):
-    preset = replace(
-        SMOKE,
-        selfsupervised_invariance_weight=2.0,
-        selfsupervised_variance_weight=3.0,
-        selfsupervised_covariance_weight=5.0,
+    preset = SMOKE.replace(
+        {
+            "selfsupervised.invariance_weight": 2.0,
+            "selfsupervised.variance_weight": 3.0,
+            "selfsupervised.covariance_weight": 5.0,
+        }
     )
     stage, batch = make_stage("selfsupervised", preset, faces), Batches(faces, np.arange(12), 8).at(0)
     loss, terms = stage.loss(batch)
@@ -168,7 +169,7 @@ def test_views_stay_pictures():
 
 def test_it_learns_without_looking_at_labels_or_masks(stripes, tmp_path, monkeypatch):
     monkeypatch.setattr(type(stripes), "attribute", None)
-    preset = replace(SMOKE, selfsupervised_batch=12, selfsupervised_width=8, selfsupervised_lr=3e-3)
+    preset = SMOKE.replace({"selfsupervised.batch": 12, "selfsupervised.width": 8, "selfsupervised.lr": 3e-3})
     log = train_stage("selfsupervised", preset, stripes, tmp_path, steps=60)
     assert np.mean([entry["loss"] for entry in log[-5:]]) < 0.8 * np.mean([entry["loss"] for entry in log[:3]])
     torch.manual_seed(0)

@@ -12,11 +12,10 @@ from maskgan_lib.data.batches import merge, to_float_image
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.judges import Judges
-from maskgan_lib.evaluation.methods import check_edits_faces
 from maskgan_lib.evaluation.metrics import confusion_matrix, mean_iou, psnr
 from maskgan_lib.evaluation.reconstruction import Figure, mean_over_faces
 from maskgan_lib.methods.elegant import Elegant
-from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.secgan import SeCGANGenerator, check_edits_faces
 from maskgan_lib.methods.stargan import StarGANGenerator
 from maskgan_lib.networks import one_hot
 from maskgan_lib.progress import progress_bar

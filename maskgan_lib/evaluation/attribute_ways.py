@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from maskgan_lib.attribute_masks import AttributeMasks
-from maskgan_lib.evaluation.methods import check_edits_faces, resize
-from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.evaluation.methods import resize
+from maskgan_lib.methods.secgan import SeCGANGenerator, check_edits_faces
 from maskgan_lib.methods.spade import SPADEGenerator
 from maskgan_lib.methods.stargan import StarGANGenerator
 from maskgan_lib.networks import DenseMappingNetwork, one_hot

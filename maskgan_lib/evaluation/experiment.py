@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,13 @@ def control_preset(preset: Preset) -> Preset:
     A step of EBST updates the generator and the discriminator twice on the same faces. The control takes twice the
     steps instead, so it sees twice as many faces, and its average forgets half as much at each.
     """
-    return replace(
-        preset,
-        dmn_lr=preset.ebst_lr,
-        dmn_batch=preset.ebst_batch,
-        dmn_steps=2 * preset.ebst_steps,
-        ema_decay=math.sqrt(preset.ema_decay),
+    return preset.replace(
+        {
+            "dmn.lr": preset.ebst.lr,
+            "dmn.batch": preset.ebst.batch,
+            "dmn.steps": 2 * preset.ebst.steps,
+            "ema_decay": math.sqrt(preset.ema_decay),
+        }
     )
 
 

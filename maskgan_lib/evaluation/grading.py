@@ -18,7 +18,7 @@ from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.comparison import PHOTOS
-from maskgan_lib.evaluation.methods import Method, Request
+from maskgan_lib.evaluation.methods import Request, TrainedMethod
 from maskgan_lib.evaluation.protocols import MEASURES, PairList, TaskJudges, faces_mark, grade, grade_looks, requests
 from maskgan_lib.progress import progress_bar
 
@@ -62,7 +62,7 @@ class Graded:
 
 
 def grade_method(
-    method: Method,
+    method: TrainedMethod,
     pairs: PairList,
     faces: PackedFaces,
     judges: GradingJudges,

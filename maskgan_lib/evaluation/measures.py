@@ -16,16 +16,14 @@ from maskgan_lib.judges.pose import PoseNet
 from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
 from maskgan_lib.methods.elegant import Elegant
 from maskgan_lib.methods.secgan import SeCGANGenerator
-from maskgan_lib.methods.spade import SPADEGenerator
 from maskgan_lib.methods.stargan import StarGANGenerator
-from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE
+from maskgan_lib.networks import AlphaBlender, MaskVAE
+from maskgan_lib.registry import METHODS
 
 MEASURES = {
     "maskvae": (MaskVAE, measure_maskvae),
-    "dmn": (DenseMappingNetwork, measure_dmn),
     "blender": (AlphaBlender, measure_blender),
-    "pix2pixhd-m": (DenseMappingNetwork, measure_dmn),
-    "spade": (SPADEGenerator, measure_dmn),
+    **{method.stage: (method.network, measure_dmn) for method in METHODS.values() if method.renders},
     "stargan": (StarGANGenerator, measure_stargan),
     "elegant": (Elegant, measure_elegant),
     "secgan-faces": (SeCGANGenerator, measure_secgan),

@@ -31,7 +31,7 @@ from maskgan_lib.evaluation.comparison import FEWEST_FACES
 from maskgan_lib.evaluation.experiment import named_weights
 from maskgan_lib.evaluation.grading import Graded, GradingJudges, grade_method, grade_photos, grade_set
 from maskgan_lib.evaluation.judges import SHIPPED
-from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Method, methods_of
+from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, TrainedMethod, methods_of
 from maskgan_lib.evaluation.orderings import OrderingTable, compare_orderings
 from maskgan_lib.evaluation.protocols import (
     COPIED,
@@ -102,7 +102,7 @@ class Results:
 
 
 def evaluate_methods(
-    methods: Sequence[Method],
+    methods: Sequence[TrainedMethod],
     faces: PackedFaces,
     indices: np.ndarray,
     judges: GradingJudges,
@@ -164,7 +164,7 @@ def evaluate_methods(
 
 
 def _grade_all(
-    methods: Sequence[Method], pairs: PairList, faces: PackedFaces, judges: GradingJudges, settings: dict
+    methods: Sequence[TrainedMethod], pairs: PairList, faces: PackedFaces, judges: GradingJudges, settings: dict
 ) -> tuple[dict[str, Graded], list[str]]:
     """The methods that do the task by name, and a sentence for each that failed."""
     graded, failures = {}, []

@@ -7,7 +7,6 @@ network gives back a face of which nothing is asked, and how far the edited pict
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,7 +33,7 @@ from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.selfsupervised import SSFID, feature_judge
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.methods.secgan import BACKBONES, frozen
-from maskgan_lib.presets import Preset, changed
+from maskgan_lib.presets import Preset, changed, read_preset
 from maskgan_lib.training.execution import Execution
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
@@ -75,11 +74,11 @@ def graded_table(runs: Sequence[Run], grader: Grader, about: Mapping[str, str] |
 
 def _trainings(runs: Sequence[Run]) -> str:
     """How long the runs took, and in which settings they differ beside those that the table is about."""
-    compared = ("secgan_variant", "secgan_backbone", "secgan_consistency_weight")
+    compared = ("variant", "backbone", "consistency_weight")
     settings = []
     for card in (read_card(run.weights) for run in runs):
-        own = {name: value for name, value in card["preset"].items() if name.startswith("secgan_")}
-        own |= {name: card["preset"].get(name) for name in ("decay_from", "ema_decay")}
+        preset = read_preset(card)
+        own = preset["secgan"] | {name: preset.get(name) for name in ("decay_from", "ema_decay")}
         own |= {name: card[name] for name in ("steps", "faces", "data")}
         settings.append({name: value for name, value in own.items() if name not in compared})
     first = settings[0]
@@ -137,7 +136,7 @@ def evaluate_secgan(
     needs = any(run.arm.variant == "concat" or not (run.weights.exists() or _alone(run)) for run in runs)
     if parser is None and needs:
         parser = out / "secgan-parser" / "parser.safetensors"
-        of_p = replace(preset, parser_classes=len(MERGED_CLASSES))
+        of_p = preset.replace({"parser.classes": len(MERGED_CLASSES)})
         train_stage("parser", of_p, faces, parser.parent, resume=True)
     for run in runs:
         if not run.weights.exists():
@@ -178,7 +177,7 @@ def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], wei
     for weight in weights:
         if not re.fullmatch(WEIGHT, weight):
             raise TrainingError(f"A weight of the consistency is a number such as 0.1, not {weight!r}.")
-        if float(weight) != preset.secgan_consistency_weight:
+        if float(weight) != preset.secgan.consistency_weight:
             others.append(weight)
     unknown = [name for name in (*variants, *backbones) if name not in (*VARIANTS, *BACKBONES)]
     if unknown or not variants or not backbones:
@@ -189,8 +188,8 @@ def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], wei
 
 
 def _preset_of(arm: Arm, preset: Preset) -> Preset:
-    settings = [f"secgan_variant={arm.variant}", f"secgan_backbone={arm.backbone}"]
-    return changed(preset, settings + [f"secgan_consistency_weight={arm.weight}"] * bool(arm.weight))
+    settings = [f"secgan.variant={arm.variant}", f"secgan.backbone={arm.backbone}"]
+    return changed(preset, settings + [f"secgan.consistency_weight={arm.weight}"] * bool(arm.weight))
 
 
 def _alone(run: Run) -> bool:

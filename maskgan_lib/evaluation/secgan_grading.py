@@ -24,6 +24,7 @@ from maskgan_lib.evaluation.protocols import faces_mark
 from maskgan_lib.evaluation.tables import Cell, jackknife_cell
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.methods.secgan import BACKBONES, SeCGANGenerator, frozen
+from maskgan_lib.presets import read_preset
 from maskgan_lib.progress import progress_bar
 from maskgan_lib.training.ebst import fingerprint
 
@@ -248,7 +249,7 @@ def grade_run(run: Run, grader: Grader) -> GradedRun:
         return replace(stored, arm=run.arm, seed=run.seed)
     about = {name: card[name] for name in ("steps", "faces", "data", "image_size", "seed", "seconds", "hardware")}
     about |= {"preset": card["preset"]["name"], "weights": fingerprint(network)}
-    about["consistency weight"] = card["preset"]["secgan_consistency_weight"]
+    about["consistency weight"] = read_preset(card)["secgan"]["consistency_weight"]
     edited = edit_all(network, card["image_size"], grader, str(run.folder))
     graded = GradedRun(run.arm, run.seed, *edited, about)
     with atomic(cache) as file:
@@ -261,12 +262,12 @@ def load_g_rgb(run: Run, device: str | torch.device = "cpu") -> SeCGANGenerator:
     network, card = load_weights(run.weights, device), read_card(run.weights)
     if not isinstance(network, SeCGANGenerator) or network.config["branch"] != "rgb":
         raise CheckpointError(f"{run.weights} holds no G_rgb of SeCGAN: choose another folder.")
-    known = card.get("preset", {})
-    is_arm = known.get("secgan_backbone"), known.get("secgan_variant")
+    known = read_preset(card).get("secgan", {})
+    is_arm = known.get("backbone"), known.get("variant")
     if is_arm != (run.arm.backbone, run.arm.variant):
         raise CheckpointError(f"{run.folder} holds {'-'.join(map(str, is_arm))}, not {run.arm}: choose another folder.")
-    if run.arm.weight and known["secgan_consistency_weight"] != float(run.arm.weight):
-        weight = known["secgan_consistency_weight"]
+    if run.arm.weight and known["consistency_weight"] != float(run.arm.weight):
+        weight = known["consistency_weight"]
         raise CheckpointError(f"{run.folder} learnt with lambda_sc = {weight:g}: name its folder after that.")
     return network
 

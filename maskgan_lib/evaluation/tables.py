@@ -26,13 +26,17 @@ from maskgan_lib.evaluation.methods import (
     TRANSFER,
 )
 from maskgan_lib.evaluation.metrics import bootstrap_interval
+from maskgan_lib.registry import METHODS
 
 GROUPS = 20
 """Into so many groups the jackknife cuts the pairs."""
 
 FEW_PAIRS = f"Fewer than {FEWEST_FACES} pairs"
 
-NOT_RANKED = ("StarGAN", "ELEGANT", COPY_OF_THE_TARGET.name, COPY_OF_THE_SOURCE.name)
+NOT_RANKED = (
+    *(name for name, method in METHODS.items() if not method.renders),
+    *(COPY_OF_THE_TARGET.name, COPY_OF_THE_SOURCE.name),
+)
 """They render no mask, or do nothing of what is asked: the best of a column is looked for among the others."""
 
 VERIFICATION = "identity verification"

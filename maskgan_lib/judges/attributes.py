@@ -1,20 +1,20 @@
 """The attribute net: a ResNet-18 with one yes-or-no answer per attribute of a face."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.resnet import ResNet18
-from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import BETAS, STAGES, Stage, TrainingError, tile, update
+from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
+from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, TrainingError, tile
 
 
 @NETWORKS.register
@@ -37,33 +37,38 @@ class AttributeNet(ResNet18):
         return self.answers(self.features(image))
 
 
+@SETTINGS.called("attributes")
+@dataclass(frozen=True)
+class AttributesSettings:
+    """Of the attribute net and its training."""
+
+    width: int = 64  # 64: ResNet-18
+    batch: int = 32  # not stated
+    steps: int = 100_000  # not stated
+    lr: float = 1e-3  # not stated
+
+
 @STAGES.register
-class AttributesStage(Stage):
+class AttributesStage(OneLossStage):
     """Minimises the binary cross-entropy of all attributes that the faces have, with Adam.
 
     Raises ``TrainingError`` for faces of which no attribute is known.
     """
 
-    name, settings = "attributes", "attribute"
+    name = settings = "attributes"
     averaged = ("attributes",)
-    accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         names = faces.attribute_names
         if not names:
             raise TrainingError(f"{faces.folder} knows no attributes of its faces: choose faces that have some.")
-        network = AttributeNet(names, width=preset.attribute_width)
+        network = AttributeNet(names, width=preset.attributes.width)
         self.networks = {"attributes": network}
-        self.optimizers = {"attributes": torch.optim.Adam(network.parameters(), lr=preset.attribute_lr, betas=BETAS)}
-        self.config = {"lr": preset.attribute_lr, "attributes": ", ".join(names)}
+        self.optimizers = {"attributes": torch.optim.Adam(network.parameters(), lr=preset.attributes.lr, betas=BETAS)}
+        self.config = {"lr": preset.attributes.lr, "attributes": ", ".join(names)}
         self.truth = torch.from_numpy(np.stack([faces.attribute(name) for name in names], axis=1) > 0)
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on the photos and what is known of those faces."""
-        network = self.networks["attributes"]
-        return update(self.optimizers["attributes"], [network], batches, self.attributes_loss, accelerator)
-
-    def attributes_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """Cross-entropy of all answers on photos made ``imperfect``; ``wrong`` is the share of wrong ones."""
         truth = self.truth[batch.index].to(batch.image.device)
         logits = self.networks["attributes"](imperfect(batch)[0])

@@ -1,21 +1,20 @@
 """The identity net: a face to a direction that pictures of one person share (ArcFace, as in the paper's evaluation)."""
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.resnet import ResNet18
-from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import BETAS, STAGES, Stage, TrainingError, tile, update
+from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
+from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, TrainingError, tile
 
 
 @NETWORKS.register
@@ -73,8 +72,22 @@ def angular_margin_loss(cosines: Tensor, persons: Tensor, margin: float = 0.5, s
     return F.cross_entropy(scale * cosines.scatter(1, right, wider), right[:, 0])
 
 
+@SETTINGS.called("identity")
+@dataclass(frozen=True)
+class IdentitySettings:
+    """Of the identity net and its training."""
+
+    width: int = 64  # ResNet-18; the paper's ArcFace is larger
+    embedding: int = 512  # 512 in ArcFace
+    margin: float = 0.5  # 0.5 radians in ArcFace
+    scale: float = 64.0  # 64 in ArcFace
+    batch: int = 64  # 512 in ArcFace
+    steps: int = 100_000  # not stated
+    lr: float = 1e-3  # ours, for Adam
+
+
 @STAGES.register
-class IdentityStage(Stage):
+class IdentityStage(OneLossStage):
     """Minimises the angular margin loss over the persons of the faces (ArcFace), with Adam.
 
     Raises ``TrainingError`` for faces whose persons are not known, or of whom there is one picture only.
@@ -82,7 +95,6 @@ class IdentityStage(Stage):
 
     name = settings = "identity"
     averaged = ("identity",)
-    accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         known = faces.identity
@@ -92,21 +104,15 @@ class IdentityStage(Stage):
                 f"{faces.folder} does not show persons several times by name: the identity net learns from such faces,"
                 " for instance those of `python -m maskgan_lib faces --identities 2000`."
             )
-        network = IdentityNet(faces.size, preset.identity_embedding, preset.identity_width)
-        centres = PersonCentres(len(persons), preset.identity_embedding)
+        network = IdentityNet(faces.size, preset.identity.embedding, preset.identity.width)
+        centres = PersonCentres(len(persons), preset.identity.embedding)
         self.networks = {"identity": network, "centres": centres}
         parameters = [*network.parameters(), *centres.parameters()]
-        self.optimizers = {"identity": torch.optim.Adam(parameters, lr=preset.identity_lr, betas=BETAS)}
-        self.margin, self.scale = preset.identity_margin, preset.identity_scale
-        self.config = {"lr": preset.identity_lr, "margin": self.margin, "scale": self.scale}
+        self.optimizers = {"identity": torch.optim.Adam(parameters, lr=preset.identity.lr, betas=BETAS)}
+        self.margin, self.scale = preset.identity.margin, preset.identity.scale
+        self.config = {"lr": preset.identity.lr, "margin": self.margin, "scale": self.scale}
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on the photos and who is in them."""
-        return update(
-            self.optimizers["identity"], list(self.networks.values()), batches, self.identity_loss, accelerator
-        )
-
-    def identity_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """Margin loss on photos made ``imperfect``; ``wrong`` is the share whose nearest centre is another person's."""
         person = torch.as_tensor(self.person[batch.index], device=batch.image.device)
         cosines = self.networks["centres"](self.networks["identity"](imperfect(batch)[0]))

@@ -1,11 +1,10 @@
 """The face parser: a U-Net from an image to the logits of its mask."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.classes import MERGED_CLASSES, MERGED_ID, NUM_CLASSES, colorize, colorize_merged
@@ -13,10 +12,10 @@ from maskgan_lib.data.batches import Batch, merge, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.losses import reconstruction_loss
-from maskgan_lib.networks import NETWORKS
 from maskgan_lib.networks.blocks import check_size
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import BETAS, STAGES, Stage, tile, update
+from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
+from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, tile
 
 LEVELS = 4
 
@@ -74,8 +73,23 @@ def class_weights(faces: PackedFaces, balance: float, most: int = 1000, merged: 
     return torch.where(share > 0, (share / share.max()) ** -balance, 1.0)
 
 
+@SETTINGS.called("parser")
+@dataclass(frozen=True)
+class ParserSettings:
+    """Of the parser and its training."""
+
+    width: int = 16  # 16
+    batch: int = 8  # 8
+    steps: int = 1_000_000  # up to 1,000,000 in the authors' code
+    lr: float = 2e-4  # 2e-4, betas (0.5, 0.999)
+    # A pixel counts its class' share of all pixels to the power of minus this: 0 as in the authors' code; with 0.5 the
+    # parser finds necklaces and earrings too.
+    balance: float = 0.0
+    classes: int = 19  # 19; 12: the merged classes of SeCGAN, for its parser P
+
+
 @STAGES.register
-class ParserStage(Stage):
+class ParserStage(OneLossStage):
     """Minimises the cross-entropy of a pixel's class, rare classes weighing more if the preset says so, with Adam.
 
     With 12 classes it learns the merged ones, and is what SeCGAN calls P.
@@ -83,25 +97,20 @@ class ParserStage(Stage):
 
     name = settings = "parser"
     averaged = ("parser",)
-    accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        if preset.parser_classes not in (NUM_CLASSES, len(MERGED_CLASSES)):
+        if preset.parser.classes not in (NUM_CLASSES, len(MERGED_CLASSES)):
             raise ValueError(
-                f"parser_classes must be {NUM_CLASSES} or {len(MERGED_CLASSES)}, not {preset.parser_classes}."
+                f"parser.classes must be {NUM_CLASSES} or {len(MERGED_CLASSES)}, not {preset.parser.classes}."
             )
-        self.merged = preset.parser_classes == len(MERGED_CLASSES)
-        network = FaceParser(preset.parser_classes, preset.parser_width)
+        self.merged = preset.parser.classes == len(MERGED_CLASSES)
+        network = FaceParser(preset.parser.classes, preset.parser.width)
         self.networks = {"parser": network}
-        self.optimizers = {"parser": torch.optim.Adam(network.parameters(), lr=preset.parser_lr, betas=BETAS)}
-        self.config = {"lr": preset.parser_lr, "class balance": preset.parser_balance}
-        self.weights = class_weights(faces, preset.parser_balance, merged=self.merged)
+        self.optimizers = {"parser": torch.optim.Adam(network.parameters(), lr=preset.parser.lr, betas=BETAS)}
+        self.config = {"lr": preset.parser.lr, "class balance": preset.parser.balance}
+        self.weights = class_weights(faces, preset.parser.balance, merged=self.merged)
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on the photos and their masks."""
-        return update(self.optimizers["parser"], [self.networks["parser"]], batches, self.parser_loss, accelerator)
-
-    def parser_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """Cross-entropy of the masks, seen in photos made ``imperfect``."""
         image, mask, _ = imperfect(batch)
         mask = merge(mask) if self.merged else mask

@@ -1,20 +1,19 @@
 """The pose net: how a head is turned, as three distributions over angles (HopeNet)."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.resnet import ResNet18
-from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import BETAS, STAGES, Stage, TrainingError, tile, update
+from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
+from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, TrainingError, tile
 
 BINS, BIN_DEGREES = 66, 3.0
 """HopeNet's: 66 bins of 3 degrees cover -99 to 99."""
@@ -57,29 +56,36 @@ def binned_angle_loss(logits: Tensor, degrees: Tensor, regression: float) -> Ten
     return F.cross_entropy(logits.flatten(0, 1), label.flatten()) + regression * error
 
 
+@SETTINGS.called("pose")
+@dataclass(frozen=True)
+class PoseSettings:
+    """Of the pose net and its training."""
+
+    width: int = 64  # ResNet-18; HopeNet is a ResNet-50
+    regression: float = 0.1  # ours: weight of the squared error in degrees beside the bins
+    batch: int = 32  # not stated
+    steps: int = 50_000  # not stated
+    lr: float = 1e-3  # ours
+
+
 @STAGES.register
-class PoseStage(Stage):
+class PoseStage(OneLossStage):
     """Minimises HopeNet's loss of binned angles, with Adam. Raises ``TrainingError`` for faces of unknown pose."""
 
     name = settings = "pose"
     averaged = ("pose",)
-    accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         self.pose = torch.from_numpy(faces.pose)
         if not self.pose.isfinite().all():
             raise TrainingError(f"{faces.folder} does not know the pose of every face: choose faces with poses.")
-        network = PoseNet(preset.pose_width)
+        network = PoseNet(preset.pose.width)
         self.networks = {"pose": network}
-        self.optimizers = {"pose": torch.optim.Adam(network.parameters(), lr=preset.pose_lr, betas=BETAS)}
-        self.regression = preset.pose_regression
-        self.config = {"lr": preset.pose_lr, "regression": self.regression}
+        self.optimizers = {"pose": torch.optim.Adam(network.parameters(), lr=preset.pose.lr, betas=BETAS)}
+        self.regression = preset.pose.regression
+        self.config = {"lr": preset.pose.lr, "regression": self.regression}
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on the photos and their poses."""
-        return update(self.optimizers["pose"], [self.networks["pose"]], batches, self.pose_loss, accelerator)
-
-    def pose_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """The loss on photos made ``imperfect``; ``degrees`` is the mean absolute error of the three angles.
 
         A mirrored face looks the other way and tilts the other way, and nods as before.

@@ -4,21 +4,20 @@ And that no two features say the same.
 """
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.resnet import ResNet18
-from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.labels import uniform
-from maskgan_lib.training.stage import BETAS, STAGES, Stage, tile, update
+from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, tile
 
 
 @NETWORKS.register
@@ -113,8 +112,26 @@ def covariance_loss(embeddings: Tensor) -> Tensor:
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / dimensions
 
 
+@SETTINGS.called("selfsupervised")
+@dataclass(frozen=True)
+class SelfSupervisedSettings:
+    """Of the net whose features ssFID is measured in, and its training: VICReg's values.
+
+    SeCGAN's authors do not say which theirs was.
+    """
+
+    width: int = 64  # ResNet-18; ResNet-50 in VICReg
+    projection: int = 8192  # 8192
+    invariance_weight: float = 25.0  # 25
+    variance_weight: float = 25.0  # 25
+    covariance_weight: float = 1.0  # 1
+    batch: int = 256  # 2048
+    steps: int = 100_000  # 1000 epochs of ImageNet
+    lr: float = 1e-3  # ours, for Adam
+
+
 @STAGES.register
-class SelfSupervisedStage(Stage):
+class SelfSupervisedStage(OneLossStage):
     """Minimises VICReg's three terms (Bardes et al., ICLR 2022, Eq. 6) with Adam: no labels, negatives or teacher.
 
     With several processes variance and covariance are those of a process' own share of the batch.
@@ -122,26 +139,20 @@ class SelfSupervisedStage(Stage):
 
     name = settings = "selfsupervised"
     averaged = ("selfsupervised",)
-    accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        network = SelfSupervisedNet(preset.selfsupervised_width, preset.selfsupervised_projection)
+        network = SelfSupervisedNet(preset.selfsupervised.width, preset.selfsupervised.projection)
         self.networks = {"selfsupervised": network}
-        lr = preset.selfsupervised_lr
+        lr = preset.selfsupervised.lr
         self.optimizers = {"selfsupervised": torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS)}
         self.weights = {
-            "invariance": preset.selfsupervised_invariance_weight,
-            "variance": preset.selfsupervised_variance_weight,
-            "covariance": preset.selfsupervised_covariance_weight,
+            "invariance": preset.selfsupervised.invariance_weight,
+            "variance": preset.selfsupervised.variance_weight,
+            "covariance": preset.selfsupervised.covariance_weight,
         }
         self.config = {"lr": lr, **{f"{name} weight": weight for name, weight in self.weights.items()}}
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on two views of the photos; nothing else of the faces is looked at."""
-        network = self.networks["selfsupervised"]
-        return update(self.optimizers["selfsupervised"], [network], batches, self.loss, accelerator)
-
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """The weighted sum, and its terms. Both views go through in one pass, so batch normalisation sees both."""
         first, second = self.networks["selfsupervised"](torch.cat(two_views(batch))).float().chunk(2)
         terms = {

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from maskgan_lib.methods.stargan import as_planes
-from maskgan_lib.networks import NETWORKS
 from maskgan_lib.networks.blocks import check_size, check_square
+from maskgan_lib.registry import NETWORKS
 
 HALVINGS = 5
 

@@ -4,6 +4,7 @@ What is decoded is not a picture, but what to add to one. Both ways round are le
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_float_image, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.networks import NETWORKS
+from maskgan_lib.methods.method import TRANSFER, Method, Request, check_attribute
 from maskgan_lib.networks.blocks import Recomputing, check_size
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, STAGES, Stage, Weights, tile, update
+from maskgan_lib.training.stage import BETAS, Stage, Terms, Weights, in_parts, mean, tile
 
 HALVINGS = 5
 
@@ -175,6 +177,22 @@ SCALES = (1.0, 0.5)
 """What the discriminators at full and at half size count, in the losses of both sides."""
 
 
+@SETTINGS.called("elegant")
+@dataclass(frozen=True)
+class ElegantSettings:
+    """Of ELEGANT and its training."""
+
+    attributes: tuple[str, ...] = ("Smiling",)  # those that the network can transfer; Smiling in Table 2
+    width: int = 64  # 64
+    latent: int = 512  # 512
+    disc_width: int = 64  # 64
+    batch: int = 16  # 16 pairs
+    steps: int = 600_000  # 200,000 in the authors' code; here as many as the DMN's
+    lr: float = 2e-4  # 2e-4, betas (0.5, 0.999)
+    disc_lr: float = 2e-4  # 2e-4
+    reconstruction_weight: float = 5.0  # 5
+
+
 @STAGES.register
 class ElegantStage(Stage):
     """For each attribute in turn, one update of the discriminators and one of encoder and decoder.
@@ -192,33 +210,33 @@ class ElegantStage(Stage):
     @classmethod
     def updates_per_step(cls, preset: Preset) -> int:
         """One for each attribute."""
-        return len(preset.elegant_attributes)
+        return len(preset.elegant.attributes)
 
     @classmethod
     def faces_per_step(cls, preset: Preset) -> int:
         """Those of the batch, and for each attribute a partner for each of them."""
-        return preset.elegant_batch * (1 + len(preset.elegant_attributes))
+        return preset.elegant.batch * (1 + len(preset.elegant.attributes))
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        self.attributes = preset.elegant_attributes
+        self.attributes = preset.elegant.attributes
         self.labels = face_labels(faces, self.attributes)
         self.faces = faces
         train = faces.indices("train")
         positive = self.labels[train].numpy() > 0
         self.partners = [{1: train[~column], 0: train[column]} for column in positive.T]
         self.networks = {
-            "elegant": Elegant(self.attributes, preset.elegant_width, preset.elegant_latent),
-            "discriminator": ElegantDiscriminator(self.attributes, faces.size, preset.elegant_disc_width),
+            "elegant": Elegant(self.attributes, preset.elegant.width, preset.elegant.latent),
+            "discriminator": ElegantDiscriminator(self.attributes, faces.size, preset.elegant.disc_width),
         }
-        rates = {"elegant": preset.elegant_lr, "discriminator": preset.elegant_disc_lr}
+        rates = {"elegant": preset.elegant.lr, "discriminator": preset.elegant.disc_lr}
         self.optimizers = {
             name: torch.optim.Adam(network.parameters(), rates[name], BETAS, weight_decay=WEIGHT_DECAY)
             for name, network in self.networks.items()
         }
-        self.reconstruction_weight = preset.elegant_reconstruction_weight
+        self.reconstruction_weight = preset.elegant.reconstruction_weight
         self.config = {
-            "lr": preset.elegant_lr,
-            "disc_lr": preset.elegant_disc_lr,
+            "lr": preset.elegant.lr,
+            "disc_lr": preset.elegant.disc_lr,
             "reconstruction weight": self.reconstruction_weight,
         }
 
@@ -236,30 +254,36 @@ class ElegantStage(Stage):
         own = self.networks["discriminator"].state_dict()
         return {**sizes, name: size}, {**networks, "discriminator": {**own, **known}}
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """The updates for every attribute; returns the losses' means over the attributes."""
-        logged = [self.update_both(place, batches, accelerator) for place in range(len(self.attributes))]
-        return {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
+        """For every attribute one update of the discriminators, then one of encoder and decoder; returns the means."""
+        return mean([self.step_for(place, batches, accelerator) for place in range(len(self.attributes))])
 
-    def update_both(self, place: int, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update of the discriminators, then one of encoder and decoder, for the attribute at ``place``."""
-        # In one part, the pictures are made once and serve both updates. In several, memory holds the graph of one.
-        kept = self.exchange(batches[0], place) if len(batches) == 1 else None
+    def step_for(self, place: int, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
+        """Both updates for the attribute at ``place``."""
+        elegant, discriminator = self.networks["elegant"], self.networks["discriminator"]
+        judge = accelerator.unwrap_model(discriminator)
+        # In one part, the pictures serve both updates. In several, memory holds the graph of one at a time.
+        once, on_made, logged = len(batches) == 1, [], []
+        with torch.set_grad_enabled(once):
+            exchanged = [self.exchange(batch, place) for batch in batches]
 
-        def for_the_discriminator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            with torch.no_grad():
-                faces, labels, pictures = kept or self.exchange(batch, place)
-            return self.discriminator_loss(faces, labels, pictures[len(faces) :].detach(), place)
+        self.optimizers["discriminator"].zero_grad(set_to_none=True)
+        for number, _ in enumerate(in_parts(batches, [discriminator], accelerator)):
+            faces, labels, pictures = exchanged[number]
+            loss, terms = self.discriminator_loss(faces, labels, pictures[len(faces) :].detach(), place)
+            accelerator.backward(loss / len(batches))
+            on_made.append(terms)
+        self.optimizers["discriminator"].step()
 
-        def for_the_generator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            return self.generator_loss(*(kept or self.exchange(batch, place)), place, judge)
-
-        discriminator, generator = self.networks["discriminator"], self.networks["elegant"]
-        losses = update(self.optimizers["discriminator"], [discriminator], batches, for_the_discriminator, accelerator)
-        judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
-        losses |= update(self.optimizers["elegant"], [generator], batches, for_the_generator, accelerator)
+        judge.requires_grad_(False)
+        self.optimizers["elegant"].zero_grad(set_to_none=True)
+        for batch in in_parts(batches, [elegant], accelerator):
+            loss, terms = self.generator_loss(*(exchanged[0] if once else self.exchange(batch, place)), place, judge)
+            accelerator.backward(loss / len(batches))
+            logged.append(terms)
+        self.optimizers["elegant"].step()
         judge.requires_grad_(True)
-        return losses
+        return mean(on_made) | mean(logged)
 
     def pair(self, batch: Batch, place: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A and B, faces with and without the attribute at ``place``, ``[B, 3, S, S]``, and their labels ``[B, A]``.
@@ -286,9 +310,7 @@ class ElegantStage(Stage):
         pictures = self.networks["elegant"](a, b, self.attributes[place])
         return torch.cat([a, b]), torch.cat([labels_a, labels_b]), torch.cat(pictures)
 
-    def discriminator_loss(
-        self, faces: Tensor, labels: Tensor, made: Tensor, place: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def discriminator_loss(self, faces: Tensor, labels: Tensor, made: Tensor, place: int) -> tuple[Tensor, Terms]:
         """``(L_D1 + L_D2 / 2) / 4``: A and B as real, C and D as made, each with the labels that it should have."""
         labels = torch.cat([labels, exchanged(labels, place)])
         logits = self.networks["discriminator"](torch.cat([faces, made]), labels)
@@ -303,7 +325,7 @@ class ElegantStage(Stage):
 
     def generator_loss(
         self, faces: Tensor, labels: Tensor, pictures: Tensor, place: int, judge: nn.Module
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Terms]:
         """``5 (MSE(A', A) + MSE(B', B)) + L_D1 + L_D2 / 2``, the latter of C and D as if they were real."""
         again, made = pictures.chunk(2)
         # Two groups of faces of one size: twice the mean over both is the sum of their means.
@@ -329,3 +351,24 @@ def exchanged(labels: Tensor, place: int) -> Tensor:
     result = labels.clone()
     result[:, place] = 1 - labels[:, place]
     return result
+
+
+def by_example(network: Elegant, request: Request) -> Tensor:
+    """The target with the attribute as the source has it."""
+    check_attribute(network, request.attribute)
+    return network.transfer(request.target, request.source, request.attribute)
+
+
+METHODS.register(
+    Method(
+        "ELEGANT",
+        Elegant,
+        "elegant",
+        by_example,
+        tasks=(TRANSFER,),
+        renders=False,
+        place=1,
+        weights="elegant",
+        phases=("shipped-half", "shipped"),
+    )
+)

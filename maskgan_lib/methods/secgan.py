@@ -6,6 +6,7 @@ made, and the other way round. Only G_rgb is needed to change a face.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,12 +19,14 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.losses import reconstruction_loss
 from maskgan_lib.methods.attgan import AttGANBackbone, AttGANDiscriminator
+from maskgan_lib.methods.method import TRANSFER, Method, Request, check_attribute
 from maskgan_lib.methods.stargan import StarGANBackbone, StarGANDiscriminator, check_labels
-from maskgan_lib.methods.wgan import Terms, WassersteinStage, critic_terms, label_loss
-from maskgan_lib.networks import NETWORKS, one_hot
+from maskgan_lib.methods.wgan import WassersteinStage, critic_terms, label_loss
+from maskgan_lib.networks import one_hot
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.ebst import fingerprint
-from maskgan_lib.training.stage import STAGES, TrainingError, tile
+from maskgan_lib.training.stage import Terms, TrainingError, tile
 
 BACKBONES = ("stargan", "attgan")
 BRANCHES = ("rgb", "seg")
@@ -103,6 +106,37 @@ def soft_cross_entropy(probabilities: Tensor, target: Tensor) -> Tensor:
     return -(target * probabilities.clamp(min=smallest).log()).sum(dim=1).mean()
 
 
+@SETTINGS.called("secgan")
+@dataclass(frozen=True)
+class SeCGANSettings:
+    """Of SeCGAN, its baselines and their training."""
+
+    # "secgan"; its baselines: "baseline", without masks, and "concat", the image's mask beside the image.
+    variant: str = "secgan"
+    backbone: str = "stargan"  # "stargan" and "attgan"
+    attributes: tuple[str, ...] = (
+        *("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Bushy_Eyebrows", "Eyeglasses", "Male"),
+        *("Mouth_Slightly_Open", "Mustache", "No_Beard", "Pale_Skin", "Young"),
+    )  # these 13
+    # From here on the paper states nothing: these are the backbones', for both branches.
+    width: int = 64  # 64 in StarGAN and AttGAN
+    blocks: int = 6  # 6 in StarGAN
+    disc_width: int = 64  # 64 in StarGAN and AttGAN
+    critic_updates: int = 5  # 5 in StarGAN and AttGAN, for one of the generators, which is a step
+    batch: int = 80  # 5 times 16, StarGAN's; AttGAN's is 32
+    steps: int = 600_000  # 40,000 in StarGAN's code; here as many as the DMN's
+    lr: float = 1e-4  # 1e-4 in StarGAN, betas (0.5, 0.999)
+    attgan_lr: float = 2e-4  # 2e-4 in AttGAN, the same betas
+    penalty_weight: float = 10.0  # 10 in StarGAN and AttGAN
+    disc_class_weight: float = 1.0  # 1 in StarGAN, of the sum over attributes
+    attgan_disc_class_weight: float = 1.0  # 1 in AttGAN, of the mean over attributes
+    class_weight: float = 1.0  # 1 in StarGAN, as above
+    attgan_class_weight: float = 10.0  # 10 in AttGAN, as above
+    reconstruction_weight: float = 10.0  # 10 in StarGAN, of its cycle
+    attgan_reconstruction_weight: float = 100.0  # 100 in AttGAN
+    consistency_weight: float = 1.0  # lambda_sc: ours
+
+
 @STAGES.register
 class SeCGANStage(WassersteinStage):
     """Two branches, (G_rgb, D_rgb) on images and (G_seg, D_seg) on soft masks of 12 classes, with the same weights.
@@ -121,13 +155,13 @@ class SeCGANStage(WassersteinStage):
     needs = (("parser", "FaceParser"),)
 
     def __init__(self, preset: Preset, faces: PackedFaces, parser: FaceParser | None = None):
-        self.variant, backbone = preset.secgan_variant, preset.secgan_backbone
+        self.variant, backbone = preset.secgan.variant, preset.secgan.backbone
         if self.variant not in VARIANTS or backbone not in BACKBONES:
             raise ValueError(
-                f"secgan_variant must be one of {', '.join(VARIANTS)} and secgan_backbone one of "
+                f"secgan.variant must be one of {', '.join(VARIANTS)} and secgan.backbone one of "
                 f"{', '.join(BACKBONES)}, not {self.variant!r} and {backbone!r}."
             )
-        super().__init__(faces, preset.secgan_attributes, preset.secgan_critic_updates, preset.secgan_batch)
+        super().__init__(faces, preset.secgan.attributes, preset.secgan.critic_updates, preset.secgan.batch)
         self.parser = None if self.variant == "baseline" else frozen(parser)
         branches = ("rgb", "seg") if self.variant == "secgan" else ("rgb",)
         self.averaged = tuple(f"g_{branch}" for branch in branches)
@@ -137,40 +171,40 @@ class SeCGANStage(WassersteinStage):
         self.learn_with_adam(
             {f"g_{branch}": self._generator(preset, branch) for branch in branches},
             {f"d_{branch}": self._discriminator(preset, branch, faces.size) for branch in branches},
-            preset.secgan_attgan_lr if self.attgan else preset.secgan_lr,
+            preset.secgan.attgan_lr if self.attgan else preset.secgan.lr,
         )
         self._set_weights(preset)
 
     def _generator(self, preset: Preset, branch: str) -> SeCGANGenerator:
         return SeCGANGenerator(
-            preset.secgan_attributes,
+            preset.secgan.attributes,
             branch,
-            preset.secgan_backbone,
+            preset.secgan.backbone,
             concatenate=self.variant == "concat",
-            width=preset.secgan_width,
-            blocks=preset.secgan_blocks,
+            width=preset.secgan.width,
+            blocks=preset.secgan.blocks,
         )
 
     def _discriminator(self, preset: Preset, branch: str, size: int) -> StarGANDiscriminator | AttGANDiscriminator:
         kind = AttGANDiscriminator if self.attgan else StarGANDiscriminator
         inputs = len(MERGED_CLASSES) if branch == "seg" else 3
-        return kind(preset.secgan_attributes, size, preset.secgan_disc_width, inputs)
+        return kind(preset.secgan.attributes, size, preset.secgan.disc_width, inputs)
 
     def _set_weights(self, preset: Preset) -> None:
         """What each term counts, in both branches."""
-        backbone = "secgan_attgan_" if self.attgan else "secgan_"
+        backbone, own = "attgan_" if self.attgan else "", preset.secgan
         self.weights = {
             "critic": 1.0,
-            "penalty": preset.secgan_penalty_weight,
-            "real classes": getattr(preset, f"{backbone}disc_class_weight"),
+            "penalty": preset.secgan.penalty_weight,
+            "real classes": getattr(own, f"{backbone}disc_class_weight"),
             "adversarial": 1.0,
-            "made classes": getattr(preset, f"{backbone}class_weight"),
-            "reconstruction": getattr(preset, f"{backbone}reconstruction_weight"),
-            "consistency": preset.secgan_consistency_weight,
+            "made classes": getattr(own, f"{backbone}class_weight"),
+            "reconstruction": getattr(own, f"{backbone}reconstruction_weight"),
+            "consistency": preset.secgan.consistency_weight,
         }
         self.config = {
             "variant": self.variant,
-            "lr": preset.secgan_attgan_lr if self.attgan else preset.secgan_lr,
+            "lr": preset.secgan.attgan_lr if self.attgan else preset.secgan.lr,
             "critic updates": self.critic_updates,
             **{f"{name} weight": weight for name, weight in self.weights.items()},
             **({} if self.parser is None else {"parser": fingerprint(self.parser)}),
@@ -185,7 +219,12 @@ class SeCGANStage(WassersteinStage):
         if self.parser is None:
             return None
         with torch.no_grad():
-            return self.parser.to(image.device)(image).softmax(dim=1)
+            return self.logits(image).softmax(dim=1)
+
+    def logits(self, image: Tensor) -> Tensor:
+        """What P sees in pictures, ``[B, 12, S, S]``."""
+        with self.autocast():
+            return self.parser.to(image.device)(image).float()
 
     def edit(self, network: nn.Module, image: Tensor, mask: Tensor | None, difference: Tensor) -> Tensor:
         """``x_out`` of G_rgb, the ``network``, for faces with the soft masks ``mask``."""
@@ -230,7 +269,7 @@ class SeCGANStage(WassersteinStage):
             made_mask, same_mask = self.networks["g_seg"](masks, wishes).chunk(2)
             terms |= self._judged("seg ", judges["d_seg"], made_mask, target)
             terms["seg reconstruction"] = soft_cross_entropy(same_mask, mask)
-            terms["consistency"], terms["seg consistency"] = consistency(self.parser(made), made_mask)
+            terms["consistency"], terms["seg consistency"] = consistency(self.logits(made), made_mask)
         return terms
 
     def _judged(self, branch: str, judge: nn.Module, made: Tensor, target: Tensor) -> Terms:
@@ -273,13 +312,45 @@ def frozen(parser: FaceParser | None) -> FaceParser:
     """P, of the merged classes, in evaluation mode and learning nothing."""
     if parser is None:
         raise TrainingError(
-            "SeCGAN needs a trained parser of the merged classes: train one (train parser --set parser_classes=12) and"
+            "SeCGAN needs a trained parser of the merged classes: train one (train parser --set parser.classes=12) and"
             " name its weights (--parser FILE)."
         )
     known = parser.config["num_classes"]
     if known != len(MERGED_CLASSES):
         raise TrainingError(
             f"SeCGAN needs a parser of {len(MERGED_CLASSES)} classes, not {known}: train one with"
-            f" --set parser_classes={len(MERGED_CLASSES)}."
+            f" --set parser.classes={len(MERGED_CLASSES)}."
         )
     return parser.eval().requires_grad_(False)
+
+
+def by_difference(network: SeCGANGenerator, request: Request) -> Tensor:
+    """The target with the attribute: asked for where it is annotated to lack it; nothing else is asked for."""
+    check_attribute(network, request.attribute)
+    if request.attribute not in request.labels:
+        raise ValueError(f"Nobody knows whether the targets have {request.attribute}: use annotated faces.")
+    names = network.config["attributes"]
+    difference = torch.zeros(len(request.target), len(names), device=request.target.device)
+    difference[:, names.index(request.attribute)] = 1 - request.labels[request.attribute].float()
+    return network(request.target, difference)
+
+
+def check_edits_faces(name: str, network: SeCGANGenerator) -> None:
+    """``TrainingError`` unless ``network``, called ``name`` in it, takes pictures of faces and makes such."""
+    if network.config["branch"] != "rgb" or network.config["concatenate"]:
+        what = "makes masks" if network.config["branch"] == "seg" else "needs a parser's mask with each face"
+        raise TrainingError(f"{name} is a SeCGANGenerator that {what}: take g_rgb of the variant secgan or baseline.")
+
+
+METHODS.register(
+    Method(
+        "SeCGAN",
+        SeCGANGenerator,
+        "secgan",
+        by_difference,
+        tasks=(TRANSFER,),
+        renders=False,
+        check=check_edits_faces,
+        at_learnt_size=True,
+    )
+)

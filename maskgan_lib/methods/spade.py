@@ -4,6 +4,7 @@ It learns on real pairs: the picture of its own mask in its own style, adversari
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -16,11 +17,13 @@ from maskgan_lib.classes import NUM_CLASSES, colorize
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import Outputs, feature_matching_loss, kl_divergence
+from maskgan_lib.methods.method import Method, by_mask
 from maskgan_lib.networks import NETWORKS, MultiScaleDiscriminator, one_hot
 from maskgan_lib.networks.blocks import SpectralConv2d
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import METHODS, SETTINGS, STAGES
 from maskgan_lib.training.adversarial import perceptual_loss
-from maskgan_lib.training.stage import STAGES, Stage, TrainingError, tile, update
+from maskgan_lib.training.stage import Stage, Terms, TrainingError, mean, tile
 
 
 def init_xavier(network: nn.Module, gain: float = 0.02) -> None:
@@ -244,6 +247,23 @@ def hinge_generator_loss(outputs: Outputs) -> Tensor:
     return -sum(features[-1].mean() for features in outputs) / len(outputs)
 
 
+@SETTINGS.called("spade")
+@dataclass(frozen=True)
+class SPADESettings:
+    """Of SPADE and its training."""
+
+    width: int = 64  # 64
+    mask_width: int = 128  # 128
+    latent: int = 256  # 256
+    bottom: int = 16  # 16 pixels a side for 512 ("normal" upsampling), 8 for 512 with "more"
+    style_size: int = 256  # 256: the encoder sees the image at this size
+    batch: int = 8  # as the DMN's
+    steps: int = 600_000  # as the DMN's; 50 epochs in the authors' code
+    lr: float = 1e-4  # 1e-4 with betas (0, 0.9), the discriminator learns four times as fast
+    disc_lr: float = 4e-4  # 4e-4
+    kl_weight: float = 0.05  # 0.05, times the divergence summed over the batch
+
+
 @STAGES.register
 class SPADEStage(Stage):
     """Updates the discriminator at ``spade_disc_lr``, then SPADE with its encoder at ``spade_lr``.
@@ -258,22 +278,22 @@ class SPADEStage(Stage):
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         spade = SPADEGenerator(
-            width=preset.spade_width,
-            mask_width=preset.spade_mask_width,
-            latent=preset.spade_latent,
-            bottom=preset.spade_bottom,
-            style_size=preset.spade_style_size,
+            width=preset.spade.width,
+            mask_width=preset.spade.mask_width,
+            latent=preset.spade.latent,
+            bottom=preset.spade.bottom,
+            style_size=preset.spade.style_size,
         )
         if faces.size not in spade.backbone.sizes:
             few, many = spade.backbone.sizes
             raise TrainingError(
-                f"With spade_bottom {preset.spade_bottom} SPADE makes pictures of {few} or {many} pixels, and these"
+                f"With spade.bottom {preset.spade.bottom} SPADE makes pictures of {few} or {many} pixels, and these"
                 f" faces have {faces.size}: choose another preset, or faces of that size."
             )
-        discriminator = MultiScaleDiscriminator(width=preset.disc_width, spectral=True)
+        discriminator = MultiScaleDiscriminator(width=preset.adversary.width, spectral=True)
         init_xavier(discriminator)
         self.networks = {"spade": spade, "discriminator": discriminator}
-        rates = {"spade": preset.spade_lr, "discriminator": preset.spade_disc_lr}
+        rates = {"spade": preset.spade.lr, "discriminator": preset.spade.disc_lr}
         self.optimizers = {
             name: torch.optim.Adam(network.parameters(), lr=rates[name], betas=BETAS)
             for name, network in self.networks.items()
@@ -281,11 +301,11 @@ class SPADEStage(Stage):
         self.perceptual = perceptual_loss(preset)
         self.preset = preset
         self.config = {
-            "lr": preset.spade_lr,
-            "disc_lr": preset.spade_disc_lr,
-            "kl_weight": preset.spade_kl_weight,
-            "feature_weight": preset.feature_weight,
-            "perceptual_weight": preset.perceptual_weight,
+            "lr": preset.spade.lr,
+            "disc_lr": preset.spade.disc_lr,
+            "kl_weight": preset.spade.kl_weight,
+            "feature_weight": preset.adversary.feature_weight,
+            "perceptual_weight": preset.adversary.perceptual_weight,
             "perceptual": self.perceptual.features.name,
         }
 
@@ -293,35 +313,37 @@ class SPADEStage(Stage):
         """The networks and those of the perceptual loss."""
         return [*super().modules(), self.perceptual]
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """One update of each network. The picture is made once: batch normalisation counts every batch once."""
+        self.autocast = accelerator.autocast
+        [batch], own, shared = batches, self.preset.spade, self.preset.adversary
         spade, discriminator = self.networks["spade"], self.networks["discriminator"]
-        [batch] = batches
-        mask = one_hot(batch.mask)
-        made, mu, logvar = spade(mask, batch.image, noise=batch.noise(self.preset.spade_latent))
+        mask, real = one_hot(batch.mask), batch.image
+        made, mu, logvar = spade(mask, real, noise=batch.noise(own.latent))
 
-        def for_the_discriminator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            on_real, on_made = judged(discriminator, mask, batch.image, made.detach())
-            loss = hinge_loss(on_real, True) + hinge_loss(on_made, False)
-            return loss, {"discriminator": loss}
+        self.optimizers["discriminator"].zero_grad(set_to_none=True)
+        on_real, on_made = judged(discriminator, mask, real, made.detach())
+        terms = {"discriminator": hinge_loss(on_real, True) + hinge_loss(on_made, False)}
+        accelerator.backward(terms["discriminator"])
+        self.optimizers["discriminator"].step()
 
-        def for_the_generator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            on_real, on_made = judged(judge, mask, batch.image, made)
-            adversarial = hinge_generator_loss(on_made)
-            feature = feature_matching_loss(on_real, on_made)
-            perceptual = self.perceptual.to(made.device)(made, batch.image)
-            divergence = kl_divergence(mu, logvar)
-            loss = adversarial + self.preset.feature_weight * feature + self.preset.perceptual_weight * perceptual
-            # The whole batch's, of which several processes hold a share each.
-            loss = loss + self.preset.spade_kl_weight * batch.total * divergence
-            terms = {"adversarial": adversarial, "feature": feature, "perceptual": perceptual, "kl": divergence}
-            return loss, terms
-
-        losses = update(self.optimizers["discriminator"], [discriminator], batches, for_the_discriminator, accelerator)
         judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
-        losses |= update(self.optimizers["spade"], [spade], batches, for_the_generator, accelerator)
+        self.optimizers["spade"].zero_grad(set_to_none=True)
+        on_real, on_made = judged(judge, mask, real, made)
+        with self.autocast():
+            perceptual = self.perceptual.to(made.device)(made, real)
+        terms |= {
+            "adversarial": hinge_generator_loss(on_made),
+            "feature": feature_matching_loss(on_real, on_made),
+            "perceptual": perceptual,
+            "kl": kl_divergence(mu, logvar),
+        }
+        loss = terms["adversarial"] + shared.feature_weight * terms["feature"] + shared.perceptual_weight * perceptual
+        # The divergence is the whole batch's, of which several processes hold a share each.
+        accelerator.backward(loss + own.kl_weight * batch.total * terms["kl"])
+        self.optimizers["spade"].step()
         judge.requires_grad_(True)
-        return losses
+        return mean([terms])
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""
@@ -338,3 +360,16 @@ def judged(discriminator: nn.Module, mask: Tensor, real: Tensor, made: Tensor) -
     halves = [[features.chunk(2) for features in scale] for scale in outputs]
     on_real, on_made = ([[half[side] for half in scale] for scale in halves] for side in (0, 1))
     return on_real, on_made
+
+
+METHODS.register(
+    Method(
+        "SPADE",
+        SPADEGenerator,
+        "spade",
+        by_mask,
+        place=3,
+        weights="spade",
+        phases=("shipped-half", "shipped", "shipped-finish"),
+    )
+)

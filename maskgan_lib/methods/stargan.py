@@ -4,6 +4,7 @@ The generator is told which attributes a face should have, and has to find the w
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.methods.wgan import Terms, WassersteinStage, critic_terms, label_loss
-from maskgan_lib.networks import NETWORKS
+from maskgan_lib.methods.method import TRANSFER, Method, Request, check_attribute
+from maskgan_lib.methods.wgan import WassersteinStage, critic_terms, label_loss
 from maskgan_lib.networks.blocks import Recomputing, check_size, check_square
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stage import STAGES, tile
+from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
+from maskgan_lib.training.stage import Terms, tile
 
 
 def _normalized(convolution: nn.Module, channels: int) -> list[nn.Module]:
@@ -159,6 +161,26 @@ class StarGANDiscriminator(nn.Module):
         return self.source(self.layers(image))
 
 
+@SETTINGS.called("stargan")
+@dataclass(frozen=True)
+class StarGANSettings:
+    """Of StarGAN and its training."""
+
+    attributes: tuple[str, ...] = ("Smiling",)  # those that the network can change; Smiling in Table 2
+    width: int = 64  # 64
+    blocks: int = 6  # 6
+    disc_width: int = 64  # 64
+    critic_updates: int = 5  # 5 updates of the discriminator for one of the generator, which is a step
+    batch: int = 80  # 5 times 16: every update of the discriminator sees faces of its own
+    steps: int = 600_000  # 40,000 in the authors' code; here as many as the DMN's
+    lr: float = 1e-4  # 1e-4, betas (0.5, 0.999)
+    penalty_weight: float = 10.0  # lambda_gp = 10
+    disc_class_weight: float = 1.0  # lambda_cls = 1
+    class_weight: float = 1.0  # lambda_cls = 1
+    cycle_weight: float = 10.0  # lambda_rec = 10
+    identity_weight: float = 0.0  # none; ours: of faces that are asked for what they have
+
+
 @STAGES.register
 class StarGANStage(WassersteinStage):
     """WGAN-GP, the attributes, and the way there and back.
@@ -170,22 +192,22 @@ class StarGANStage(WassersteinStage):
     averaged = ("stargan",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        attributes = preset.stargan_attributes
-        super().__init__(faces, attributes, preset.stargan_critic_updates, preset.stargan_batch)
+        attributes = preset.stargan.attributes
+        super().__init__(faces, attributes, preset.stargan.critic_updates, preset.stargan.batch)
         self.learn_with_adam(
-            {"stargan": StarGANGenerator(attributes, preset.stargan_width, preset.stargan_blocks)},
-            {"discriminator": StarGANDiscriminator(attributes, faces.size, preset.stargan_disc_width)},
-            preset.stargan_lr,
+            {"stargan": StarGANGenerator(attributes, preset.stargan.width, preset.stargan.blocks)},
+            {"discriminator": StarGANDiscriminator(attributes, faces.size, preset.stargan.disc_width)},
+            preset.stargan.lr,
         )
         self.preset = preset
         self.config = {
-            "lr": preset.stargan_lr,
-            "critic updates": preset.stargan_critic_updates,
-            "penalty weight": preset.stargan_penalty_weight,
-            "discriminator's class weight": preset.stargan_disc_class_weight,
-            "class weight": preset.stargan_class_weight,
-            "cycle weight": preset.stargan_cycle_weight,
-            "identity weight": preset.stargan_identity_weight,
+            "lr": preset.stargan.lr,
+            "critic updates": preset.stargan.critic_updates,
+            "penalty weight": preset.stargan.penalty_weight,
+            "discriminator's class weight": preset.stargan.disc_class_weight,
+            "class weight": preset.stargan.class_weight,
+            "cycle weight": preset.stargan.cycle_weight,
+            "identity weight": preset.stargan.identity_weight,
         }
 
     def discriminator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
@@ -197,7 +219,7 @@ class StarGANStage(WassersteinStage):
         critic, penalty, logits = critic_terms(judge, judges["discriminator"], batch.image, made, mix)
         classes = label_loss(logits, source)
         preset = self.preset
-        loss = critic + preset.stargan_penalty_weight * penalty + preset.stargan_disc_class_weight * classes
+        loss = critic + preset.stargan.penalty_weight * penalty + preset.stargan.disc_class_weight * classes
         return loss, {"critic": critic, "penalty": penalty, "real classes": classes}
 
     def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
@@ -215,8 +237,8 @@ class StarGANStage(WassersteinStage):
         unchanged = (target == source).all(dim=1)
         identity = ((made - batch.image).abs().mean(dim=(1, 2, 3)) * unchanged).mean()
         preset = self.preset
-        loss = adversarial + preset.stargan_class_weight * classes + preset.stargan_cycle_weight * cycle
-        loss = loss + preset.stargan_identity_weight * identity
+        loss = adversarial + preset.stargan.class_weight * classes + preset.stargan.cycle_weight * cycle
+        loss = loss + preset.stargan.identity_weight * identity
         return loss, {"adversarial": adversarial, "made classes": classes, "cycle": cycle, "identity": identity}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
@@ -229,3 +251,29 @@ class StarGANStage(WassersteinStage):
             changed[:, place] = 1 - changed[:, place]
             rows.append(network(image, changed))
         return tile(to_uint8_image(torch.cat(rows)), len(image))
+
+
+def by_label(network: StarGANGenerator, request: Request) -> Tensor:
+    """The target with the attribute; what else the network can change stays as the target is annotated."""
+    check_attribute(network, request.attribute)
+    yes = torch.ones(len(request.target), dtype=torch.bool, device=request.target.device)
+    wanted = request.labels | {request.attribute: yes}
+    unknown = [name for name in network.config["attributes"] if name not in wanted]
+    if unknown:
+        raise ValueError(f"Nobody knows whether the targets have {', '.join(unknown)}: use annotated faces.")
+    return network(request.target, torch.stack([wanted[name] for name in network.config["attributes"]], dim=1).float())
+
+
+METHODS.register(
+    Method(
+        "StarGAN",
+        StarGANGenerator,
+        "stargan",
+        by_label,
+        tasks=(TRANSFER,),
+        renders=False,
+        place=0,
+        weights="stargan",
+        phases=("shipped-half", "shipped"),
+    )
+)

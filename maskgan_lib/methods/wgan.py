@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 
 import torch
@@ -14,9 +13,7 @@ from torch import Tensor, nn
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, Stage, TrainingError, update
-
-Terms = dict[str, Tensor]
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, in_parts, mean
 
 
 class WassersteinStage(Stage):
@@ -35,7 +32,7 @@ class WassersteinStage(Stage):
 
     def __init__(self, faces: PackedFaces, attributes: Sequence[str], updates: int, batch_size: int):
         if batch_size % updates:
-            raise ValueError(f"{self.settings}_batch must be a multiple of {updates}, not {batch_size}.")
+            raise ValueError(f"{self.settings}.batch must be a multiple of {updates}, not {batch_size}.")
         self.critic_updates = updates
         self.labels = face_labels(faces, attributes)
         self.train_labels = self.labels[faces.indices("train")]
@@ -55,22 +52,32 @@ class WassersteinStage(Stage):
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """The updates of the discriminators, then the generators', the discriminators frozen."""
+        self.autocast = accelerator.autocast
+        generators, discriminators = (
+            [self.networks[n] for n in names] for names in (self.generators, self.discriminators)
+        )
         judges = {name: accelerator.unwrap_model(self.networks[name]) for name in self.discriminators}
-        logged = []
+        on_made, logged = [], []
         for number in range(self.critic_updates):
             shares = [self.share(batch, number) for batch in batches]
-            logged.append(self._update(self.discriminators, shares, self.discriminator_loss, judges, accelerator))
-        losses = {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+            self.optimizers[self.discriminators[0]].zero_grad(set_to_none=True)
+            for share in in_parts(shares, discriminators, accelerator):
+                loss, terms = self.discriminator_loss(share, judges)
+                accelerator.backward(loss / len(shares))
+                on_made.append(terms)
+            self.optimizers[self.discriminators[0]].step()
+
         for judge in judges.values():
             judge.requires_grad_(False)
-        losses |= self._update(self.generators, shares, self.generator_loss, judges, accelerator)
+        self.optimizers[self.generators[0]].zero_grad(set_to_none=True)
+        for share in in_parts(shares, generators, accelerator):
+            loss, terms = self.generator_loss(share, judges)
+            accelerator.backward(loss / len(shares))
+            logged.append(terms)
+        self.optimizers[self.generators[0]].step()
         for judge in judges.values():
             judge.requires_grad_(True)
-        return losses
-
-    def _update(self, names, shares, losses, judges, accelerator) -> Terms:
-        networks = [self.networks[name] for name in names]
-        return update(self.optimizers[names[0]], networks, shares, partial(losses, judges=judges), accelerator)
+        return mean(on_made) | mean(logged)
 
     def share(self, batch: Batch, number: int) -> Batch:
         """The faces of the update ``number``: every so-many-th, so that parts of a batch give what the whole does."""

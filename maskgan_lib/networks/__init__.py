@@ -10,10 +10,7 @@ from maskgan_lib.networks.dmn import (
     SpatialAwareStyleEncoder,
 )
 from maskgan_lib.networks.maskvae import MaskVAE
-from maskgan_lib.registry import Registry
-
-NETWORKS = Registry("networks")
-"""The networks that a weights file can name, by class; each keeps its constructor's arguments in ``.config``."""
+from maskgan_lib.registry import NETWORKS
 
 for network in (DenseMappingNetwork, MaskVAE, AlphaBlender, MultiScaleDiscriminator):
     NETWORKS.register(network)

@@ -11,9 +11,10 @@ from maskgan_lib.checkpoints import CheckpointError, load_into, load_weights
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import STAGES
 from maskgan_lib.training.execution import Execution, say
 from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
-from maskgan_lib.training.stage import STAGES, Stage, TrainingError, differing
+from maskgan_lib.training.stage import Stage, TrainingError, differing
 
 MASKGAN = ("maskvae", "dmn", "ebst")
 """The stages of MaskGAN in the order in which they are trained."""
@@ -32,9 +33,8 @@ def make_stage(name: str, preset: Preset, faces: PackedFaces, **trained: nn.Modu
 
 def run_settings(name: str, preset: Preset, seed: int = 0, steps: int | None = None) -> RunSettings:
     """Steps (the preset's unless given), batch size and intervals of the stage ``name``."""
-    settings = STAGES[name].settings
-    by_default, batch_size = (getattr(preset, f"{settings}_{what}") for what in ("steps", "batch"))
-    return RunSettings.of(preset, steps or by_default, batch_size, seed)
+    settings = getattr(preset, STAGES[name].settings)
+    return RunSettings.of(preset, steps or settings.steps, settings.batch, seed)
 
 
 def train_stage(
@@ -74,7 +74,7 @@ def train_stage(
         "image_size": faces.size,
         "seed": seed,
         "started_from": Path(init).name if init else "random weights",
-        "preset": dataclasses.asdict(preset),
+        "preset": preset.asdict(),
         "perceptual": stage.config.get("perceptual"),
     }
     return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card, execution)
