@@ -58,10 +58,14 @@ def _load() -> None:
     if Registry.loaded:
         return
     Registry.loaded = True  # before: a file may look something up while it is imported
-    for room in ROOMS:
-        package = import_module(f"maskgan_lib.{room}")
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            import_module(module.name)
+    try:
+        for room in ROOMS:
+            package = import_module(f"maskgan_lib.{room}")
+            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                import_module(module.name)
+    except BaseException:
+        Registry.loaded = False  # half of it would be taken for all
+        raise
 
 
 NETWORKS = Registry("networks")

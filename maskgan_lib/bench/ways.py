@@ -14,7 +14,7 @@ from maskgan_lib.losses import adversarial_loss
 from maskgan_lib.networks import one_hot
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.ebst import EBSTStage
-from maskgan_lib.training.stage import mean
+from maskgan_lib.training.stage import detached
 
 
 def one_pass_or_two(stage: DMNStage, accelerator: Accelerator, batch: Batch, seconds: float) -> Row:
@@ -78,7 +78,7 @@ def _update_both(
     accelerator.backward(loss)
     stage.optimizers[generator].step()
     judge.requires_grad_(True)
-    return losses | mean([terms])
+    return losses | detached(terms)
 
 
 def _blend(stage: EBSTStage, batch: Batch) -> Tensor:

@@ -19,7 +19,7 @@ from maskgan_lib.networks.blocks import Recomputing, check_size
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, Stage, Terms, Weights, in_parts, mean, tile
+from maskgan_lib.training.stage import BETAS, Stage, Terms, Weights, detached, in_parts, mean, tile
 
 HALVINGS = 5
 
@@ -218,25 +218,26 @@ class ElegantStage(Stage):
         return preset.elegant.batch * (1 + len(preset.elegant.attributes))
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        self.attributes = preset.elegant.attributes
+        own = preset.elegant
+        self.attributes = own.attributes
         self.labels = face_labels(faces, self.attributes)
         self.faces = faces
         train = faces.indices("train")
         positive = self.labels[train].numpy() > 0
         self.partners = [{1: train[~column], 0: train[column]} for column in positive.T]
         self.networks = {
-            "elegant": Elegant(self.attributes, preset.elegant.width, preset.elegant.latent),
-            "discriminator": ElegantDiscriminator(self.attributes, faces.size, preset.elegant.disc_width),
+            "elegant": Elegant(self.attributes, own.width, own.latent),
+            "discriminator": ElegantDiscriminator(self.attributes, faces.size, own.disc_width),
         }
-        rates = {"elegant": preset.elegant.lr, "discriminator": preset.elegant.disc_lr}
+        rates = {"elegant": own.lr, "discriminator": own.disc_lr}
         self.optimizers = {
             name: torch.optim.Adam(network.parameters(), rates[name], BETAS, weight_decay=WEIGHT_DECAY)
             for name, network in self.networks.items()
         }
-        self.reconstruction_weight = preset.elegant.reconstruction_weight
+        self.reconstruction_weight = own.reconstruction_weight
         self.config = {
-            "lr": preset.elegant.lr,
-            "disc_lr": preset.elegant.disc_lr,
+            "lr": own.lr,
+            "disc_lr": own.disc_lr,
             "reconstruction weight": self.reconstruction_weight,
         }
 
@@ -272,7 +273,7 @@ class ElegantStage(Stage):
             faces, labels, pictures = exchanged[number]
             loss, terms = self.discriminator_loss(faces, labels, pictures[len(faces) :].detach(), place)
             accelerator.backward(loss / len(batches))
-            on_made.append(terms)
+            on_made.append(detached(terms))
         self.optimizers["discriminator"].step()
 
         judge.requires_grad_(False)
@@ -280,7 +281,7 @@ class ElegantStage(Stage):
         for batch in in_parts(batches, [elegant], accelerator):
             loss, terms = self.generator_loss(*(exchanged[0] if once else self.exchange(batch, place)), place, judge)
             accelerator.backward(loss / len(batches))
-            logged.append(terms)
+            logged.append(detached(terms))
         self.optimizers["elegant"].step()
         judge.requires_grad_(True)
         return mean(on_made) | mean(logged)

@@ -155,56 +155,49 @@ class SeCGANStage(WassersteinStage):
     needs = (("parser", "FaceParser"),)
 
     def __init__(self, preset: Preset, faces: PackedFaces, parser: FaceParser | None = None):
-        self.variant, backbone = preset.secgan.variant, preset.secgan.backbone
-        if self.variant not in VARIANTS or backbone not in BACKBONES:
+        own = preset.secgan
+        if own.variant not in VARIANTS or own.backbone not in BACKBONES:
             raise ValueError(
                 f"secgan.variant must be one of {', '.join(VARIANTS)} and secgan.backbone one of "
-                f"{', '.join(BACKBONES)}, not {self.variant!r} and {backbone!r}."
+                f"{', '.join(BACKBONES)}, not {own.variant!r} and {own.backbone!r}."
             )
-        super().__init__(faces, preset.secgan.attributes, preset.secgan.critic_updates, preset.secgan.batch)
+        super().__init__(faces, own.attributes, own.critic_updates, own.batch)
+        self.variant, self.attgan = own.variant, own.backbone == "attgan"
         self.parser = None if self.variant == "baseline" else frozen(parser)
         branches = ("rgb", "seg") if self.variant == "secgan" else ("rgb",)
         self.averaged = tuple(f"g_{branch}" for branch in branches)
-        # Batch normalisation: it looks at the whole batch.
-        self.accumulates = backbone == "stargan"
-        self.attgan = backbone == "attgan"
+        self.accumulates = not self.attgan  # batch normalisation: it looks at the whole batch
+        lr = own.attgan_lr if self.attgan else own.lr
         self.learn_with_adam(
-            {f"g_{branch}": self._generator(preset, branch) for branch in branches},
-            {f"d_{branch}": self._discriminator(preset, branch, faces.size) for branch in branches},
-            preset.secgan.attgan_lr if self.attgan else preset.secgan.lr,
+            {f"g_{branch}": self._generator(own, branch) for branch in branches},
+            {f"d_{branch}": self._discriminator(own, branch, faces.size) for branch in branches},
+            lr,
         )
-        self._set_weights(preset)
+        self._set_weights(own, lr)
 
-    def _generator(self, preset: Preset, branch: str) -> SeCGANGenerator:
-        return SeCGANGenerator(
-            preset.secgan.attributes,
-            branch,
-            preset.secgan.backbone,
-            concatenate=self.variant == "concat",
-            width=preset.secgan.width,
-            blocks=preset.secgan.blocks,
-        )
+    def _generator(self, own: SeCGANSettings, branch: str) -> SeCGANGenerator:
+        sizes = {"width": own.width, "blocks": own.blocks}
+        return SeCGANGenerator(own.attributes, branch, own.backbone, concatenate=self.variant == "concat", **sizes)
 
-    def _discriminator(self, preset: Preset, branch: str, size: int) -> StarGANDiscriminator | AttGANDiscriminator:
+    def _discriminator(self, own: SeCGANSettings, branch: str, size: int) -> StarGANDiscriminator | AttGANDiscriminator:
         kind = AttGANDiscriminator if self.attgan else StarGANDiscriminator
-        inputs = len(MERGED_CLASSES) if branch == "seg" else 3
-        return kind(preset.secgan.attributes, size, preset.secgan.disc_width, inputs)
+        return kind(own.attributes, size, own.disc_width, len(MERGED_CLASSES) if branch == "seg" else 3)
 
-    def _set_weights(self, preset: Preset) -> None:
+    def _set_weights(self, own: SeCGANSettings, lr: float) -> None:
         """What each term counts, in both branches."""
-        backbone, own = "attgan_" if self.attgan else "", preset.secgan
+        backbone = "attgan_" if self.attgan else ""
         self.weights = {
             "critic": 1.0,
-            "penalty": preset.secgan.penalty_weight,
+            "penalty": own.penalty_weight,
             "real classes": getattr(own, f"{backbone}disc_class_weight"),
             "adversarial": 1.0,
             "made classes": getattr(own, f"{backbone}class_weight"),
             "reconstruction": getattr(own, f"{backbone}reconstruction_weight"),
-            "consistency": preset.secgan.consistency_weight,
+            "consistency": own.consistency_weight,
         }
         self.config = {
             "variant": self.variant,
-            "lr": preset.secgan.attgan_lr if self.attgan else preset.secgan.lr,
+            "lr": lr,
             "critic updates": self.critic_updates,
             **{f"{name} weight": weight for name, weight in self.weights.items()},
             **({} if self.parser is None else {"parser": fingerprint(self.parser)}),
@@ -224,7 +217,8 @@ class SeCGANStage(WassersteinStage):
     def logits(self, image: Tensor) -> Tensor:
         """What P sees in pictures, ``[B, 12, S, S]``."""
         with self.autocast():
-            return self.parser.to(image.device)(image).float()
+            logits = self.parser.to(image.device)(image)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def edit(self, network: nn.Module, image: Tensor, mask: Tensor | None, difference: Tensor) -> Tensor:
         """``x_out`` of G_rgb, the ``network``, for faces with the soft masks ``mask``."""

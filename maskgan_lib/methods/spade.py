@@ -23,7 +23,7 @@ from maskgan_lib.networks.blocks import SpectralConv2d
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, SETTINGS, STAGES
 from maskgan_lib.training.adversarial import perceptual_loss
-from maskgan_lib.training.stage import Stage, Terms, TrainingError, mean, tile
+from maskgan_lib.training.stage import Stage, Terms, TrainingError, detached, tile
 
 
 def init_xavier(network: nn.Module, gain: float = 0.02) -> None:
@@ -343,7 +343,7 @@ class SPADEStage(Stage):
         accelerator.backward(loss + own.kl_weight * batch.total * terms["kl"])
         self.optimizers["spade"].step()
         judge.requires_grad_(True)
-        return mean([terms])
+        return detached(terms)
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""

@@ -192,22 +192,23 @@ class StarGANStage(WassersteinStage):
     averaged = ("stargan",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        attributes = preset.stargan.attributes
-        super().__init__(faces, attributes, preset.stargan.critic_updates, preset.stargan.batch)
+        own = preset.stargan
+        attributes = own.attributes
+        super().__init__(faces, attributes, own.critic_updates, own.batch)
         self.learn_with_adam(
-            {"stargan": StarGANGenerator(attributes, preset.stargan.width, preset.stargan.blocks)},
-            {"discriminator": StarGANDiscriminator(attributes, faces.size, preset.stargan.disc_width)},
-            preset.stargan.lr,
+            {"stargan": StarGANGenerator(attributes, own.width, own.blocks)},
+            {"discriminator": StarGANDiscriminator(attributes, faces.size, own.disc_width)},
+            own.lr,
         )
         self.preset = preset
         self.config = {
-            "lr": preset.stargan.lr,
-            "critic updates": preset.stargan.critic_updates,
-            "penalty weight": preset.stargan.penalty_weight,
-            "discriminator's class weight": preset.stargan.disc_class_weight,
-            "class weight": preset.stargan.class_weight,
-            "cycle weight": preset.stargan.cycle_weight,
-            "identity weight": preset.stargan.identity_weight,
+            "lr": own.lr,
+            "critic updates": own.critic_updates,
+            "penalty weight": own.penalty_weight,
+            "discriminator's class weight": own.disc_class_weight,
+            "class weight": own.class_weight,
+            "cycle weight": own.cycle_weight,
+            "identity weight": own.identity_weight,
         }
 
     def discriminator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, in_parts, mean
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, detached, in_parts, mean
 
 
 class WassersteinStage(Stage):
@@ -60,12 +60,7 @@ class WassersteinStage(Stage):
         on_made, logged = [], []
         for number in range(self.critic_updates):
             shares = [self.share(batch, number) for batch in batches]
-            self.optimizers[self.discriminators[0]].zero_grad(set_to_none=True)
-            for share in in_parts(shares, discriminators, accelerator):
-                loss, terms = self.discriminator_loss(share, judges)
-                accelerator.backward(loss / len(shares))
-                on_made.append(terms)
-            self.optimizers[self.discriminators[0]].step()
+            on_made.append(self.update_discriminators(shares, discriminators, judges, accelerator))
 
         for judge in judges.values():
             judge.requires_grad_(False)
@@ -73,11 +68,28 @@ class WassersteinStage(Stage):
         for share in in_parts(shares, generators, accelerator):
             loss, terms = self.generator_loss(share, judges)
             accelerator.backward(loss / len(shares))
-            logged.append(terms)
+            logged.append(detached(terms))
         self.optimizers[self.generators[0]].step()
         for judge in judges.values():
             judge.requires_grad_(True)
         return mean(on_made) | mean(logged)
+
+    def update_discriminators(
+        self,
+        shares: Sequence[Batch],
+        discriminators: Sequence[nn.Module],
+        judges: Mapping[str, nn.Module],
+        accelerator: Accelerator,
+    ) -> Terms:
+        """One update."""
+        optimizer, logged = self.optimizers[self.discriminators[0]], []
+        optimizer.zero_grad(set_to_none=True)
+        for share in in_parts(shares, discriminators, accelerator):
+            loss, terms = self.discriminator_loss(share, judges)
+            accelerator.backward(loss / len(shares))
+            logged.append(detached(terms))
+        optimizer.step()
+        return mean(logged)
 
     def share(self, batch: Batch, number: int) -> Batch:
         """The faces of the update ``number``: every so-many-th, so that parts of a batch give what the whole does."""

@@ -21,7 +21,7 @@ from maskgan_lib.networks import DenseMappingNetwork, MultiScaleDiscriminator, o
 from maskgan_lib.presets import Preset, Proportions
 from maskgan_lib.registry import SETTINGS
 from maskgan_lib.training.execution import one_first
-from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, in_parts, mean
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, detached, in_parts, mean
 
 STYLE_MASKS = ("sft", "concat", "none")
 """The ways in which a style encoder can see the mask of its picture."""
@@ -139,7 +139,7 @@ class AdversarialStage(Stage):
         for batch, pictures in zip(in_parts(batches, [discriminator], accelerator), made, strict=True):
             loss, terms = self.penalised_loss(batch, pictures.detach(), plain)
             accelerator.backward(loss / len(batches))
-            logged.append(terms)
+            logged.append(detached(terms))
         self.optimizers["discriminator"].step()
         return mean(logged)
 

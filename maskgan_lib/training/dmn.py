@@ -14,7 +14,7 @@ from maskgan_lib.networks import one_hot
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import STAGES
 from maskgan_lib.training.adversarial import AdversarialStage
-from maskgan_lib.training.stage import Terms, in_parts, mean, tile
+from maskgan_lib.training.stage import Terms, detached, in_parts, mean, tile
 
 
 @STAGES.register
@@ -43,7 +43,7 @@ class DMNStage(AdversarialStage):
             picture = made[0] if once else self.reconstruct(batch)
             loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
             accelerator.backward(loss / len(batches))
-            logged.append(terms)
+            logged.append(detached(terms))
         self.optimizers["dmn"].step()
         judge.requires_grad_(True)
         return losses | mean(logged)

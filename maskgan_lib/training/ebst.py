@@ -20,7 +20,7 @@ from maskgan_lib.networks import AlphaBlender, MaskVAE, one_hot
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import SETTINGS, STAGES
 from maskgan_lib.training.dmn import DMNStage
-from maskgan_lib.training.stage import BETAS, Terms, TrainingError, in_parts, mean, tile
+from maskgan_lib.training.stage import BETAS, Terms, TrainingError, detached, in_parts, mean, tile
 
 
 @SETTINGS.called("ebst")
@@ -119,7 +119,7 @@ class EBSTStage(DMNStage):
             picture = made[0] if once else self.blend(batch)
             loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
             accelerator.backward(loss / len(batches))
-            logged.append(terms)
+            logged.append(detached(terms))
         self.optimizers["dmn and blender"].step()
         judge.requires_grad_(True)
         return first | {f"blend {name}": loss for name, loss in (second | mean(logged)).items()}

@@ -105,7 +105,7 @@ class OneLossStage(Stage):
         loss, terms = self.loss(batch)
         accelerator.backward(loss)
         optimizer.step()
-        return mean([terms])
+        return detached(terms)
 
 
 def in_parts(batches: Sequence[Batch], networks: Sequence[nn.Module], accelerator: Accelerator) -> Iterator[Batch]:
@@ -122,8 +122,13 @@ def in_parts(batches: Sequence[Batch], networks: Sequence[nn.Module], accelerato
 
 
 def mean(logged: Sequence[Terms]) -> Terms:
-    """The terms' means over the parts of a batch, or over updates, without their graphs."""
-    return {name: torch.stack([terms[name].detach() for terms in logged]).mean() for name in logged[0]}
+    """The terms' means over the parts of a batch, or over updates."""
+    return {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+
+
+def detached(terms: Terms) -> Terms:
+    """The terms without what they were computed from, whose memory is given back."""
+    return {name: term.detach() for name, term in terms.items()}
 
 
 def differing(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:
