@@ -15,7 +15,8 @@ from torchvision.models import vgg
 
 from maskgan_lib import losses
 from maskgan_lib.classes import IGNORE_ID
-from maskgan_lib.judges.pose import expected_angles
+from maskgan_lib.judges.identity import angular_margin_loss
+from maskgan_lib.judges.pose import binned_angle_loss, expected_angles
 from maskgan_lib.networks import MultiScaleDiscriminator, one_hot
 from maskgan_lib.presets import PAPER
 
@@ -273,14 +274,14 @@ def test_the_angular_margin_turns_the_right_angle_only():
         angles[right] += margin
         scores = [scale * math.cos(angle) for angle in angles]
         terms.append(math.log(sum(map(math.exp, scores))) - scores[right])
-    assert losses.angular_margin_loss(cosines, persons, margin, scale).item() == pytest.approx(sum(terms) / 2)
+    assert angular_margin_loss(cosines, persons, margin, scale).item() == pytest.approx(sum(terms) / 2)
     plain = torch.nn.functional.cross_entropy(scale * cosines, persons)
-    torch.testing.assert_close(losses.angular_margin_loss(cosines, persons, 0.0, scale), plain)
+    torch.testing.assert_close(angular_margin_loss(cosines, persons, 0.0, scale), plain)
 
 
 def test_the_angular_margin_loss_falls_everywhere_as_the_right_cosine_grows():
     right = torch.linspace(-1, 1, 401, dtype=torch.float64).requires_grad_()
-    values = torch.stack([losses.angular_margin_loss(torch.stack([c, c * 0])[None], torch.tensor([0])) for c in right])
+    values = torch.stack([angular_margin_loss(torch.stack([c, c * 0])[None], torch.tensor([0])) for c in right])
     assert (values.diff() < 1e-6).all() and values[0] > values[200] > values[-1]
     (slopes,) = torch.autograd.grad(values.sum(), right)
     assert slopes.isfinite().all()
@@ -292,7 +293,7 @@ def test_angles_fall_into_bins_of_three_degrees():
     logits = torch.nn.functional.one_hot(bins, 66) * 60.0
     middles = torch.tensor([[-97.5, 1.5, 1.5], [-1.5, 97.5, -4.5]])
     torch.testing.assert_close(expected_angles(logits), middles)
-    assert losses.binned_angle_loss(logits, degrees, 0.0) == pytest.approx(0, abs=1e-6)
+    assert binned_angle_loss(logits, degrees, 0.0) == pytest.approx(0, abs=1e-6)
     squared = (middles - degrees).square().mean().item()
-    assert losses.binned_angle_loss(logits, degrees, 0.5).item() == pytest.approx(squared / 2, rel=1e-5)
-    assert losses.binned_angle_loss(logits.roll(1, dims=2), degrees, 0.0) > 50
+    assert binned_angle_loss(logits, degrees, 0.5).item() == pytest.approx(squared / 2, rel=1e-5)
+    assert binned_angle_loss(logits.roll(1, dims=2), degrees, 0.0) > 50

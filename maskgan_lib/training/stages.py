@@ -1,6 +1,7 @@
 """The stages by name, and the calls that train one of them, or all in order, from a preset and a packed folder."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,15 @@ def make_stage(name: str, preset: Preset, faces: PackedFaces, **trained: nn.Modu
     """
     if name not in STAGES:
         raise ValueError(f"There is no stage {name!r}; there are {', '.join(STAGES)}.")
+    _check_needed(trained)
     stage = STAGES[name]
     return stage(preset, faces, **{need: trained.get(need) for need, _ in stage.needs})
+
+
+def _check_needed(names: Iterable[str]) -> None:
+    unknown = {*names} - {need for stage in STAGES.values() for need, _ in stage.needs}
+    if unknown:
+        raise TypeError(f"No stage needs {', '.join(sorted(unknown))}.")
 
 
 def run_settings(name: str, preset: Preset, seed: int = 0, steps: int | None = None) -> RunSettings:
@@ -58,6 +66,7 @@ def train_stage(
     what is written to ``folder``.
     """
     torch.manual_seed(seed)
+    _check_needed(trained)
     needs = STAGES[name].needs if name in STAGES else ()
     others = {need: _load(trained[need], kind) for need, kind in needs if trained.get(need) is not None}
     try:
