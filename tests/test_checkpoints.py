@@ -142,7 +142,7 @@ def test_a_folder_that_lacks_is_made_and_only_the_file_is_left_in_it(tmp_path):
 
 
 def test_a_network_that_the_library_does_not_know_is_not_saved(tmp_path):
-    with pytest.raises(CheckpointError, match="Linear is not one of DenseMappingNetwork"):
+    with pytest.raises(CheckpointError, match=r"Linear is not one of .*DenseMappingNetwork"):
         save_weights(tmp_path / "w", nn.Linear(2, 2))
     assert not list(tmp_path.iterdir())
 
