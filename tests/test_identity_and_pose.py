@@ -112,7 +112,7 @@ def test_a_mirrored_face_is_taught_the_mirrored_pose(faces, monkeypatch):
     mirrored = imperfect(batch)[2]
     taught = []
     monkeypatch.setattr(
-        "maskgan_lib.training.judges.binned_angle_loss",
+        "maskgan_lib.judges.pose.binned_angle_loss",
         lambda logits, pose, regression: taught.append(pose) or logits.sum() * 0,
     )
     stage.step([batch], Accelerator())
