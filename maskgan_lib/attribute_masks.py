@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.classes import CLASS_ID, GROUPS, MERGED_CLASSES, MERGED_ID, NUM_CLASSES, SIDED_PAIRS
 from maskgan_lib.edits import fill_nearest, take_over
-from maskgan_lib.networks import SeCGANGenerator, one_hot
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.networks import one_hot
 
 KEPT = (CLASS_ID["hat"], CLASS_ID["neck_l"], CLASS_ID["cloth"])
 """Classes that G_seg cannot tell from the background: their pixels stay as they are."""

@@ -5,7 +5,6 @@ Discriminator outputs are lists over scales of lists of feature maps, the last o
 """
 
 import importlib.util
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from maskgan_lib.classes import IGNORE_ID
 from maskgan_lib.networks.blocks import Recomputing
-from maskgan_lib.networks.pose import BIN_DEGREES, BINS, expected_angles
 
 Outputs = Sequence[Sequence[Tensor]]
 
@@ -26,13 +24,6 @@ def reconstruction_loss(logits: Tensor, labels: Tensor, weights: Tensor | None =
     ``weights [19]`` says how much a pixel of each class counts in the mean; all alike unless given.
     """
     return F.cross_entropy(logits, labels.long(), weights, ignore_index=IGNORE_ID)
-
-
-def soft_cross_entropy(probabilities: Tensor, target: Tensor) -> Tensor:
-    """SeCGAN's ``-1/HW sum target . log probabilities``, averaged over the batch too; both are ``[B, K, H, W]``."""
-    # The smallest number keeps the logarithm finite where a softmax is so sure that its other classes become zero.
-    smallest = torch.finfo(probabilities.dtype).tiny
-    return -(target * probabilities.clamp(min=smallest).log()).sum(dim=1).mean()
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -50,20 +41,6 @@ def adversarial_loss(outputs: Outputs, is_real: bool, kind: str = "lsgan") -> Te
     return sum(distance(features[-1], torch.full_like(features[-1], float(is_real))) for features in outputs)
 
 
-def hinge_loss(outputs: Outputs, is_real: bool) -> Tensor:
-    """SPADE's loss of the discriminator: how far scores are short of 1 (real) or above -1 (fake), averaged over scales.
-
-    Each scale's mean over positions, ``max(0, 1 - score)`` or ``max(0, 1 + score)``.
-    """
-    sign = 1.0 if is_real else -1.0
-    return sum(F.relu(1 - sign * features[-1]).mean() for features in outputs) / len(outputs)
-
-
-def hinge_generator_loss(outputs: Outputs) -> Tensor:
-    """SPADE's adversarial loss of the generator: minus the mean score, averaged over scales."""
-    return -sum(features[-1].mean() for features in outputs) / len(outputs)
-
-
 def feature_matching_loss(real: Outputs, fake: Outputs) -> Tensor:
     """Eq. 8: L1 between the inner feature maps of the discriminator, for the real (a constant) and the made picture.
 
@@ -76,48 +53,6 @@ def feature_matching_loss(real: Outputs, fake: Outputs) -> Tensor:
         for true, made in zip(scale_real[:-1], scale_fake[:-1], strict=True)
     )
     return total * 4 / ((len(real[0]) - 1) * len(real))
-
-
-def angular_margin_loss(cosines: Tensor, persons: Tensor, margin: float = 0.5, scale: float = 64.0) -> Tensor:
-    """ArcFace (Deng et al., CVPR 2019, Eq. 3): softmax of ``scale * cosines`` with ``margin`` more on the right angle.
-
-    ``cosines [B, P]`` are those between embeddings and the persons' centres, ``persons [B]`` the right columns, the
-    margin in radians. Where the angle and the margin exceed 180 degrees the cosine goes on falling in a straight line,
-    as in the authors' code.
-    """
-    right = persons.long()[:, None]
-    cosine = cosines.gather(1, right)
-    # The slope of a square root at zero is infinite.
-    sine = (1 - cosine.square()).clamp(min=1e-7).sqrt()
-    wider = cosine * math.cos(margin) - sine * math.sin(margin)
-    wider = torch.where(cosine > math.cos(math.pi - margin), wider, cosine - margin * math.sin(margin))
-    return F.cross_entropy(scale * cosines.scatter(1, right, wider), right[:, 0])
-
-
-def binned_angle_loss(logits: Tensor, degrees: Tensor, regression: float) -> Tensor:
-    """HopeNet (Ruiz et al., 2018): cross-entropy of the bins plus ``regression`` times the expectation's squared error.
-
-    ``logits [B, 3, 66]`` of the bins that the true ``degrees [B, 3]`` fall into; means over faces and angles.
-    """
-    label = (degrees / BIN_DEGREES + BINS / 2).floor().long().clamp(0, BINS - 1)
-    error = F.mse_loss(expected_angles(logits), degrees)
-    return F.cross_entropy(logits.flatten(0, 1), label.flatten()) + regression * error
-
-
-def variance_loss(embeddings: Tensor, epsilon: float = 1e-4) -> Tensor:
-    """VICReg (Bardes et al., ICLR 2022, Eq. 1): how far the dimensions of ``[B, D]`` fall short of deviation 1, mean.
-
-    ``epsilon`` is added to the variances: without it the slope of a dimension without any would be infinite.
-    """
-    return F.relu(1 - (embeddings.var(dim=0) + epsilon).sqrt()).mean()
-
-
-def covariance_loss(embeddings: Tensor) -> Tensor:
-    """VICReg (Eq. 4): the squared covariances of different dimensions of ``[B, D]``, summed and divided by D."""
-    count, dimensions = embeddings.shape
-    centred = embeddings - embeddings.mean(dim=0)
-    covariance = centred.T @ centred / (count - 1)
-    return (covariance.square().sum() - covariance.diagonal().square().sum()) / dimensions
 
 
 class PerceptualLoss(nn.Module):
@@ -274,20 +209,6 @@ def perceptual_features(name: str) -> nn.Module:
     if name not in PERCEPTUAL:
         raise ValueError(f"perceptual must be one of {', '.join(PERCEPTUAL)}, not {name!r}.")
     return PERCEPTUAL[name]()
-
-
-def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, mix: Tensor) -> Tensor:
-    """WGAN-GP (Gulrajani et al., NIPS 2017, Eq. 3): mean over pictures of ``(|gradient| - 1)^2`` between two of them.
-
-    The gradient is that of a picture's scores, summed over their places, by the pixels of
-    ``mix * real + (1 - mix) * made``; ``real`` and ``made`` are ``[B, 3, H, W]``, ``mix`` is ``[B, 1, 1, 1]`` in
-    [0, 1]. Only what ``critic`` computes with learns from it, and its second derivatives are needed: call it outside
-    autocast.
-    """
-    between = torch.lerp(made.detach(), real.detach(), mix).requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def real_gradient_penalty(discriminator: Callable[[Tensor], Outputs], real: Tensor) -> Tensor:

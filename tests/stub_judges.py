@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from maskgan_lib.evaluation.methods import TASKS, Method
+from maskgan_lib.evaluation.methods import TASKS, TrainedMethod
 from maskgan_lib.evaluation.run import Graded
 
 GREYS = torch.linspace(-0.9, 0.9, 19)
@@ -54,8 +54,8 @@ class Counting:
         return paint(request)
 
 
-def method(make=paint, fingerprint="painter", tasks=TASKS) -> Method:
-    return Method("painter", make, fingerprint, tasks)
+def method(make=paint, fingerprint="painter", tasks=TASKS) -> TrainedMethod:
+    return TrainedMethod("painter", make, fingerprint, tasks)
 
 
 def made_up(embeddings=None, features=None, **values) -> Graded:

@@ -20,9 +20,12 @@ from maskgan_lib.evaluation.attribute_edits import (
     compare_attribute_edits,
 )
 from maskgan_lib.evaluation.judges import PRETRAINED
-from maskgan_lib.evaluation.methods import EDITING, TRANSFER, Method, Request, method_of
+from maskgan_lib.evaluation.methods import EDITING, TRANSFER, Request, TrainedMethod, method_of
 from maskgan_lib.evaluation.tasks import to_change
-from maskgan_lib.networks import SeCGANGenerator, SPADEGenerator, StarGANGenerator, one_hot
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import one_hot
 from maskgan_lib.training.stage import TrainingError
 
 SIZE, COUNT = 32, 20
@@ -52,11 +55,11 @@ def judges():
     return Judges()
 
 
-def edits(name, make, attributes=None) -> Method:
-    return Method(name, make, name, (EDITING,), attributes=attributes)
+def edits(name, make, attributes=None) -> TrainedMethod:
+    return TrainedMethod(name, make, name, (EDITING,), attributes=attributes)
 
 
-def constant(name, level, attributes=None) -> Method:
+def constant(name, level, attributes=None) -> TrainedMethod:
     return edits(name, lambda asked: torch.full_like(asked.target, level), attributes)
 
 
@@ -221,7 +224,7 @@ def test_networks_that_cannot_be_asked_are_named(faces, judges):
     with pytest.raises(TrainingError, match="SPADE renders masks: name the weights"):
         compare_attribute_edits([method_of("SPADE", spade())], faces, np.arange(2), judges)
     with pytest.raises(TrainingError, match="A cannot be asked to give or take an attribute"):
-        compare_attribute_edits([Method("A", None, "a", (TRANSFER,))], faces, np.arange(2), judges)
+        compare_attribute_edits([TrainedMethod("A", None, "a", (TRANSFER,))], faces, np.arange(2), judges)
 
 
 def test_the_command_compares_weights_by_name(faces, tmp_path, capsys):

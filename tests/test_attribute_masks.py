@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from maskgan_lib import checkpoints
 from maskgan_lib.attribute_masks import AttributeMasks, unmerge
 from maskgan_lib.classes import CLASS_ID, FLIPPED_ID, MERGED_CLASSES, MERGED_ID, NUM_CLASSES, SIDED_PAIRS
-from maskgan_lib.networks import SeCGANGenerator, StarGANGenerator
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
 
 SIZE = 16
 MERGED = {name: number for number, name in enumerate(MERGED_CLASSES)}

@@ -24,7 +24,8 @@ from authors_networks import (
 from torch import Tensor
 
 from maskgan_lib.checkpoints import CheckpointError, authors_state, export_authors, load_authors
-from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, FaceParser, MaskVAE, MultiScaleDiscriminator
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE, MultiScaleDiscriminator
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 

@@ -15,7 +15,7 @@ from maskgan_lib.bench.memory import OPTIONS, count_kept, count_state, estimate,
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training import adversarial, ebst
+from maskgan_lib.training import adversarial, dmn, ebst
 from maskgan_lib.training.ebst import EBSTStage
 
 PROMISED = (
@@ -85,7 +85,9 @@ def test_table_and_json_say_the_same(bench):
 
 # ---- what is timed and counted is the real thing
 
-SMOKE = replace(PRESETS["smoke"], image_size=32, feature_weight=10.0, perceptual_weight=10.0)
+SMOKE = PRESETS["smoke"].replace(
+    {"image_size": 32, "adversary.feature_weight": 10.0, "adversary.perceptual_weight": 10.0}
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +95,9 @@ def small(tmp_path_factory):
     """A function that makes EBST always with the same weights, and a batch for it."""
     faces = pack_toy_faces(tmp_path_factory.mktemp("small") / "toy", 8, 32)
 
-    def make(batch_size: int = SMOKE.ebst_batch):
+    def make(batch_size: int = SMOKE.ebst.batch):
         torch.manual_seed(0)
-        maskvae = MaskVAE(32, width=SMOKE.vae_width, latent=SMOKE.vae_latent)
+        maskvae = MaskVAE(32, width=SMOKE.maskvae.width, latent=SMOKE.maskvae.latent)
         maskvae.logits[-1].weight.data.mul_(20)  # masks of more than one class: a normalised plain is rounding errors
         stage = EBSTStage(SMOKE, faces, maskvae)
         return stage, Batches(faces, faces.indices("train"), batch_size, references=True).at(0)
@@ -105,12 +107,12 @@ def small(tmp_path_factory):
 
 def test_the_naive_step_learns_what_the_librarys_does(small, monkeypatch):
     """In float64 and by plain gradient descent: Adam makes whole steps of rounding errors."""
-    for module in (adversarial, ebst, ways):
+    for module in (adversarial, dmn, ebst, ways):
         monkeypatch.setattr(module, "one_hot", lambda ids, *rest: one_hot(ids, *rest, dtype=torch.float64))
     (ours, batch), (naive, _) = small(), small()
     batch = replace(batch, image=batch.image.double())
     for stage in (ours, naive):
-        for module in (*stage.modules(), stage.maskvae):
+        for module in stage.modules():
             module.double()
         stage.optimizers = {
             name: torch.optim.SGD(optimizer.param_groups[0]["params"], lr=1e-2)
@@ -144,7 +146,7 @@ def test_the_state_counted_is_what_a_run_holds(small):
     stage, batch = small()
     averages = [AveragedModel(stage.networks[name]) for name in stage.averaged]
     stage.step([batch], Accelerator())
-    held = [tensor for module in (*stage.modules(), stage.maskvae) for tensor in module.state_dict().values()]
+    held = [tensor for module in stage.modules() for tensor in module.state_dict().values()]
     held += [parameter.grad for network in stage.networks.values() for parameter in network.parameters()]
     held += [tensor for average in averages for tensor in average.module.state_dict().values()]
     for optimizer in stage.optimizers.values():

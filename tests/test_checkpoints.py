@@ -22,7 +22,8 @@ from maskgan_lib.checkpoints import (
     save_state,
     save_weights,
 )
-from maskgan_lib.networks import NETWORKS, FaceParser, MultiScaleDiscriminator
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import NETWORKS, MultiScaleDiscriminator
 
 SMALL = {
     "DenseMappingNetwork": {"width": 2, "downsamplings": 2, "blocks": 1, "style_width": 2, "mask_branch": False},
@@ -141,7 +142,7 @@ def test_a_folder_that_lacks_is_made_and_only_the_file_is_left_in_it(tmp_path):
 
 
 def test_a_network_that_the_library_does_not_know_is_not_saved(tmp_path):
-    with pytest.raises(CheckpointError, match="Linear is not one of DenseMappingNetwork"):
+    with pytest.raises(CheckpointError, match=r"Linear is not one of .*DenseMappingNetwork"):
         save_weights(tmp_path / "w", nn.Linear(2, 2))
     assert not list(tmp_path.iterdir())
 

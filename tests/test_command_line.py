@@ -9,16 +9,13 @@ from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.judges import PRETRAINED
-from maskgan_lib.networks import (
-    AttributeNet,
-    DenseMappingNetwork,
-    Elegant,
-    FaceParser,
-    MaskVAE,
-    SeCGANGenerator,
-    SPADEGenerator,
-    StarGANGenerator,
-)
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.methods.elegant import Elegant
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import DenseMappingNetwork, MaskVAE
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +66,16 @@ def test_weights_of_another_network_are_named(packed, capsys):
 
 def test_a_parser_of_merged_classes_is_trained_and_measured(packed, tmp_path, capsys):
     run = ["--data", str(packed), "--out", str(tmp_path), "--preset", "smoke", "--steps", "2"]
-    assert main(["train", "parser", *run, "--set", "parser_classes=12"]) == 0
+    assert main(["train", "parser", *run, "--set", "parser.classes=12"]) == 0
     weights = tmp_path / "parser.safetensors"
-    assert load_weights(weights).config["num_classes"] == 12 and read_card(weights)["preset"]["parser_classes"] == 12
+    assert load_weights(weights).config["num_classes"] == 12 and read_card(weights)["preset"]["parser.classes"] == 12
     assert main(["evaluate", "parser", "--weights", str(weights), "--data", str(packed)]) == 0
     assert "pixel accuracy" in capsys.readouterr().out
 
 
 def test_backbone_of_secgan_is_chosen(packed, tmp_path, capsys):
     run = ["--data", str(packed), "--preset", "smoke", "--steps", "1", "--backbone", "attgan"]
-    baseline = [*run, "--out", str(tmp_path), "--set", "secgan_variant=baseline"]
+    baseline = [*run, "--out", str(tmp_path), "--set", "secgan.variant=baseline"]
     assert main(["train", "secgan", *baseline]) == 0
     assert load_weights(tmp_path / "g_rgb.safetensors").config["backbone"] == "attgan"
     capsys.readouterr()
@@ -138,9 +135,9 @@ def test_a_python_without_the_packages_is_told_which_one_has_them(missing, expla
 
 def test_a_setting_of_a_preset_reaches_the_network(packed, tmp_path, capsys):
     train = ["train", "dmn", "--data", str(packed), "--out", str(tmp_path), "--preset", "smoke", "--steps", "1"]
-    assert main([*train, "--set", "dmn_width=6", "--set", "style_mask=none"]) == 0
+    assert main([*train, "--set", "dmn.width=6", "--set", "dmn.style_mask=none"]) == 0
     network = load_weights(tmp_path / "dmn.safetensors")
     assert (network.config["width"], network.config["mask_branch"]) == (6, False)
-    assert read_card(tmp_path / "dmn.safetensors")["preset"]["name"] == "smoke, dmn_width=6, style_mask=none"
+    assert read_card(tmp_path / "dmn.safetensors")["preset"]["name"] == "smoke, dmn.width=6, dmn.style_mask=none"
     assert main([*train, "--set", "wings=2"]) == 1
     assert "field=value" in capsys.readouterr().err

@@ -266,12 +266,12 @@ def test_both_arms_start_alike_and_get_as_many_updates(experiment):
     for seed in (0, 1):
         states = {arm: load_state(out / f"seed-{seed}" / arm / "checkpoint.pt") for arm in ("longer", "ebst")}
         agreed = {arm: state["agreed"] for arm, state in states.items()}
-        assert states["longer"]["step"] == 2 * states["ebst"]["step"] == 2 * PRESETS["smoke"].ebst_steps
+        assert states["longer"]["step"] == 2 * states["ebst"]["step"] == 2 * PRESETS["smoke"].ebst.steps
         for key in ("lr", "batch_size", "seed", "decay_from", "perceptual_weight", "feature_weight"):
             assert agreed["longer"][key] == agreed["ebst"][key]
         assert agreed["longer"]["ema_decay"] ** 2 == pytest.approx(agreed["ebst"]["ema_decay"])
         updates = [sum_of_updates(state, "discriminator") for state in states.values()]
-        assert updates[0] == updates[1] == 2 * PRESETS["smoke"].ebst_steps
+        assert updates[0] == updates[1] == 2 * PRESETS["smoke"].ebst.steps
         assert sum_of_updates(states["longer"], "dmn") == 2 * sum_of_updates(states["ebst"], "dmn")
         cards = [read_card(out / f"seed-{seed}" / arm / "dmn.safetensors") for arm in states]
         assert [card["started_from"] for card in cards] == ["dmn", "dmn"]

@@ -15,8 +15,8 @@ from maskgan_lib.checkpoints import save_weights
 from maskgan_lib.classes import ATTRIBUTE_NAMES, CLASS_ID
 from maskgan_lib.editor import EditError, EditSession
 from maskgan_lib.editor.moves import SHOWING
-from maskgan_lib.networks import SeCGANGenerator
-from maskgan_lib.presets import Preset
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.presets import PRESETS
 
 SIZE = 64
 CLOTH = CLASS_ID["cloth"]
@@ -35,7 +35,7 @@ def session() -> EditSession:
 def test_only_what_masks_show_and_the_network_knows_is_offered(session):
     assert session.attributes == ("Smiling", "Bangs") and Grins.attributes == ("Black_Hair", "Bangs", "Smiling")
     assert drawn_session().attributes == ()
-    known = (*Preset(name="any").secgan_attributes, "Smiling")
+    known = (*PRESETS["paper"].secgan.attributes, "Smiling")
     assert set(known) - set(SHOWING) == {
         *("Black_Hair", "Blond_Hair", "Brown_Hair", "Pale_Skin", "Young", "Mustache", "No_Beard"),
     }

@@ -31,7 +31,10 @@ from maskgan_lib.evaluation.secgan import (
 )
 from maskgan_lib.evaluation.secgan_runs import VARIANTS, Arm, GradedRun, Run, packed, unpacked
 from maskgan_lib.evaluation.secgan_table import MEAN, SeCGANTable, raised, share_of
-from maskgan_lib.networks import AttributeNet, FaceParser, SeCGANGenerator, SelfSupervisedNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
+from maskgan_lib.methods.secgan import SeCGANGenerator
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage
@@ -145,7 +148,7 @@ def test_concat_sees_the_soft_mask_of_a_photo_as_in_training(tmp_path):
     toys = pack_toy_faces(tmp_path / "toy", 4)
     torch.manual_seed(0)
     parser = FaceParser(12, width=4).eval()
-    stage = make_stage("secgan", replace(PRESETS["smoke"], secgan_variant="concat"), toys, parser=parser)
+    stage = make_stage("secgan", PRESETS["smoke"].replace({"secgan.variant": "concat"}), toys, parser=parser)
     network, image = stage.networks["g_rgb"].eval(), Batches(toys, np.arange(4), 4).at(0).image
     difference = torch.ones(4, 1)
     with torch.no_grad():
@@ -287,11 +290,11 @@ def g_rgb(folder, arm=SECGAN, seed=0, attributes=NAMES, size=8, **changed) -> Ru
     network = SeCGANGenerator(
         attributes, changed.pop("branch", "rgb"), arm.backbone, concatenate=arm.variant == "concat", width=2, blocks=1
     )
-    preset = {"name": "made up", "secgan_backbone": arm.backbone, "secgan_variant": arm.variant}
-    preset["secgan_consistency_weight"] = float(arm.weight or 1)
+    own = {"backbone": arm.backbone, "variant": arm.variant, "consistency_weight": float(arm.weight or 1)}
+    preset = {"name": "made up", "secgan": {**own, **changed}}
     card = {"steps": 1, "faces": 1, "data": "flat", "image_size": size, "seed": seed, "seconds": 1, "hardware": "a CPU"}
     run = Run(arm, seed, folder / str(arm) / f"seed-{seed}")
-    save_weights(run.weights, network, {**card, "preset": {**preset, **changed}})
+    save_weights(run.weights, network, {**card, "preset": preset})
     return run
 
 
@@ -342,9 +345,9 @@ def test_what_cannot_be_compared_is_refused(faces, tmp_path):
     with pytest.raises(DataError, match="does not know Bald"):
         graded_table([g_rgb(tmp_path, Arm("attgan", "baseline"), attributes=("Bald",), size=32)], judges)
     with pytest.raises(CheckpointError, match="holds stargan-baseline, not stargan-secgan"):
-        grade_run(g_rgb(tmp_path, secgan_variant="baseline"), judges)
+        grade_run(g_rgb(tmp_path, variant="baseline"), judges)
     with pytest.raises(CheckpointError, match="learnt with lambda_sc = 2"):
-        grade_run(g_rgb(tmp_path, Arm("stargan", "secgan", "0.1"), secgan_consistency_weight=2.0), judges)
+        grade_run(g_rgb(tmp_path, Arm("stargan", "secgan", "0.1"), consistency_weight=2.0), judges)
     with pytest.raises(CheckpointError, match="holds no G_rgb"):
         grade_run(g_rgb(tmp_path, branch="seg"), judges)
 
@@ -352,8 +355,8 @@ def test_what_cannot_be_compared_is_refused(faces, tmp_path):
 def test_runs_that_differ_in_more_than_the_variant_are_named(faces, tmp_path):
     runs = [g_rgb(tmp_path, BASELINE), g_rgb(tmp_path, SECGAN), g_rgb(tmp_path, Arm("stargan", "secgan", "3"))]
     assert graded_table(runs, grader(faces)).about["Trainings"] == "1 steps on 1 flat"
-    g_rgb(tmp_path, SECGAN, secgan_lr=1e-3)
-    assert "some differ in secgan_lr:" in graded_table(runs, grader(faces)).about["Trainings"]
+    g_rgb(tmp_path, SECGAN, lr=1e-3)
+    assert "some differ in lr:" in graded_table(runs, grader(faces)).about["Trainings"]
 
 
 # ---- the command
@@ -398,7 +401,7 @@ def test_the_command_trains_what_is_missing_and_no_more(tmp_path, nets, monkeypa
     of_names = [out / name / f"seed-{seed}" for name in names for seed in (0, 1)]
     assert trained == [*of_names, out / "stargan-secgan-0.1" / "seed-0"], "1 is the preset's own weight"
     weights = [
-        read_card(folder / "g_rgb.safetensors")["preset"]["secgan_consistency_weight"] for folder in trained[4::2]
+        read_card(folder / "g_rgb.safetensors")["preset"]["secgan"]["consistency_weight"] for folder in trained[4::2]
     ]
     assert weights == [1.0, 0.1]
     printed = capsys.readouterr().out
@@ -418,7 +421,7 @@ def test_the_command_trains_what_is_missing_and_no_more(tmp_path, nets, monkeypa
 
 def test_p_is_trained_only_where_a_run_needs_it(tmp_path, nets):
     toys = pack_toy_faces(tmp_path / "toy", 12, splits=("train", "train", "test", "test"))
-    preset = replace(PRESETS["smoke"], parser_steps=1)
+    preset = PRESETS["smoke"].replace({"parser.steps": 1})
     settings = {
         "steps": 1,
         "judges": nets,

@@ -22,7 +22,8 @@ from maskgan_lib.evaluation.figures import (
     measure_stargan,
 )
 from maskgan_lib.evaluation.judges import PRETRAINED
-from maskgan_lib.networks import MaskVAE, SeCGANGenerator
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.networks import MaskVAE
 from maskgan_lib.training.stage import TrainingError
 
 SMILES, BEARD, WHO = "Smiling", "No_Beard", "the attribute net of this test"

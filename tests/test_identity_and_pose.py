@@ -14,9 +14,12 @@ from maskgan_lib.classes import CLASS_ID
 from maskgan_lib.data.batches import Batches, to_float_image
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.evaluation.judges import Judge, Judges, measure_identity, measure_pose
-from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PersonCentres, PoseNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.identity import IdentityNet, PersonCentres
+from maskgan_lib.judges.imperfect import imperfect
+from maskgan_lib.judges.parser import FaceParser, class_weights
+from maskgan_lib.judges.pose import PoseNet
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training.judges import class_weights, imperfect
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
 
@@ -63,7 +66,7 @@ def test_centres_give_cosines():
 
 
 def test_identity_memorises_four_people(faces, tmp_path):
-    preset = replace(SMOKE, identity_width=8, identity_lr=1e-2)
+    preset = SMOKE.replace({"identity.width": 8, "identity.lr": 1e-2})
     train_stage("identity", preset, faces, tmp_path / "run", steps=60)
     network = load_weights(tmp_path / "run" / "identity.safetensors")
     with torch.no_grad():
@@ -92,7 +95,7 @@ def test_pose_learns_which_way_bright_sides_look(tmp_path):
             image[:, 16 * (i % 2) :][:, :16] = 200 - 5 * i
             writer.write(i, image, np.zeros((32, 32), np.uint8), record(i))
         faces = writer.finish()
-    preset = replace(SMOKE, pose_width=8, pose_lr=1e-2)
+    preset = SMOKE.replace({"pose.width": 8, "pose.lr": 1e-2})
     train_stage("pose", preset, faces, tmp_path / "run", steps=80)
     network = load_weights(tmp_path / "run" / "pose.safetensors")
     with torch.no_grad():
@@ -109,7 +112,7 @@ def test_a_mirrored_face_is_taught_the_mirrored_pose(faces, monkeypatch):
     mirrored = imperfect(batch)[2]
     taught = []
     monkeypatch.setattr(
-        "maskgan_lib.training.judges.binned_angle_loss",
+        "maskgan_lib.judges.pose.binned_angle_loss",
         lambda logits, pose, regression: taught.append(pose) or logits.sum() * 0,
     )
     stage.step([batch], Accelerator())

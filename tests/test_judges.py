@@ -17,9 +17,10 @@ from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.data.procedural import render_packed
 from maskgan_lib.evaluation.judges import GRADED, Judge, Judges, measure_attributes, measure_parser
 from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy
-from maskgan_lib.networks import AttributeNet, FaceParser
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.imperfect import imperfect
+from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training.judges import imperfect
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
 
@@ -107,7 +108,7 @@ def test_losses_are_cross_entropies(faces):
 
 def test_parser_memorises_two_faces(tmp_path):
     faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = replace(SMOKE, parser_width=8, parser_batch=4, parser_lr=1e-2)
+    preset = SMOKE.replace({"parser.width": 8, "parser.batch": 4, "parser.lr": 1e-2})
     train_stage("parser", preset, faces, tmp_path / "run", steps=120)
     parser = load_weights(tmp_path / "run" / "parser.safetensors")
     with torch.no_grad():
@@ -117,7 +118,7 @@ def test_parser_memorises_two_faces(tmp_path):
 
 def test_a_parser_of_merged_classes_learns_from_merged_masks(faces, tmp_path):
     """The 12 classes: eyes without sides, lips without up and down, what is left over together."""
-    preset = replace(SMOKE, parser_classes=12, parser_balance=0.5)
+    preset = SMOKE.replace({"parser.classes": 12, "parser.balance": 0.5})
     batch = Batches(faces, np.arange(8), 4, seed=1).at(0)
     image, mask, _ = imperfect(batch)
     stage = make_stage("parser", preset, faces)
@@ -138,12 +139,12 @@ def test_a_parser_of_merged_classes_learns_from_merged_masks(faces, tmp_path):
     assert stage.step([batch], Accelerator())["loss"].item() == pytest.approx((by_hand / total).item(), rel=1e-4)
     with torch.no_grad():
         assert stage.sample(stage.networks, batch).shape == (3 * 32, 4 * 32, 3)
-    with pytest.raises(ValueError, match="parser_classes must be 19 or 12, not 13"):
-        make_stage("parser", replace(SMOKE, parser_classes=13), faces)
+    with pytest.raises(ValueError, match=r"parser\.classes must be 19 or 12, not 13"):
+        make_stage("parser", SMOKE.replace({"parser.classes": 13}), faces)
 
 
 def test_attributes_memorises_eight_faces(faces, tmp_path):
-    preset = replace(SMOKE, attribute_width=8, attribute_lr=1e-2)
+    preset = SMOKE.replace({"attributes.width": 8, "attributes.lr": 1e-2})
     train_stage("attributes", preset, faces, tmp_path / "run", steps=120)
     network = load_weights(tmp_path / "run" / "attributes.safetensors")
     with torch.no_grad():

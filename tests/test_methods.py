@@ -1,32 +1,35 @@
 """How networks of each kind answer a request, and what an answer costs."""
 
+import importlib
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from toy_faces import pack_toy_faces
 
 from maskgan_lib import checkpoints
+from maskgan_lib.__main__ import main
 from maskgan_lib.bench.costs import costs_of
+from maskgan_lib.editor import EditorFace, EditSession
+from maskgan_lib.editor.rendering import renderers_of
 from maskgan_lib.evaluation.methods import (
     EDITING,
     STYLE_COPY,
     TRANSFER,
-    WAYS,
-    Method,
     MethodError,
     Request,
+    TrainedMethod,
     method_of,
     methods_of,
 )
-from maskgan_lib.networks import (
-    DenseMappingNetwork,
-    Elegant,
-    SeCGANGenerator,
-    SPADEGenerator,
-    StarGANGenerator,
-    one_hot,
-)
+from maskgan_lib.methods.elegant import Elegant
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import DenseMappingNetwork, one_hot
+from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.stage import TrainingError
 
 SIZE = 32
@@ -100,7 +103,7 @@ def test_every_kind_of_network_answers(request_):
         Elegant(width=2, latent=4),
         SeCGANGenerator(width=4, blocks=1),
     ]
-    assert {type(network) for network in networks} == WAYS.keys()
+    assert {type(network) for network in networks} == {method.network for method in METHODS.values()}
     for network in networks:
         made = method_of("any", network.eval()).make(request_)
         assert made.shape == request_.target.shape and made.abs().max() <= 1
@@ -131,7 +134,49 @@ def test_spade_renders_the_edited_mask_in_the_style_of_the_task(request_):
 
 def test_costs_are_of_one_pair(request_):
     convolution = nn.Conv2d(3, 3, 3, padding=1, bias=False)
-    method = Method("one convolution", lambda request: convolution(request.target), "x", parameters=81)
+    method = TrainedMethod("one convolution", lambda request: convolution(request.target), "x", parameters=81)
     (cost,) = costs_of([method], request_, seconds=0.01)
     assert (cost.method, cost.parameters, cost.operations) == ("one convolution", 81, 2 * 81 * SIZE * SIZE)
     assert cost.milliseconds > 0
+
+
+# ---- a method of one's own
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """The method that the one file ``toy_method.py`` registers, for as long as the test lasts."""
+    for registry in (NETWORKS, SETTINGS, STAGES, METHODS):
+        len(registry)  # all other files are read
+        monkeypatch.setattr(registry, "data", dict(registry.data))
+    monkeypatch.delitem(sys.modules, "toy_method", raising=False)
+    return importlib.import_module("toy_method")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_method_in_one_file_is_trained_stands_in_the_tables_and_in_the_editors_menu(toy, tmp_path, capsys):
+    faces, run = pack_toy_faces(tmp_path / "faces", 24, size=64, splits=("train", "test")), tmp_path / "run"
+    train = ["train", "toy", "--data", str(faces.folder), "--out", str(run), "--preset", "smoke"]
+    assert main([*train, "--set", "toy.lr=0.05"]) == 0
+    weights = run / "toy.safetensors"
+    card, network = checkpoints.read_card(weights), checkpoints.load_weights(weights)
+    assert (card["network"], card["steps"], card["preset"]["toy"]["lr"]) == ("toy", 30, 0.05)
+    assert isinstance(network, toy.ToyNetwork) and network.backbone.gain > 0.6
+
+    tables = ["evaluate", "tables", "--data", str(faces.folder), "--networks", f"Mine={weights}", "--pairs", "4"]
+    assert main([*tables, "--out", str(tmp_path / "tables")]) == 0
+    assert capsys.readouterr().out.count("| Mine |") >= 2, "attribute transfer and reconstruction"
+
+    spade = SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8).eval()
+    menu = renderers_of({"SPADE": spade, "StarGAN": StarGANGenerator(width=2, blocks=1), "Mine": network}, 64)
+    session = EditSession([EditorFace("one", faces.images[0].copy(), faces.masks[0].copy())], menu)
+    assert session.methods == ("SPADE", "Mine")
+    session.choose_method("Mine")
+    assert session.render().shape == (64, 64, 3)
+
+
+def test_a_name_is_given_once(toy):
+    with pytest.raises(ValueError, match="two methods of the name 'Toy'"):
+        METHODS.register(replace(METHODS["Toy"], tasks=(TRANSFER,)))
+    with pytest.raises(KeyError, match=r"no 'Tay' among the methods; there are .*Toy"):
+        METHODS["Tay"]

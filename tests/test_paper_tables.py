@@ -51,8 +51,12 @@ from maskgan_lib.evaluation.run import Graded
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.verification import people_of
 from maskgan_lib.evaluation.weights import named_weights
-from maskgan_lib.networks import AttributeNet, DenseMappingNetwork, FaceParser, IdentityNet, PoseNet
-from maskgan_lib.networks.hopenet import HopeNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.identity import IdentityNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.pose import PoseNet
+from maskgan_lib.judges.published.hopenet import HopeNet
+from maskgan_lib.networks import DenseMappingNetwork
 from maskgan_lib.training.stage import TrainingError
 
 # ---- columns

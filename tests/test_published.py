@@ -21,9 +21,10 @@ from maskgan_lib.evaluation import published
 from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.evaluation.published import PUBLISHED, load_published
 from maskgan_lib.faces.head import View
-from maskgan_lib.networks import FaceParser, MaskVAE
-from maskgan_lib.networks.hopenet import HopeNet
-from maskgan_lib.networks.iresnet import IResNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.published.hopenet import HopeNet
+from maskgan_lib.judges.published.iresnet import IResNet
+from maskgan_lib.networks import MaskVAE
 
 IR_50, IR_100 = (3, 4, 14, 3), (3, 13, 30, 3)
 

@@ -181,12 +181,6 @@ def test_a_style_of_the_other_kind_is_refused(regional):
         DenseMappingNetwork(**SMALL).render(mask, torch.zeros(1, 19, 24))
 
 
-@pytest.mark.parametrize("settings", [{"style": "local"}, {"style": "regional", "mask_branch": False}])
-def test_styles_that_there_are_not(settings):
-    with pytest.raises(ValueError, match="style"):
-        DenseMappingNetwork(**SMALL, **settings)
-
-
 def test_the_code_of_a_missing_class_learns(regional):
     mask = blocks_of_classes([0, 1], [1, 17])
     without = torch.zeros(1, 19, dtype=torch.bool)

@@ -13,7 +13,7 @@ from maskgan_lib.evaluation.methods import method_of
 from maskgan_lib.evaluation.metrics import psnr
 from maskgan_lib.evaluation.secgan import SeCGANGrader
 from maskgan_lib.evaluation.tasks import to_give_back
-from maskgan_lib.networks import SeCGANGenerator
+from maskgan_lib.methods.secgan import SeCGANGenerator
 
 
 @pytest.fixture(scope="module")

@@ -13,48 +13,42 @@ from same_steps import assert_same_steps
 from torch import Tensor, nn
 from toy_faces import images, pack_toy_faces
 
-from maskgan_lib.__main__ import main
-from maskgan_lib.checkpoints import load_weights, read_card, save_weights
+from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.classes import CLASS_NAMES, COLORS, IGNORE_ID, MERGED_CLASSES, MERGED_ID, colorize_merged
 from maskgan_lib.data.batches import Batches, flip, merge
 from maskgan_lib.data.packed import FaceRecord, PackedFaces, PackedWriter
 from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.losses import gradient_penalty, soft_cross_entropy
-from maskgan_lib.networks import (
-    AttGANDiscriminator,
-    FaceParser,
-    SeCGANGenerator,
-    StarGANDiscriminator,
-    StarGANGenerator,
-)
-from maskgan_lib.networks.attgan import AttGANBackbone
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.methods.attgan import AttGANDiscriminator
+from maskgan_lib.methods.secgan import SeCGANGenerator, consistency, soft_cross_entropy
+from maskgan_lib.methods.stargan import StarGANGenerator
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import Execution, set_recompute
-from maskgan_lib.training.secgan import consistency
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PAPER = PRESETS["paper"]
-TINY = replace(
-    PRESETS["smoke"],
-    image_size=32,
-    secgan_blocks=1,
-    secgan_critic_updates=2,
-    secgan_batch=8,
-    log_every=50,
-    checkpoint_every=999,
-    sample_every=999,
-    **{
-        f"secgan_{name}": getattr(PAPER, f"secgan_{name}")
-        for name in (
-            *("lr", "attgan_lr", "penalty_weight", "disc_class_weight", "class_weight", "attgan_class_weight"),
-            *("reconstruction_weight", "attgan_reconstruction_weight"),
-        )
-    },
-    secgan_attgan_disc_class_weight=5.0,
-    secgan_consistency_weight=3.0,  # no other weight's value, so that none can be taken for it
+TINY = PRESETS["smoke"].replace(
+    {
+        "image_size": 32,
+        "secgan.blocks": 1,
+        "secgan.critic_updates": 2,
+        "secgan.batch": 8,
+        "log_every": 50,
+        "checkpoint_every": 999,
+        "sample_every": 999,
+        **{
+            f"secgan.{name}": getattr(PAPER.secgan, name)
+            for name in (
+                *("lr", "attgan_lr", "penalty_weight", "disc_class_weight", "class_weight", "attgan_class_weight"),
+                *("reconstruction_weight", "attgan_reconstruction_weight"),
+            )
+        },
+        "secgan.attgan_disc_class_weight": 5.0,
+        "secgan.consistency_weight": 3.0,
+    }
 )
 """The published weights of losses whatever the presets are tuned to, but for two that no other weight equals."""
 KNOWN = [(i % 2, int(i % 3 == 0)) for i in range(12)]
@@ -136,27 +130,11 @@ def test_merging_forgets_sides_and_keeps_what_nobody_knows():
 
 def test_the_defaults_are_the_backbones_sizes():
     """StarGAN 8.46 M, AttGAN 43.4 M and 44.7 M with 13 attributes at 128 pixels."""
-    attributes = PAPER.secgan_attributes
+    attributes = PAPER.secgan.attributes
     with torch.device("meta"):
         assert round(millions(SeCGANGenerator(attributes)), 2) == 8.46
         assert round(millions(SeCGANGenerator(attributes, backbone="attgan")), 1) == 43.4
         assert round(millions(AttGANDiscriminator(attributes)), 1) == 44.7
-
-
-@pytest.mark.parametrize("size", [128, 256])
-@pytest.mark.parametrize("backbone", ["stargan", "attgan"])
-def test_shapes_at_the_papers_sizes(size, backbone):
-    kind = {"stargan": StarGANDiscriminator, "attgan": AttGANDiscriminator}[backbone]
-    attributes = PAPER.secgan_attributes
-    with torch.device("meta"):
-        image, mask, change = torch.empty(2, 3, size, size), torch.empty(2, 12, size, size), torch.empty(2, 13)
-        assert SeCGANGenerator(attributes, "rgb", backbone)(image, change).shape == image.shape
-        assert SeCGANGenerator(attributes, "seg", backbone)(mask, change).shape == mask.shape
-        both = torch.cat([image, mask], dim=1)
-        assert SeCGANGenerator(attributes, "rgb", backbone, concatenate=True)(both, change).shape == image.shape
-        for x in (image, mask):
-            scores, logits = kind(attributes, size, inputs=x.shape[1])(x)
-            assert scores.shape[:2] == (2, 1) and logits.shape == (2, 13)
 
 
 def randomised(network: nn.Module) -> nn.Module:
@@ -238,14 +216,6 @@ def test_attgans_discriminator_has_as_many_layers_as_the_picture_has_room_for():
     assert [count(size) for size in (32, 64, 128, 256)] == [4, 5, 5, 5]
 
 
-@pytest.mark.parametrize("backbone", ["stargan", "attgan"])
-def test_the_difference_is_seen_and_its_sign_too(backbone):
-    torch.manual_seed(0)
-    network, image = SeCGANGenerator(backbone=backbone, width=4, blocks=1).eval(), images(1)
-    made = [network(image, torch.tensor([[change]])) for change in (-1.0, 0.0, 1.0)]
-    assert min((a - b).abs().max() for a, b in ((made[0], made[1]), (made[1], made[2]), (made[0], made[2]))) > 1e-4
-
-
 def test_what_does_not_fit_is_refused():
     network = SeCGANGenerator(("Male", "Smiling"), "seg", width=2, blocks=1)
     with pytest.raises(ValueError, match=r"2 images need labels \[2, 2\] for Male, Smiling, not \[2, 1\]"):
@@ -309,49 +279,6 @@ def test_a_very_sure_softmax_still_learns():
             assert loss.item() == pytest.approx(80)
 
 
-def test_hardened_targets_carry_no_gradient():
-    """A loss learns from what is compared with a hard mask, never from what was hardened."""
-    logits, other = torch.randn(2, 1, 5, 4, 4, generator=torch.Generator().manual_seed(0))
-    for place in (0, 1):
-        parsed, made = logits.clone().requires_grad_(), other.clone().requires_grad_()
-        consistency(parsed, made.softmax(dim=1))[place].backward()
-        learns, target = (parsed, made) if place == 0 else (made, parsed)
-        assert learns.grad.abs().min() > 0 and target.grad is None
-
-
-@pytest.mark.parametrize(("kind", "channels"), [(StarGANDiscriminator, 12), (AttGANDiscriminator, 3)])
-def test_the_penalty_and_its_gradient_are_those_of_finite_differences(kind, channels):
-    critic = randomised(kind(image_size=8, width=2, inputs=channels))
-    for number, layer in enumerate(critic.layers):
-        if isinstance(layer, nn.LeakyReLU):
-            critic.layers[number] = nn.Softplus()  # without a kink, across which a difference is no slope
-    real, made = (soft_masks(2, 8, seed, channels, torch.float64) for seed in (1, 2))
-    mix = torch.tensor([0.3, 0.8]).double()[:, None, None, None]
-
-    @torch.no_grad()
-    def by_hand() -> float:
-        between, step, total = mix * real + (1 - mix) * made, 1e-6, 0.0
-        for picture in between:
-            nudges = step * torch.eye(picture.numel(), dtype=torch.float64).reshape(-1, *picture.shape)
-            rise = critic.scores(picture + nudges) - critic.scores(picture - nudges)
-            slope = rise.flatten(1).sum(dim=1) / (2 * step)
-            total += (slope.square().sum().sqrt() - 1).square().item()
-        return total / len(between)
-
-    penalty = gradient_penalty(critic.scores, real, made, mix)
-    assert penalty.item() == pytest.approx(by_hand(), rel=1e-5)
-    penalty.backward()
-    weight, step = critic.layers[0].weight, 1e-4
-    for place in (0, 17, weight.numel() - 1):
-        ends = []
-        for sign in (1, -1):
-            weight.data.view(-1)[place] += sign * step
-            ends.append(by_hand())
-            weight.data.view(-1)[place] -= sign * step
-        slope = (ends[0] - ends[1]) / (2 * step)
-        assert weight.grad.view(-1)[place].item() == pytest.approx(slope, rel=1e-3, abs=1e-6)
-
-
 # ---- the terms of the step
 
 
@@ -359,7 +286,7 @@ def in_double(faces, variant="secgan", backbone="stargan"):
     """A stage in float64 with plain gradient descent, and its batches. Adam makes whole steps of rounding errors."""
     torch.manual_seed(0)
     attributes = ("Male", "Smiling")
-    preset = replace(TINY, secgan_variant=variant, secgan_backbone=backbone, secgan_attributes=attributes)
+    preset = TINY.replace({"secgan.variant": variant, "secgan.backbone": backbone, "secgan.attributes": attributes})
     stage = make_stage("secgan", preset, faces, parser=make_parser())
     for module in stage.modules():
         module.double()
@@ -373,7 +300,7 @@ def in_double(faces, variant="secgan", backbone="stargan"):
         names[0]: torch.optim.SGD([p for name in names for p in stage.networks[name].parameters()], lr=1e-4)
         for names in (stage.generators, stage.discriminators)
     }
-    batches = Batches(faces, faces.indices("train"), preset.secgan_batch, seed=3)
+    batches = Batches(faces, faces.indices("train"), preset.secgan.batch, seed=3)
     return stage, lambda step: replace(batches.at(step), image=batches.at(step).image.double())
 
 
@@ -531,38 +458,6 @@ def test_the_discriminators_terms_reach_the_discriminators_only(faces):
             assert any(p.grad is not None for p in network.parameters()) == (key == own)
 
 
-class KeepsWhatIsNotChanged(nn.Module):
-    """Gives back what it gets where no change is asked for, and noise elsewhere."""
-
-    def __init__(self):
-        super().__init__()
-        self.asked = []
-
-    def forward(self, x, difference):
-        self.asked.append(difference)
-        noise = torch.rand_like(x)
-        if x.shape[1] > 3:
-            noise = noise / noise.sum(dim=1, keepdim=True)
-        return torch.where((difference == 0).all(dim=1)[:, None, None, None], x, noise)
-
-
-def test_no_change_has_to_give_back_the_face_and_its_soft_mask(faces):
-    stage, at = in_double(faces)
-    for name in stage.generators:
-        stage.networks[name] = KeepsWhatIsNotChanged()
-    batch = stage.share(at(1), 0)
-    terms = stage.generator_terms(batch, judges_of(stage))
-    mask = stage.parser(batch.image).softmax(dim=1)
-    assert terms["reconstruction"].item() == 0
-    # Nothing can be below the entropy of the soft mask itself, which hardened would be zero.
-    assert terms["seg reconstruction"].item() == pytest.approx(-(mask * mask.log()).sum(dim=1).mean().item(), rel=1e-9)
-    source, target, _ = wishes_of(batch)
-    assert (source != target).any()
-    for name in stage.generators:
-        (asked,) = stage.networks[name].asked
-        assert torch.equal(asked.double(), torch.cat([target - source, torch.zeros_like(target)]))
-
-
 @pytest.mark.parametrize(("variant", "backbone"), ALL)
 def test_a_step_is_the_weighed_sum_of_the_terms(variant, backbone, faces):
     """Two updates of the discriminators, then one of the generators, by gradient descent written once more."""
@@ -611,7 +506,7 @@ def test_the_parser_stays_as_it_is(backbone, faces):
     """Its weights, and the statistics of its batch normalisation."""
     parser = make_parser().train()
     before = copy.deepcopy(parser.state_dict())
-    preset = replace(TINY, secgan_backbone=backbone, secgan_lr=1e-2, secgan_attgan_lr=1e-2)
+    preset = TINY.replace({"secgan.backbone": backbone, "secgan.lr": 1e-2, "secgan.attgan_lr": 1e-2})
     stage = make_stage("secgan", preset, faces, parser=parser)
     start = copy.deepcopy(stage.networks["g_rgb"].state_dict())
     for step in range(2):
@@ -621,25 +516,6 @@ def test_the_parser_stays_as_it_is(backbone, faces):
     owned = {id(p) for optimizer in stage.optimizers.values() for g in optimizer.param_groups for p in g["params"]}
     assert not owned & {id(p) for p in parser.parameters()}
     assert not all(torch.equal(value, start[key]) for key, value in stage.networks["g_rgb"].state_dict().items())
-
-
-def test_rates_and_weights_are_those_of_the_backbones(faces):
-    def config(backbone):
-        preset = replace(TINY, secgan_backbone=backbone, secgan_consistency_weight=7.0)
-        stage = make_stage("secgan", preset, faces, parser=make_parser())
-        for optimizer in stage.optimizers.values():
-            group = optimizer.param_groups[0]
-            assert (group["lr"], group["betas"], group["weight_decay"]) == (stage.config["lr"], (0.5, 0.999), 0)
-        return {name: value for name, value in stage.config.items() if name not in ("parser", "variant")}
-
-    shared = {"critic updates": 2, "critic weight": 1, "penalty weight": 10, "adversarial weight": 1}
-    shared |= {"consistency weight": 7}
-    classes = ("real classes weight", "made classes weight")
-    star, att = dict.fromkeys(classes, 1), dict(zip(classes, (5, 10), strict=True))
-    assert config("stargan") == {**shared, **star, "lr": 1e-4, "reconstruction weight": 10}
-    assert config("attgan") == {**shared, **att, "lr": 2e-4, "reconstruction weight": 100}
-    assert (PAPER.secgan_disc_class_weight, PAPER.secgan_attgan_disc_class_weight) == (1, 1)
-    assert (PAPER.secgan_critic_updates, PAPER.secgan_batch, len(PAPER.secgan_attributes)) == (5, 80, 13)
 
 
 @pytest.mark.parametrize("changed", ["parts", "recompute"])
@@ -654,35 +530,6 @@ def test_how_a_step_is_executed_does_not_change_it(changed, faces):
 # ---- runs
 
 
-@pytest.mark.parametrize(("variant", "backbone"), ALL[1:])
-def test_every_variant_is_resumed_as_uninterrupted(variant, backbone, faces, tmp_path, monkeypatch):
-    preset = replace(TINY, secgan_variant=variant, secgan_backbone=backbone, checkpoint_every=1)
-    save_weights(tmp_path / "parser.safetensors", make_parser())
-    sources = {} if variant == "baseline" else {"parser": tmp_path / "parser.safetensors"}
-    train_stage("secgan", preset, faces, tmp_path / "whole", steps=2, **sources)
-    stage_class = type(make_stage("secgan", preset, faces, parser=make_parser()))
-    step = stage_class.step
-
-    def once(self, batches, accelerator):
-        monkeypatch.setattr(stage_class, "step", lambda *arguments: 1 / 0)
-        return step(self, batches, accelerator)
-
-    monkeypatch.setattr(stage_class, "step", once)
-    with pytest.raises(ZeroDivisionError):
-        train_stage("secgan", preset, faces, tmp_path / "run", steps=2, **sources)
-    monkeypatch.setattr(stage_class, "step", step)
-    train_stage("secgan", preset, faces, tmp_path / "run", steps=2, resume=True, **sources)
-    written = sorted(path.name for path in (tmp_path / "run").glob("*.safetensors"))
-    assert written == (["g_rgb.safetensors", "g_seg.safetensors"] if variant == "secgan" else ["g_rgb.safetensors"])
-    for name in written:
-        ours, theirs = (load_weights(tmp_path / run / name) for run in ("run", "whole"))
-        assert ours.config["backbone"] == backbone and ours.config["concatenate"] == (variant == "concat")
-        assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
-    other = replace(preset, secgan_consistency_weight=0.5)
-    with pytest.raises(TrainingError, match=r"consistency weight 3\.0 there, 0\.5 here"):
-        train_stage("secgan", other, faces, tmp_path / "run", steps=2, resume=True, **sources)
-
-
 def test_another_parser_is_noticed(faces, tmp_path):
     for name, gain in (("one", 20.0), ("other", 19.0)):
         save_weights(tmp_path / name, make_parser(gain=gain))
@@ -693,28 +540,30 @@ def test_another_parser_is_noticed(faces, tmp_path):
 
 def test_what_cannot_be_trained_is_refused(faces, tmp_path):
     def make(parser=None, **changes):
-        return make_stage("secgan", replace(TINY, **changes), faces, parser=parser)
+        return make_stage(
+            "secgan", TINY.replace({f"secgan.{name}": value for name, value in changes.items()}), faces, parser=parser
+        )
 
     with pytest.raises(TrainingError, match=r"needs a trained parser of the merged classes: .* \(--parser FILE\)"):
         make()
     with pytest.raises(TrainingError, match="needs a parser of 12 classes, not 19: train one with --set"):
         make(make_parser(19))
     with pytest.raises(TrainingError, match="needs a trained parser"):
-        make(secgan_variant="concat")
-    assert make(secgan_variant="baseline").networks.keys() == {"g_rgb", "d_rgb"}
-    with pytest.raises(ValueError, match=r"secgan_variant must be one of secgan, baseline, concat .* not 'none'"):
-        make(make_parser(), secgan_variant="none")
-    with pytest.raises(ValueError, match="secgan_backbone one of stargan, attgan, not 'secgan' and 'unet'"):
-        make(make_parser(), secgan_backbone="unet")
-    with pytest.raises(ValueError, match="secgan_batch must be a multiple of 2, not 7"):
-        make(make_parser(), secgan_batch=7)
+        make(variant="concat")
+    assert make(variant="baseline").networks.keys() == {"g_rgb", "d_rgb"}
+    with pytest.raises(ValueError, match=r"secgan.variant must be one of secgan, baseline, concat .* not 'none'"):
+        make(make_parser(), variant="none")
+    with pytest.raises(ValueError, match=r"secgan\.backbone one of stargan, attgan, not 'secgan' and 'unet'"):
+        make(make_parser(), backbone="unet")
+    with pytest.raises(ValueError, match=r"secgan\.batch must be a multiple of 2, not 7"):
+        make(make_parser(), batch=7)
     with pytest.raises(TrainingError, match=r"has no attribute 'Bald'; it has: Smiling, Male\."):
-        make(make_parser(), secgan_attributes=("Bald",))
+        make(make_parser(), attributes=("Bald",))
     save_weights(tmp_path / "generator", SeCGANGenerator(width=2, blocks=1))
     with pytest.raises(TrainingError, match="holds a SeCGANGenerator, where a FaceParser is needed"):
         train_stage("secgan", TINY, faces, tmp_path / "run", parser=tmp_path / "generator")
     save_weights(tmp_path / "parser", make_parser())
-    attgan = replace(TINY, secgan_backbone="attgan")
+    attgan = TINY.replace({"secgan.backbone": "attgan"})
     with pytest.raises(TrainingError, match="secgan has batch normalisation"):
         parts = Execution(accumulate=2)
         train_stage("secgan", attgan, faces, tmp_path / "run", parser=tmp_path / "parser", execution=parts)
@@ -734,45 +583,20 @@ def test_a_weights_file_starts_its_own_branch(branch, faces, tmp_path, monkeypat
     assert "d_rgb" in capsys.readouterr().out
 
 
-def test_the_command_trains_parser_and_secgan(faces, tmp_path):
-    shared = ["--data", str(faces.folder), "--preset", "smoke", "--steps", "1"]
-    assert main(["train", "parser", *shared, "--out", str(tmp_path / "parser"), "--set", "parser_classes=12"]) == 0
-    parser = ["--parser", str(tmp_path / "parser" / "parser.safetensors")]
-    out = tmp_path / "run"
-    chosen = ["--set", "secgan_variant=concat", "--set", "secgan_backbone=attgan"]
-    assert main(["train", "secgan", *shared, *parser, *chosen, "--out", str(out)]) == 0
-    card, config = read_card(out / "g_rgb.safetensors"), load_weights(out / "g_rgb.safetensors").config
-    assert (card["preset"]["secgan_variant"], config["backbone"], config["concatenate"]) == ("concat", "attgan", True)
-    assert main(["train", "secgan", *shared, "--out", str(tmp_path / "none")]) == 1
-
-
-@pytest.mark.parametrize(("variant", "rows"), [("secgan", 6), ("concat", 3)])
-def test_its_sample_shows_faces_and_masks_changed(variant, rows, faces):
-    """Photos, unchanged and with the attribute changed; where there are masks, these too."""
-    stage = make_stage("secgan", replace(TINY, secgan_variant=variant), faces, parser=make_parser())
-    asked = []
-    real = stage.networks["g_rgb"].forward
-    stage.networks["g_rgb"].forward = lambda x, difference: asked.append(difference) or real(x, difference)
-    batch = Batches(faces, np.arange(12), 8).at(0)
-    with torch.no_grad():
-        assert stage.sample(stage.networks, batch).shape == (rows * 32, 8 * 32, 3)
-    smiling = torch.from_numpy(batch.index % 2).float()[:, None]
-    assert torch.equal(asked[0], torch.zeros(8, 1)) and torch.equal(asked[1], 1 - 2 * smiling)
-
-
 def test_secgan_memorises_two_faces(tmp_path):
     """Unchanged faces come back, their masks too, and the parser sees in pictures what the masks say."""
     faces = pack_toy_faces(tmp_path / "two", 2)
-    parser_preset = replace(TINY, parser_classes=12, parser_width=8, parser_batch=2, parser_lr=1e-2)
+    parser_preset = TINY.replace({"parser.classes": 12, "parser.width": 8, "parser.batch": 2, "parser.lr": 1e-2})
     train_stage("parser", parser_preset, faces, tmp_path / "parser", steps=50)
-    preset = replace(
-        TINY,
-        secgan_width=6,
-        secgan_critic_updates=1,
-        secgan_batch=2,
-        secgan_lr=5e-3,
-        secgan_consistency_weight=1.0,
-        log_every=10,
+    preset = TINY.replace(
+        {
+            "secgan.width": 6,
+            "secgan.critic_updates": 1,
+            "secgan.batch": 2,
+            "secgan.lr": 5e-3,
+            "secgan.consistency_weight": 1.0,
+            "log_every": 10,
+        }
     )
     weights = tmp_path / "parser" / "parser.safetensors"
     log = train_stage("secgan", preset, faces, tmp_path / "run", steps=60, parser=weights)
@@ -792,8 +616,3 @@ def test_secgan_memorises_two_faces(tmp_path):
         assert last[f"{branch}consistency"] < 0.5 * first[f"{branch}consistency"]
         assert last[f"{branch}real classes"] < 0.3 < 0.5 < first[f"{branch}real classes"]
         assert last[f"{branch}made classes"] < 0.4 < 0.5 < first[f"{branch}made classes"]
-
-
-def test_the_backbone_takes_any_number_of_planes():
-    backbone = AttGANBackbone(5, 7, 2, width=2)
-    assert backbone(torch.rand(2, 5, 32, 64), torch.zeros(2, 2)).shape == (2, 7, 32, 64)

@@ -15,10 +15,17 @@ from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.evaluation.judges import Judge
 from maskgan_lib.evaluation.selfsupervised import feature_judge, measure_selfsupervised, nearest
-from maskgan_lib.losses import covariance_loss, variance_loss
-from maskgan_lib.networks import AttributeNet, SelfSupervisedNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.selfsupervised import (
+    NUMBERS,
+    SelfSupervisedNet,
+    covariance_loss,
+    relit,
+    two_views,
+    variance_loss,
+    view,
+)
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training.selfsupervised import NUMBERS, relit, two_views, view
 from maskgan_lib.training.stages import make_stage, train_stage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -77,11 +84,12 @@ def test_a_collapsed_embedding_still_has_a_slope():
 
 
 def test_the_stage_weighs_the_three_terms_of_both_views(faces):
-    preset = replace(
-        SMOKE,
-        selfsupervised_invariance_weight=2.0,
-        selfsupervised_variance_weight=3.0,
-        selfsupervised_covariance_weight=5.0,
+    preset = SMOKE.replace(
+        {
+            "selfsupervised.invariance_weight": 2.0,
+            "selfsupervised.variance_weight": 3.0,
+            "selfsupervised.covariance_weight": 5.0,
+        }
     )
     stage, batch = make_stage("selfsupervised", preset, faces), Batches(faces, np.arange(12), 8).at(0)
     loss, terms = stage.loss(batch)
@@ -161,7 +169,7 @@ def test_views_stay_pictures():
 
 def test_it_learns_without_looking_at_labels_or_masks(stripes, tmp_path, monkeypatch):
     monkeypatch.setattr(type(stripes), "attribute", None)
-    preset = replace(SMOKE, selfsupervised_batch=12, selfsupervised_width=8, selfsupervised_lr=3e-3)
+    preset = SMOKE.replace({"selfsupervised.batch": 12, "selfsupervised.width": 8, "selfsupervised.lr": 3e-3})
     log = train_stage("selfsupervised", preset, stripes, tmp_path, steps=60)
     assert np.mean([entry["loss"] for entry in log[-5:]]) < 0.8 * np.mean([entry["loss"] for entry in log[:3]])
     torch.manual_seed(0)

@@ -13,12 +13,12 @@ from same_steps import assert_same_steps
 from torch import Tensor, nn
 from toy_faces import images, pack_noise_faces, pack_toy_faces
 
-from maskgan_lib.checkpoints import load_weights, save_weights
+from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.losses import gradient_penalty
-from maskgan_lib.networks import StarGANDiscriminator, StarGANGenerator
+from maskgan_lib.methods.stargan import StarGANDiscriminator, StarGANGenerator
+from maskgan_lib.methods.wgan import gradient_penalty
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.execution import set_recompute
 from maskgan_lib.training.stage import TrainingError
@@ -27,17 +27,18 @@ from maskgan_lib.training.stages import make_stage, train_stage
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PAPER = PRESETS["paper"]
-TINY = replace(
-    PRESETS["smoke"],
-    image_size=32,
-    stargan_batch=20,
-    stargan_critic_updates=5,
-    stargan_lr=1e-4,
-    stargan_penalty_weight=PAPER.stargan_penalty_weight,
-    stargan_disc_class_weight=PAPER.stargan_disc_class_weight,
-    stargan_class_weight=PAPER.stargan_class_weight,
-    stargan_cycle_weight=PAPER.stargan_cycle_weight,
-    stargan_identity_weight=PAPER.stargan_identity_weight,
+TINY = PRESETS["smoke"].replace(
+    {
+        "image_size": 32,
+        "stargan.batch": 20,
+        "stargan.critic_updates": 5,
+        "stargan.lr": 1e-4,
+        "stargan.penalty_weight": PAPER.stargan.penalty_weight,
+        "stargan.disc_class_weight": PAPER.stargan.disc_class_weight,
+        "stargan.class_weight": PAPER.stargan.class_weight,
+        "stargan.cycle_weight": PAPER.stargan.cycle_weight,
+        "stargan.identity_weight": PAPER.stargan.identity_weight,
+    }
 )
 
 
@@ -60,21 +61,6 @@ def test_the_defaults_are_the_papers_networks():
         five = ["a"] * 5
         assert [round(millions(StarGANDiscriminator(five, size)), 1) for size in (128, 256)] == [44.8, 44.9]
         assert StarGANDiscriminator(image_size=256).classes.kernel_size == (4, 4)
-
-
-@pytest.mark.parametrize("name", ["generator", "discriminator"])
-def test_weights_come_back_as_they_were_written(name, tmp_path):
-    torch.manual_seed(0)
-    attributes = ("Male", "Smiling")
-    network = {
-        "generator": StarGANGenerator(attributes, width=4, blocks=1),
-        "discriminator": StarGANDiscriminator(attributes, 32, width=4),
-    }[name]
-    save_weights(tmp_path / "w.safetensors", network)
-    loaded = load_weights(tmp_path / "w.safetensors")
-    asked = (images(2), torch.tensor([[0.0, 1], [1, 1]])) if name == "generator" else (images(2),)
-    for ours, theirs in zip(loaded(*asked), network(*asked), strict=True):
-        assert torch.equal(ours, theirs)
 
 
 def instance_norm(x: Tensor, layer: nn.Module) -> Tensor:
@@ -117,17 +103,6 @@ def test_a_picture_depends_on_nothing_but_its_face_and_labels():
     for k in range(3):
         torch.testing.assert_close(network(image[k : k + 1], labels[k : k + 1])[0], truth[k])
     assert (network(image, 1 - labels) - truth).abs().amax(dim=(1, 2, 3)).min() > 1e-3, "the labels are not seen"
-
-
-def test_labels_are_seen_thanks_to_the_padding():
-    """A plane that stays constant is removed by the normalisation: what is left comes from the border."""
-    torch.manual_seed(0)
-    network, image = StarGANGenerator(width=4, blocks=1), images(1)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.padding_mode = "reflect"
-            module._reversed_padding_repeated_twice = [p for p in module.padding for _ in range(2)]
-    torch.testing.assert_close(network(image, torch.zeros(1, 1)), network(image, torch.ones(1, 1)), atol=1e-4, rtol=0)
 
 
 def test_the_discriminator_has_as_many_layers_as_the_picture_has_room_for():
@@ -173,22 +148,6 @@ def test_what_does_not_fit_is_refused():
 # ---- the gradient penalty
 
 
-def test_the_penalty_of_a_linear_critic_is_that_of_its_slope():
-    torch.manual_seed(0)
-    weight, real, made = torch.randn(3, 4, 5), torch.randn(6, 3, 4, 5), torch.randn(6, 3, 4, 5)
-    penalty = gradient_penalty(lambda x: (x * weight).sum((1, 2, 3)) + 7, real, made, torch.rand(6, 1, 1, 1))
-    assert penalty.item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
-
-
-def test_the_penalty_is_taken_between_the_pictures():
-    """Of ``|x|^2 / 2`` the gradient at x is x itself."""
-    real, made = torch.randn(2, 5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    mix = torch.linspace(0, 1, 5)[:, None, None, None]
-    norms = [(m * r + (1 - m) * f).norm() for m, r, f in zip(mix, real, made, strict=True)]
-    truth = sum((norm - 1) ** 2 for norm in norms) / 5
-    torch.testing.assert_close(gradient_penalty(lambda x: x.square().sum((1, 2, 3)) / 2, real, made, mix), truth)
-
-
 def test_the_penalty_and_its_gradient_are_those_of_finite_differences():
     torch.manual_seed(0)
     critic = StarGANDiscriminator(image_size=8, width=2).double()
@@ -232,16 +191,16 @@ def test_the_pictures_learn_nothing_from_the_penalty_and_a_flat_critic_is_no_tro
 # ---- the step
 
 
-def in_double(faces, **changes):
+def in_double(faces, changes=()):
     """A stage in float64 with plain gradient descent: Adam would make whole steps of rounding errors."""
     torch.manual_seed(0)
-    stage = make_stage("stargan", replace(TINY, **changes), faces)
+    stage = make_stage("stargan", TINY.replace(dict(changes)), faces)
     for network in stage.networks.values():
         network.double()
     stage.optimizers = {
         name: torch.optim.SGD(network.parameters(), lr=1e-2) for name, network in stage.networks.items()
     }
-    batches = Batches(faces, faces.indices("train"), stage.preset.stargan_batch, seed=3)
+    batches = Batches(faces, faces.indices("train"), stage.preset.stargan.batch, seed=3)
     return stage, lambda step: replace(batches.at(step), image=batches.at(step).image.double())
 
 
@@ -256,8 +215,8 @@ def test_a_step_is_the_papers(attributes, identity_weight, disc_class_weight, tm
     labels = [(1, 1), (1, -1), (-1, 1), (-1, -1), (1, 1), (-1, 1), (1, -1)]
     faces = pack_noise_faces(tmp_path / "toy", [own[:attributes] for own in labels])
     names = ("Smiling", "Male")[:attributes]
-    ours = {"stargan_identity_weight": identity_weight, "stargan_disc_class_weight": disc_class_weight}
-    stage, at = in_double(faces, stargan_attributes=names, **ours)
+    ours = {"stargan.identity_weight": identity_weight, "stargan.disc_class_weight": disc_class_weight}
+    stage, at = in_double(faces, {"stargan.attributes": names, **ours})
     batch = at(2)
     generator, judge = (copy.deepcopy(stage.networks[name]) for name in ("stargan", "discriminator"))
     losses = stage.step([batch], Accelerator())
@@ -305,22 +264,6 @@ def test_a_step_is_the_papers(attributes, identity_weight, disc_class_weight, tm
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-8)
     expected = totals | {name: term.item() for name, term in terms.items()}
     assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=1e-5)
-
-
-def test_rates_are_the_papers(faces):
-    stage = make_stage("stargan", TINY, faces)
-    for optimizer in stage.optimizers.values():
-        group = optimizer.param_groups[0]
-        assert (group["lr"], group["betas"], group["weight_decay"]) == (1e-4, (0.5, 0.999), 0)
-    assert stage.config == {
-        "lr": 1e-4,
-        "critic updates": 5,
-        "penalty weight": 10,
-        "discriminator's class weight": 1,
-        "class weight": 1,
-        "cycle weight": 10,
-        "identity weight": 0,
-    }
 
 
 @pytest.mark.parametrize("changed", ["parts", "recompute"])
@@ -379,16 +322,17 @@ def test_the_penalty_is_not_autocast(faces, monkeypatch):
 
 def test_stargan_memorises_two_faces(tmp_path):
     faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = replace(
-        TINY,
-        stargan_width=8,
-        stargan_blocks=1,
-        stargan_critic_updates=1,
-        stargan_batch=2,
-        stargan_lr=3e-3,
-        log_every=10,
-        checkpoint_every=999,
-        sample_every=999,
+    preset = TINY.replace(
+        {
+            "stargan.width": 8,
+            "stargan.blocks": 1,
+            "stargan.critic_updates": 1,
+            "stargan.batch": 2,
+            "stargan.lr": 3e-3,
+            "log_every": 10,
+            "checkpoint_every": 999,
+            "sample_every": 999,
+        }
     )
     log = train_stage("stargan", preset, faces, tmp_path / "run", steps=80)
     network = load_weights(tmp_path / "run" / "stargan.safetensors")
@@ -401,8 +345,8 @@ def test_stargan_memorises_two_faces(tmp_path):
 
 
 def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(faces, tmp_path):
-    def make(data, *attributes, **changes):
-        make_stage("stargan", replace(TINY, stargan_attributes=attributes, **changes), data)
+    def make(data, *attributes, batch=TINY.stargan.batch):
+        make_stage("stargan", TINY.replace({"stargan.attributes": attributes, "stargan.batch": batch}), data)
 
     with pytest.raises(TrainingError, match=r"has no attribute 'Bald'; it has: Smiling\. Name others"):
         make(faces, "Smiling", "Bald")
@@ -414,23 +358,5 @@ def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(faces, tmp_pa
     nobody = pack_noise_faces(tmp_path / "none", [(-1, 1), (-1, -1)])
     with pytest.raises(TrainingError, match="has no face with Smiling in its train split"):
         make(nobody, "Smiling")
-    with pytest.raises(ValueError, match="stargan_batch must be a multiple of 5, not 12"):
-        make(faces, "Smiling", stargan_batch=12)
-
-
-def test_a_several_attribute_run_is_resumed_and_another_order_refused(tmp_path):
-    faces = pack_noise_faces(tmp_path / "toy", [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
-    preset = replace(TINY, stargan_attributes=("Young", "Smiling"))
-    train_stage("stargan", preset, faces, tmp_path / "run", steps=1)
-    train_stage("stargan", preset, faces, tmp_path / "run", steps=1, resume=True)
-    assert load_weights(tmp_path / "run" / "stargan.safetensors").config["attributes"] == ["Young", "Smiling"]
-    other = replace(TINY, stargan_attributes=("Smiling", "Young"))
-    with pytest.raises(TrainingError, match=r"stargan attributes \['Young', 'Smiling'\] there, \['Smiling', 'Young'\]"):
-        train_stage("stargan", other, faces, tmp_path / "run", steps=1, resume=True)
-
-
-def test_its_sample_shows_every_attribute_changed(tmp_path):
-    faces = pack_noise_faces(tmp_path / "toy", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
-    stage = make_stage("stargan", replace(TINY, stargan_attributes=("Smiling", "Male")), faces)
-    with torch.no_grad():
-        assert stage.sample(stage.networks, Batches(faces, np.arange(4), 20).at(0)).shape == (4 * 32, 8 * 32, 3)
+    with pytest.raises(ValueError, match=r"stargan\.batch must be a multiple of 5, not 12"):
+        make(faces, "Smiling", batch=12)

@@ -11,7 +11,7 @@ from maskgan_lib.bench.measuring import in_turn
 from maskgan_lib.bench.training import prepared
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.evaluation.methods import Method, Request
+from maskgan_lib.evaluation.methods import Request, TrainedMethod
 from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import Preset
 from maskgan_lib.training.stages import STAGES, make_stage, run_settings
@@ -28,7 +28,7 @@ class Cost:
 
 
 @torch.no_grad()
-def costs_of(methods: Sequence[Method], request: Request, seconds: float = 2.0) -> list[Cost]:
+def costs_of(methods: Sequence[TrainedMethod], request: Request, seconds: float = 2.0) -> list[Cost]:
     """The cost of each of ``methods`` in answering ``request`` for its first pair, timed in turn for ``seconds``.
 
     Everything that depends on the pair counts: both faces' encoders, and the style's.
@@ -52,10 +52,10 @@ def update_times(stages: Sequence[str], preset: Preset, faces: PackedFaces, seco
 
     Steps are made in turn for ``seconds`` and once at least, all on the same faces of the train split.
     """
-    maskvae = MaskVAE(faces.size, width=preset.vae_width, latent=preset.vae_latent)
+    maskvae = MaskVAE(faces.size, width=preset.maskvae.width, latent=preset.maskvae.latent)
     steps = []
     for name in stages:
-        stage = make_stage(name, preset, faces, maskvae)
+        stage = make_stage(name, preset, faces, maskvae=maskvae)
         accelerator, count = prepared(stage), run_settings(name, preset).batch_size
         indices, where = faces.indices("train"), accelerator.device
         batch = Batches(faces, indices, count, device=where, references=stage.references).at(0)

@@ -1,7 +1,6 @@
 """How long an edit takes."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,7 +23,7 @@ def bench_edits(effort: Effort, folder: Path) -> Iterator[Row]:
     """
     device = make_accelerator().device
     for name, size in effort.edited:
-        network = make_dmn(replace(PRESETS[name], style="global"), size).to(device).eval()
+        network = make_dmn(PRESETS[name].replace({"dmn.style": "global"}), size).to(device).eval()
         labels = torch.randint(0, NUM_CLASSES, (size, size), dtype=torch.uint8).numpy()
         picture = torch.randint(0, 256, (size, size, 3), dtype=torch.uint8).numpy()
         mask = one_hot(torch.tensor(labels, device=device)[None])
@@ -43,7 +42,7 @@ def bench_edits(effort: Effort, folder: Path) -> Iterator[Row]:
         yield Row("edits", f"{what}, style encoded anew over kept", anew / kept, "times")
         yield Row("edits", f"{what}, editor, {renderer.way}", 1000 * edited, "ms")
         yield Row("edits", f"{what}, encoded anew over the editor's", anew / edited, "times")
-        regional = Renderer(make_dmn(replace(PRESETS[name], style="regional"), size), size, device)
+        regional = Renderer(make_dmn(PRESETS[name].replace({"dmn.style": "regional"}), size), size, device)
         codes = regional.style(picture, labels)
         looks = ((renderer, look), (regional, codes))
         ways = [lambda m=labels, r=r, s=s: r.render(m, s) for r, s in looks]

@@ -7,7 +7,7 @@ What is kept follows from the networks' shapes, so it can be counted for any siz
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -119,13 +119,13 @@ class Need:
 
 def stage_without_numbers(preset: Preset, folder: Path) -> tuple[EBSTStage, Batch]:
     """EBST at the sizes of ``preset`` and one of its batches, on the meta device; ``folder`` may be written to."""
-    size, batch_size = preset.image_size, preset.ebst_batch
+    size, batch_size = preset.image_size, preset.ebst.batch
     faces = noise_folder(folder / f"sizes-{size}", 2, size)
     # The stage takes the fingerprint of a MaskVAE's numbers: a slight one is made, and the real one counted apart.
     slight = MaskVAE(size, width=1, latent=1)
     with torch.device("meta"):
-        stage = EBSTStage(replace(preset, perceptual="random-pyramid"), faces, slight)
-        if preset.perceptual == "vgg19":
+        stage = EBSTStage(preset.replace({"adversary.perceptual": "random-pyramid"}), faces, slight)
+        if preset.adversary.perceptual == "vgg19":
             stage.perceptual = PerceptualLoss(VGG19Features(trained=False))
         masks = [torch.empty(batch_size, size, size, dtype=torch.uint8) for _ in range(2)]
         image = torch.empty(batch_size, 3, size, size)
@@ -155,7 +155,7 @@ def estimate(preset: Preset, folder: Path) -> dict[str, Need]:
     """
     stage, batch = stage_without_numbers(preset, folder)
     with torch.device("meta"):
-        state = count_state(stage, MaskVAE(preset.image_size, width=preset.vae_width, latent=preset.vae_latent))
+        state = count_state(stage, MaskVAE(preset.image_size, width=preset.maskvae.width, latent=preset.maskvae.latent))
     return {
         name: Need(state, count_kept(stage, batch.parts(parts)[0], recompute).most(parts > 1))
         for name, (parts, recompute) in OPTIONS.items()
@@ -170,7 +170,7 @@ def bench_memory(effort: Effort, folder: Path) -> Iterator[Row]:
     yield from _kept_here(effort, folder)
     for name in effort.estimated:
         preset = PRESETS[name]
-        what = f"ebst, {name}, {preset.image_size} x {preset.image_size}, batch {preset.ebst_batch}"
+        what = f"ebst, {name}, {preset.image_size} x {preset.image_size}, batch {preset.ebst.batch}"
         needs = estimate(preset, folder)
         yield Row("memory", f"{what}: state, counted", needs["plain"].state / 1e9, "GB")
         for option, need in needs.items():
@@ -183,9 +183,9 @@ def bench_memory(effort: Effort, folder: Path) -> Iterator[Row]:
 
 def _kept_here(effort: Effort, folder: Path) -> Iterator[Row]:
     preset, device = effort.preset, make_accelerator().device
-    size, batch_size = preset.image_size, preset.ebst_batch
+    size, batch_size = preset.image_size, preset.ebst.batch
     faces = noise_folder(folder / "kept", 2 * batch_size, size)
-    stage = EBSTStage(preset, faces, MaskVAE(size, width=preset.vae_width, latent=preset.vae_latent))
+    stage = EBSTStage(preset, faces, MaskVAE(size, width=preset.maskvae.width, latent=preset.maskvae.latent))
     for module in stage.modules():
         module.to(device)
     batch = Batches(faces, faces.indices("train"), batch_size, device=device, references=True).at(0)

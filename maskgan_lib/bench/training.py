@@ -11,10 +11,11 @@ from maskgan_lib.bench.measuring import Effort, Row, finish_queue, rate
 from maskgan_lib.bench.ways import channels_last_or_not, naive_or_not, one_pass_or_two
 from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.networks import FaceParser, MaskVAE, one_hot
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.execution import make_accelerator
-from maskgan_lib.training.stage import Stage, update
+from maskgan_lib.training.stage import Stage
 from maskgan_lib.training.stages import STAGES, make_stage, run_settings
 
 RATIOS = {"dmn": (one_pass_or_two, channels_last_or_not), "ebst": (naive_or_not,)}
@@ -34,10 +35,13 @@ def bench_training(effort: Effort, folder: Path) -> Iterator[Row]:
     """Steps of each stage, without averages, checkpoints and samples, and what a step of the DMN consists of."""
     preset = effort.preset
     packed = noise_folder(folder / "noise", 64, preset.image_size)
-    maskvae = MaskVAE(preset.image_size, width=preset.vae_width, latent=preset.vae_latent)
-    parser = FaceParser(len(MERGED_CLASSES), preset.parser_width)
+    maskvae = MaskVAE(preset.image_size, width=preset.maskvae.width, latent=preset.maskvae.latent)
+    parser = FaceParser(len(MERGED_CLASSES), preset.parser.width)
     for name in STAGES:
-        stage, batch_size = make_stage(name, preset, packed, maskvae, parser), run_settings(name, preset).batch_size
+        stage, batch_size = (
+            make_stage(name, preset, packed, maskvae=maskvae, parser=parser),
+            run_settings(name, preset).batch_size,
+        )
         accelerator = prepared(stage)
         indices = packed.indices("train")
         batches = Batches(packed, indices, batch_size, device=accelerator.device, references=stage.references)
@@ -45,7 +49,7 @@ def bench_training(effort: Effort, folder: Path) -> Iterator[Row]:
         yield Row(
             "training", f"{name}, {preset.image_size} x {preset.image_size}, batch {batch_size}", steps, "steps/s"
         )
-        if isinstance(stage, DMNStage):
+        if name == "dmn":
             yield from _parts_of_a_step(stage, accelerator, batches, effort.seconds)
         for ratio in RATIOS.get(name, ()):
             yield ratio(stage, accelerator, batches.at(1), effort.seconds)  # a step without R1, as most are
@@ -53,7 +57,6 @@ def bench_training(effort: Effort, folder: Path) -> Iterator[Row]:
 
 def _parts_of_a_step(stage: DMNStage, accelerator: Accelerator, batches: Batches, seconds: float) -> Iterator[Row]:
     parts = dict.fromkeys(("batch", "picture", "discriminator", "generator"), 0.0)
-    dmn, discriminator = (stage.networks[name] for name in ("dmn", "discriminator"))
     clock = time.perf_counter()
 
     def lap(part: str) -> None:
@@ -68,24 +71,14 @@ def _parts_of_a_step(stage: DMNStage, accelerator: Accelerator, batches: Batches
         batch = batches.at(number)
         mask = one_hot(batch.mask)
         lap("batch")
-        made = dmn(mask, batch.image, mask)
+        made = stage.networks["dmn"](mask, batch.image, mask)
         lap("picture")
-        update(
-            stage.optimizers["discriminator"],
-            [discriminator],
-            [batch],
-            lambda b: stage.penalised_loss(b, made.detach(), accelerator.unwrap_model(discriminator)),
-            accelerator,
-        )
+        stage.update_discriminator([batch], [made], accelerator)
         lap("discriminator")
-        judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
-        update(
-            stage.optimizers["dmn"],
-            [dmn],
-            [batch],
-            lambda b: stage.generator_loss(mask, b.image, made, judge),
-            accelerator,
-        )
+        judge = accelerator.unwrap_model(stage.networks["discriminator"]).requires_grad_(False)
+        stage.optimizers["dmn"].zero_grad(set_to_none=True)
+        accelerator.backward(stage.generator_loss(mask, batch.image, made, judge)[0])
+        stage.optimizers["dmn"].step()
         judge.requires_grad_(True)
         lap("generator")
 

@@ -1,7 +1,8 @@
 """The library's way of making a step over another way of making the same step, as ratios of their times."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +14,7 @@ from maskgan_lib.losses import adversarial_loss
 from maskgan_lib.networks import one_hot
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.ebst import EBSTStage
-from maskgan_lib.training.stage import update
+from maskgan_lib.training.stage import detached
 
 
 def one_pass_or_two(stage: DMNStage, accelerator: Accelerator, batch: Batch, seconds: float) -> Row:
@@ -60,38 +61,24 @@ def naive_step(stage: EBSTStage, batch: Batch, accelerator: Accelerator) -> dict
     Every picture is the DMN's own call, the style encoded anew, and is made again for the discriminator's update; every
     mask is the MaskVAE's own call.
     """
-    first = _update_both(stage, "dmn", ["dmn"], stage.reconstruct, batch, accelerator)
-    blend = lambda part: _blend(stage, part)  # noqa: E731
-    second = _update_both(stage, "dmn and blender", ["dmn", "blender"], blend, batch, accelerator)
+    stages = (("dmn", stage.reconstruct), ("dmn and blender", partial(_blend, stage)))
+    first, second = (_update_both(stage, name, picture, batch, accelerator) for name, picture in stages)
     return first | {f"blend {name}": loss for name, loss in second.items()}
 
 
 def _update_both(
-    stage: EBSTStage,
-    generator: str,
-    learning: Sequence[str],
-    picture: Callable[[Batch], Tensor],
-    batch: Batch,
-    accelerator: Accelerator,
+    stage: EBSTStage, generator: str, picture: Callable[[Batch], Tensor], batch: Batch, accelerator: Accelerator
 ) -> dict[str, Tensor]:
-    discriminator = stage.networks["discriminator"]
-    plain = accelerator.unwrap_model(discriminator)
-
-    def for_the_discriminator(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        with torch.no_grad():
-            made = picture(part)
-        return stage.penalised_loss(part, made, plain)
-
-    def for_the_generator(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        return stage.generator_loss(one_hot(part.mask), part.image, picture(part), judge)
-
-    optimizer = stage.optimizers["discriminator"]
-    losses = update(optimizer, [discriminator], [batch], for_the_discriminator, accelerator)
-    judge = plain.requires_grad_(False)
-    networks = [stage.networks[name] for name in learning]
-    losses |= update(stage.optimizers[generator], networks, [batch], for_the_generator, accelerator)
+    with torch.no_grad():
+        made = picture(batch)
+    losses = stage.update_discriminator([batch], [made], accelerator)
+    judge = accelerator.unwrap_model(stage.networks["discriminator"]).requires_grad_(False)
+    stage.optimizers[generator].zero_grad(set_to_none=True)
+    loss, terms = stage.generator_loss(one_hot(batch.mask), batch.image, picture(batch), judge)
+    accelerator.backward(loss)
+    stage.optimizers[generator].step()
     judge.requires_grad_(True)
-    return losses
+    return losses | detached(terms)
 
 
 def _blend(stage: EBSTStage, batch: Batch) -> Tensor:
@@ -99,6 +86,6 @@ def _blend(stage: EBSTStage, batch: Batch) -> Tensor:
     vae, dmn = stage.maskvae.to(mask.device), stage.networks["dmn"]
     with torch.no_grad():
         z, z_reference = vae.encode(mask)[0], vae.encode(reference)[0]
-        step = (z_reference - z) / stage.preset.lambda_inter
+        step = (z_reference - z) / stage.preset.ebst.lambda_inter
         inter, outer = (one_hot(vae.decode(moved).argmax(dim=1)) for moved in (z + step, z - step))
     return stage.networks["blender"](dmn(inter, batch.image, mask), dmn(outer, batch.image, mask))[0]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from maskgan_lib.checkpoints.files import CheckpointError, atomic, check_keys, load_into, read_state_dict
-from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, FaceParser, MaskVAE, MultiScaleDiscriminator
+from maskgan_lib.networks import NETWORKS
 
 ADVICE = "download it again"
 ADAIN_BUFFER = re.compile(r"model\.\d+\.conv_block\.\d+\.norm\.running_(mean|var)")
@@ -29,7 +29,7 @@ Names = dict[str, str]
 class _Kind:
     """One of the authors' networks: the key that tells it, its arguments by its shapes, its layers' names."""
 
-    network: type[nn.Module]
+    network: str
     telling: str
     config: Callable[[State], dict[str, Any]]
     names: Callable[[dict[str, Any]], Names]
@@ -51,9 +51,9 @@ def load_authors(path: str | Path) -> nn.Module:
         raise CheckpointError(f"{path} holds none of the authors' networks ({some} ...): give one of their .pth files.")
     try:
         with torch.device("meta"):
-            network = kind.network(**kind.config(state))
+            network = NETWORKS[kind.network](**kind.config(state))
     except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a whole {kind.network.__name__} (at {error}): {ADVICE}.") from error
+        raise CheckpointError(f"{path} is not a whole {kind.network} (at {error}): {ADVICE}.") from error
     names = _their_keys(network, kind)
     for ours, theirs in names.items():
         if ours.endswith("num_batches_tracked"):
@@ -66,7 +66,7 @@ def load_authors(path: str | Path) -> nn.Module:
 
 def authors_state(network: nn.Module) -> OrderedDict[str, Tensor]:
     """The state dict of a network under the authors' key names, the dummy buffers of their AdaIN included."""
-    kind = next((kind for kind in _KINDS if kind.network is type(network)), None)
+    kind = next((kind for kind in _KINDS if kind.network == type(network).__name__), None)
     if kind is None:
         raise CheckpointError(f"The authors have no {type(network).__name__}: give one of the five networks.")
     known = {"style": "global", "upsampling": "transposed"}
@@ -77,7 +77,7 @@ def authors_state(network: nn.Module) -> OrderedDict[str, Tensor]:
     state = OrderedDict()
     for ours, theirs in _their_keys(network, kind).items():
         state[theirs] = own[ours].detach()
-        if kind.network is DenseMappingNetwork and ".conv_block." in theirs and theirs.endswith(".bias"):
+        if kind.network == "DenseMappingNetwork" and ".conv_block." in theirs and theirs.endswith(".bias"):
             norm = theirs.removesuffix("conv.bias") + "norm"
             state[f"{norm}.running_mean"] = torch.zeros_like(state[theirs])
             state[f"{norm}.running_var"] = torch.ones_like(state[theirs])
@@ -210,10 +210,10 @@ def _parser_names(config: Mapping[str, Any]) -> Names:
 
 
 _KINDS = (
-    _Kind(DenseMappingNetwork, "enc_style.model.0.conv.weight", _dmn_config, _dmn_names),
-    _Kind(AlphaBlender, "model.1.weight", _blender_config, lambda config: _encoder_decoder_names("body", config)),
-    _Kind(MultiScaleDiscriminator, "scale0_layer0.0.weight", _discriminator_config, _discriminator_names),
-    _Kind(MaskVAE, "fc1.weight", _vae_config, _vae_names),
-    _Kind(FaceParser, "final.weight", _parser_config, _parser_names),
+    _Kind("DenseMappingNetwork", "enc_style.model.0.conv.weight", _dmn_config, _dmn_names),
+    _Kind("AlphaBlender", "model.1.weight", _blender_config, lambda config: _encoder_decoder_names("body", config)),
+    _Kind("MultiScaleDiscriminator", "scale0_layer0.0.weight", _discriminator_config, _discriminator_names),
+    _Kind("MaskVAE", "fc1.weight", _vae_config, _vae_names),
+    _Kind("FaceParser", "final.weight", _parser_config, _parser_names),
 )
 """In the order of the test: the generator, too, has the key that tells the blender."""

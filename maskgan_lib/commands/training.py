@@ -1,9 +1,21 @@
 """The command train."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from maskgan_lib.commands.adding import Command
-from maskgan_lib.presets import PRESETS, changed
+from maskgan_lib.presets import PRESETS, changed, preset_of
+from maskgan_lib.registry import STAGES
+
+
+class _Stages:
+    """The stages by name, and "all". Their files are imported when somebody looks: other commands stay quick."""
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*STAGES, "all")
+
+    def __contains__(self, name: str) -> bool:
+        return name in (*STAGES, "all")
 
 
 def add(command: Command) -> None:
@@ -19,17 +31,19 @@ def add(command: Command) -> None:
     )
     train.add_argument(
         "stage",
-        choices=(
-            *("maskvae", "dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant", "secgan"),
-            *("parser", "attributes", "identity", "pose", "selfsupervised", "all"),
-        ),
-        help="what to train; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
+        choices=_Stages(),
+        metavar="stage",
+        help="what to train: one of %(choices)s; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
     )
     train.add_argument("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
     train.add_argument(
         "--out", type=Path, required=True, help="folder of the run: its log, samples, checkpoints and weights"
     )
-    train.add_argument("--preset", choices=tuple(PRESETS), default="laptop", help="widths, rates, batches and steps")
+    train.add_argument(
+        "--preset",
+        default="laptop",
+        help=f"widths, rates, batches and steps: {', '.join(PRESETS)}, or a .toml file (see maskgan_lib/presets.py)",
+    )
     train.add_argument("--steps", type=int, help="how many steps (default: the preset's)")
     train.add_argument("--seed", type=int, default=0, help="of the first weights and of the order of the faces")
     train.add_argument(
@@ -43,9 +57,9 @@ def add(command: Command) -> None:
         "--set",
         action="append",
         default=[],
-        metavar="FIELD=VALUE",
-        help="another value for a field of the preset (see maskgan_lib/presets.py): style=regional, style_mask=concat,"
-        " dmn_lr=1e-4, stargan_attributes=Smiling,Male, parser_classes=12, secgan_variant=concat",
+        metavar="SECTION.FIELD=VALUE",
+        help="another value for a field of the preset (see maskgan_lib/presets.py): dmn.style=regional, dmn.lr=1e-4,"
+        " dmn.style_mask=concat, stargan.attributes=Smiling,Male, parser.classes=12, secgan.variant=concat",
     )
     train.add_argument(
         "--backbone",
@@ -87,8 +101,8 @@ def _train(options) -> None:
 
     faces = PackedFaces.open(options.data)
     try:
-        backbone = [] if options.backbone is None else [f"secgan_backbone={options.backbone}"]
-        preset = changed(PRESETS[options.preset], [*options.set, *backbone])
+        backbone = [] if options.backbone is None else [f"secgan.backbone={options.backbone}"]
+        preset = changed(preset_of(options.preset), [*options.set, *backbone])
     except ValueError as error:
         raise TrainingError(str(error)) from error
     if options.backbone and options.stage != "secgan":

@@ -22,7 +22,7 @@ from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError
 from maskgan_lib.data.pictures import open_photo
 from maskgan_lib.evaluation.judges import Judge, Judges
-from maskgan_lib.networks import FaceParser
+from maskgan_lib.judges.parser import FaceParser
 
 GIVEN, FOUND = "points given", "found by the parser"
 SIZES = (32, 4096)

@@ -5,7 +5,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import to_float_image, to_uint8_image
-from maskgan_lib.networks import DenseMappingNetwork, SPADEGenerator, one_hot
+from maskgan_lib.methods.method import method_for
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.networks import DenseMappingNetwork, one_hot
 
 KEPT_STYLES = 64
 """Style codes that are remembered: the last ones asked for."""
@@ -182,6 +184,16 @@ class Renderer:
             while time.perf_counter() < stop:
                 times = {way: min(times[way], run(way)) for way in WAYS}
         return choose(times)
+
+
+def renderers_of(
+    networks: Mapping[str, nn.Module], size: int, device: torch.device | str = "cpu"
+) -> dict[str, Renderer]:
+    """Renderers of those of ``networks``, by name, that render masks: the methods that the editor lets one choose."""
+    methods = {name: method_for(network) for name, network in networks.items()}
+    return {
+        name: Renderer(networks[name], size, device) for name, method in methods.items() if method and method.renders
+    }
 
 
 def choose(times: dict[Way, float]) -> Way:

@@ -15,7 +15,7 @@ from maskgan_lib.evaluation.ebst import MASKGAN
 from maskgan_lib.evaluation.estimates import Measure
 from maskgan_lib.evaluation.grades import IDENTITY, MARGIN, same_person
 from maskgan_lib.evaluation.judges import PRETRAINED, Judges
-from maskgan_lib.evaluation.methods import COPY_OF_THE_TARGET, EDITING, STYLE_COPY, Method, Request, methods_of
+from maskgan_lib.evaluation.methods import COPY_OF_THE_TARGET, EDITING, STYLE_COPY, Request, TrainedMethod, methods_of
 from maskgan_lib.evaluation.metrics import around, grey_levels, mean_outside
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
 from maskgan_lib.evaluation.report import Report, Table, TableRow, long_csv, numbers
@@ -88,7 +88,7 @@ class AttributeComparison(Report):
 
 
 def compare_attribute_edits(
-    methods: Sequence[Method],
+    methods: Sequence[TrainedMethod],
     faces: PackedFaces,
     indices: np.ndarray,
     judges: Judges,
@@ -117,7 +117,7 @@ def compare_attribute_edits(
     names = _attributes(methods, faces, judges, attributes)
     edits = tuple(f"{name} {how}" for name in names for how in ("given", "taken"))
 
-    def measured(method: Method) -> np.ndarray:
+    def measured(method: TrainedMethod) -> np.ndarray:
         moving = masks if STYLE_COPY in method.tasks else None
 
         def make(part: slice) -> dict[str, np.ndarray]:
@@ -144,7 +144,7 @@ def compare_attribute_edits(
     return AttributeComparison(records, _notes(methods, names, faces, judges))
 
 
-def _asked(method: Method, masks: AttributeMasks | None) -> Method:
+def _asked(method: TrainedMethod, masks: AttributeMasks | None) -> TrainedMethod:
     """The method as it is asked for attributes: one that renders masks knows those that ``masks`` can move."""
     if EDITING not in method.tasks:
         raise TrainingError(f"{method.name} cannot be asked to give or take an attribute of one face alone.")
@@ -155,12 +155,12 @@ def _asked(method: Method, masks: AttributeMasks | None) -> Method:
     return replace(method, name=f"moved mask, {method.name}", attributes=masks.attributes)
 
 
-def _knows(method: Method, attribute: str) -> bool:
+def _knows(method: TrainedMethod, attribute: str) -> bool:
     return method.attributes is None or attribute in method.attributes
 
 
 def _attributes(
-    methods: Sequence[Method], faces: PackedFaces, judges: Judges, attributes: Sequence[str] | None
+    methods: Sequence[TrainedMethod], faces: PackedFaces, judges: Judges, attributes: Sequence[str] | None
 ) -> tuple[str, ...]:
     annotated = set(judges.attribute_names) & set(faces.attribute_names)
     known = [name for name in REGIONS if name in annotated and any(_knows(method, name) for method in methods[1:])]
@@ -186,7 +186,9 @@ def _graded(wish: Request, made: Tensor, returned: Tensor, judges: Judges) -> Te
     return torch.stack([values.to(made.device) for values in (reached, unasked, same, *elsewhere)])
 
 
-def _notes(methods: Sequence[Method], names: Sequence[str], faces: PackedFaces, judges: Judges) -> tuple[str, ...]:
+def _notes(
+    methods: Sequence[TrainedMethod], names: Sequence[str], faces: PackedFaces, judges: Judges
+) -> tuple[str, ...]:
     missing = [(method.name, [name for name in names if not _knows(method, name)]) for method in methods]
     places = [f"{name}: {', '.join(CLASS_TITLES[label] for label in REGIONS[name])}" for name in names]
     return (

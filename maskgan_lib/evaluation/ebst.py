@@ -7,7 +7,7 @@ one that paints clean parts in any colour on the other half: only together they 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -316,12 +316,13 @@ def control_preset(preset: Preset) -> Preset:
     A step of EBST updates the generator and the discriminator twice on the same faces. The control takes twice the
     steps instead, so it sees twice as many faces, and its average forgets half as much at each.
     """
-    return replace(
-        preset,
-        dmn_lr=preset.ebst_lr,
-        dmn_batch=preset.ebst_batch,
-        dmn_steps=2 * preset.ebst_steps,
-        ema_decay=math.sqrt(preset.ema_decay),
+    return preset.replace(
+        {
+            "dmn.lr": preset.ebst.lr,
+            "dmn.batch": preset.ebst.batch,
+            "dmn.steps": 2 * preset.ebst.steps,
+            "ema_decay": math.sqrt(preset.ema_decay),
+        }
     )
 
 

@@ -21,25 +21,20 @@ from maskgan_lib.evaluation.judges import (
     measure_parser,
     measure_pose,
 )
-from maskgan_lib.evaluation.methods import check_edits_faces
 from maskgan_lib.evaluation.metrics import confusion_matrix, locality, mean_iou, pixel_accuracy, psnr
 from maskgan_lib.evaluation.selfsupervised import measure_selfsupervised
-from maskgan_lib.networks import (
-    AlphaBlender,
-    AttributeNet,
-    DenseMappingNetwork,
-    Elegant,
-    FaceParser,
-    IdentityNet,
-    MaskVAE,
-    PoseNet,
-    SeCGANGenerator,
-    SelfSupervisedNet,
-    SPADEGenerator,
-    StarGANGenerator,
-    one_hot,
-)
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.identity import IdentityNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.pose import PoseNet
+from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
+from maskgan_lib.methods.elegant import Elegant
+from maskgan_lib.methods.secgan import SeCGANGenerator, check_edits_faces
+from maskgan_lib.methods.spade import SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANGenerator
+from maskgan_lib.networks import AlphaBlender, DenseMappingNetwork, MaskVAE, one_hot
 from maskgan_lib.progress import progress_bar
+from maskgan_lib.registry import METHODS
 from maskgan_lib.training.ebst import simulate_edits
 from maskgan_lib.training.stage import TrainingError
 
@@ -276,10 +271,8 @@ def _figures(
 
 FIGURES = {
     "maskvae": (MaskVAE, measure_maskvae),
-    "dmn": (DenseMappingNetwork, measure_dmn),
     "blender": (AlphaBlender, measure_blender),
-    "pix2pixhd-m": (DenseMappingNetwork, measure_dmn),
-    "spade": (SPADEGenerator, measure_dmn),
+    **{method.stage: (method.network, measure_dmn) for method in METHODS.values() if method.renders},
     "stargan": (StarGANGenerator, measure_stargan),
     "elegant": (Elegant, measure_elegant),
     "secgan-faces": (SeCGANGenerator, measure_secgan),

@@ -20,7 +20,10 @@ from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
 from maskgan_lib.evaluation.metrics import confusion_matrix, mean_iou, pixel_accuracy
 from maskgan_lib.evaluation.verification import HAIR_COLOURS, hair_colours, verify_people
-from maskgan_lib.networks import AttributeNet, FaceParser, IdentityNet, PoseNet
+from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.judges.identity import IdentityNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.pose import PoseNet
 from maskgan_lib.training.ebst import fingerprint
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "data" / "pretrained"

@@ -1,7 +1,7 @@
-"""What is compared: a method makes a picture from a target face, a source face and the mask that it should have."""
+"""What is compared: trained methods, each a way to answer requests."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,68 +10,36 @@ from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import load_weights, read_card
 from maskgan_lib.data.resizing import resize_images
-from maskgan_lib.networks import (
-    DenseMappingNetwork,
-    Elegant,
-    SeCGANGenerator,
-    SPADEGenerator,
-    StarGANGenerator,
-    one_hot,
+from maskgan_lib.methods.method import (
+    EDITING,
+    RECONSTRUCTION,
+    STYLE_COPY,
+    TASKS,
+    TRANSFER,
+    MethodError,
+    Request,
+    method_for,
 )
+from maskgan_lib.registry import METHODS
 from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.stage import TrainingError
 
-TRANSFER, STYLE_COPY, RECONSTRUCTION = "attribute transfer", "style copy", "reconstruction"
-TASKS = (TRANSFER, STYLE_COPY, RECONSTRUCTION)
-EDITING = "attribute editing"
-"""The paper's tasks and reconstruction, on pairs of faces; and what is asked of one face."""
-
-
-class MethodError(ValueError):
-    """A method cannot do what it is asked for, or its answer is no picture: one sentence."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a method for B pairs of faces.
-
-    Images are float ``[B, 3, S, S]`` in [-1, 1], masks uint8 ``[B, S, S]``. ``edited`` is the mask that the result
-    should have. In attribute transfer the target is to get ``attribute`` as the source has it; in style copy the
-    target's layout the source's looks; in reconstruction the source is the target. In attribute editing a face is to
-    get the other label of ``attribute``, or to be given back as it is if that is None. ``known`` is the truth about the
-    looks in style copy: by attribute, bool ``[B]``, whether the source has it; empty where nobody knows. ``labels``
-    says in transfer and editing what the target is annotated with, by attribute, bool ``[B]``.
-    """
-
-    task: str
-    target: Tensor
-    target_mask: Tensor
-    source: Tensor
-    source_mask: Tensor
-    edited: Tensor
-    attribute: str | None = None
-    known: dict[str, Tensor] = field(default_factory=dict)
-    labels: dict[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def style(self) -> tuple[Tensor, Tensor]:
-        """Photo and mask of the face whose looks the result should have."""
-        if self.task == STYLE_COPY:
-            return self.source, self.source_mask
-        return self.target, self.target_mask
-
-    @property
-    def wish(self) -> dict[str, Tensor]:
-        """The label that is asked for, bool ``[B]`` by attribute; empty where none is."""
-        if self.attribute is None:
-            return {}
-        if self.task == EDITING:
-            return {self.attribute: ~self.labels[self.attribute]}
-        return {self.attribute: torch.ones(len(self.target), dtype=torch.bool, device=self.target.device)}
+__all__ = [
+    "EDITING",
+    "RECONSTRUCTION",
+    "STYLE_COPY",
+    "TASKS",
+    "TRANSFER",
+    "MethodError",
+    "Request",
+    "TrainedMethod",
+    "method_of",
+    "methods_of",
+]
 
 
 @dataclass(frozen=True)
-class Method:
+class TrainedMethod:
     """A way to answer requests: ``make(request)`` is float ``[B, 3, S, S]`` in [-1, 1].
 
     ``fingerprint`` tells methods, and trainings of one method, apart: what was made with other weights is not taken
@@ -87,38 +55,6 @@ class Method:
     attributes: tuple[str, ...] | None = None
 
 
-def by_mask(network: DenseMappingNetwork | SPADEGenerator, request: Request) -> Tensor:
-    """The edited mask, rendered in the style that the task asks for."""
-    image, mask = request.style
-    return network.render(one_hot(request.edited), network.encode_style(image, one_hot(mask)))
-
-
-def by_label(network: StarGANGenerator, request: Request) -> Tensor:
-    """The target with the label that is asked for; all else that the network can change stays as annotated."""
-    wanted = request.labels | _wish(network, request)
-    unknown = [name for name in network.config["attributes"] if name not in wanted]
-    if unknown:
-        raise MethodError(f"Nobody knows whether the targets have {', '.join(unknown)}: use annotated faces.")
-    return network(request.target, torch.stack([wanted[name] for name in network.config["attributes"]], dim=1).float())
-
-
-def by_example(network: Elegant, request: Request) -> Tensor:
-    """The target with the attribute as the source has it."""
-    _wish(network, request)
-    return network.transfer(request.target, request.source, request.attribute)
-
-
-def by_difference(network: SeCGANGenerator, request: Request) -> Tensor:
-    """The target with the label that is asked for, where it is annotated with the other; nothing else is asked for."""
-    names = network.config["attributes"]
-    difference = torch.zeros(len(request.target), len(names), device=request.target.device)
-    for name, wanted in _wish(network, request).items():
-        if name not in request.labels:
-            raise MethodError(f"Nobody knows whether the targets have {name}: use annotated faces.")
-        difference[:, names.index(name)] = wanted.float() - request.labels[name].float()
-    return network(request.target, difference)
-
-
 def at_size(make: Callable[[Request], Tensor], size: int, request: Request) -> Tensor:
     """What ``make`` answers where the target and its labels are all that it looks at and ``size`` is what it learnt.
 
@@ -128,50 +64,26 @@ def at_size(make: Callable[[Request], Tensor], size: int, request: Request) -> T
     return resize_images(make(replace(request, target=resize_images(request.target, size))), side)
 
 
-def _wish(network: StarGANGenerator | Elegant | SeCGANGenerator, request: Request) -> dict[str, Tensor]:
-    """``request.wish``; ``MethodError`` if the network was not trained for it, or a transfer names no attribute."""
-    names, attribute = network.config["attributes"], request.attribute
-    if attribute not in names and (attribute is not None or request.task != EDITING):
-        raise MethodError(f"This {type(network).__name__} was trained for {', '.join(names)}, not for {attribute}.")
-    return request.wish
-
-
-WAYS: dict[type[nn.Module], tuple[Callable[[nn.Module, Request], Tensor], tuple[str, ...]]] = {
-    DenseMappingNetwork: (by_mask, (*TASKS, EDITING)),
-    SPADEGenerator: (by_mask, (*TASKS, EDITING)),
-    StarGANGenerator: (by_label, (TRANSFER, EDITING)),
-    Elegant: (by_example, (TRANSFER,)),
-    SeCGANGenerator: (by_difference, (TRANSFER, EDITING)),
-}
-"""How a network answers, and the tasks that it does."""
-
-
-def method_of(name: str, network: nn.Module, size: int | None = None) -> Method:
+def method_of(name: str, network: nn.Module, size: int | None = None) -> TrainedMethod:
     """A trained network as the method ``name``; ``TrainingError`` for one that makes no faces of faces alone.
 
-    StarGAN and SeCGAN see faces of another size than ``size``, where it is known, resized to it.
+    One that answers at the size that it learnt alone sees faces of another size than ``size``, where it is known,
+    resized to it.
     """
-    if type(network) not in WAYS:
-        makers = ", ".join(kind.__name__ for kind in WAYS)
+    method = method_for(network)
+    if method is None:
+        makers = ", ".join(sorted({method.network.__name__ for method in METHODS.values()}))
         raise TrainingError(f"{name} is a {type(network).__name__}, which makes no faces: take one of {makers}.")
-    make, tasks = WAYS[type(network)]
-    answer, mark = partial(make, network), fingerprint(network)
-    if isinstance(network, SeCGANGenerator):
-        check_edits_faces(name, network)
-    if make in (by_label, by_difference) and size is not None:
+    if method.check:
+        method.check(name, network)
+    answer, mark = partial(method.answer, network), fingerprint(network)
+    if method.at_learnt_size and size is not None:
         answer, mark = partial(at_size, answer, size), f"{mark} at {size}"
-    attributes = None if make is by_mask else tuple(network.config["attributes"])
-    return Method(name, answer, mark, tasks, sum(parameter.numel() for parameter in network.parameters()), attributes)
+    attributes = None if method.renders else tuple(network.config["attributes"])
+    return TrainedMethod(name, answer, mark, method.tasks, sum(p.numel() for p in network.parameters()), attributes)
 
 
-def check_edits_faces(name: str, network: SeCGANGenerator) -> None:
-    """``TrainingError`` unless ``network``, called ``name`` in it, takes pictures of faces and makes such."""
-    if network.config["branch"] != "rgb" or network.config["concatenate"]:
-        what = "makes masks" if network.config["branch"] == "seg" else "needs a parser's mask with each face"
-        raise TrainingError(f"{name} is a SeCGANGenerator that {what}: take g_rgb of the variant secgan or baseline.")
-
-
-def methods_of(networks: Mapping[str, str | Path], device: str | torch.device = "cpu") -> list[Method]:
+def methods_of(networks: Mapping[str, str | Path], device: str | torch.device = "cpu") -> list[TrainedMethod]:
     """A method for each of the weights by name; ``TrainingError`` for a file that holds no network that makes faces."""
     return [
         method_of(name, load_weights(path, device), read_card(path).get("image_size"))
@@ -179,6 +91,6 @@ def methods_of(networks: Mapping[str, str | Path], device: str | torch.device = 
     ]
 
 
-COPY_OF_THE_TARGET = Method("copy of the target", lambda request: request.target, "copy of the target")
-COPY_OF_THE_SOURCE = Method("copy of the source", lambda request: request.source, "copy of the source")
+COPY_OF_THE_TARGET = TrainedMethod("copy of the target", lambda request: request.target, "copy of the target")
+COPY_OF_THE_SOURCE = TrainedMethod("copy of the source", lambda request: request.source, "copy of the source")
 """They do nothing of what is asked: what they get, a measure gives away."""

@@ -21,6 +21,7 @@ from maskgan_lib.evaluation.report import PHOTOS, Table, TableRow
 from maskgan_lib.evaluation.run import Graded
 from maskgan_lib.evaluation.tasks import PairList
 from maskgan_lib.evaluation.verification import Verification, choose_threshold, verify_edits
+from maskgan_lib.registry import METHODS
 
 VERIFICATION = "identity verification"
 """The table made from the results of attribute transfer."""
@@ -32,7 +33,10 @@ TITLES = {
     RECONSTRUCTION: "Reconstruction of a face from its own mask and looks",
 }
 
-NOT_RANKED = ("StarGAN", "ELEGANT", COPY_OF_THE_TARGET.name, COPY_OF_THE_SOURCE.name)
+NOT_RANKED = (
+    *(name for name, method in METHODS.items() if not method.renders),
+    *(COPY_OF_THE_TARGET.name, COPY_OF_THE_SOURCE.name),
+)
 """They render no mask, or do nothing of what is asked: the best of a column is looked for among the others."""
 
 FEW_PAIRS = f"Fewer than {FEWEST_ITEMS} pairs"

@@ -17,7 +17,7 @@ from maskgan_lib.data.procedural import render_packed
 from maskgan_lib.evaluation.estimates import FEWEST_ITEMS
 from maskgan_lib.evaluation.grades import ATTRIBUTE, IDENTITY, SEGMENTATION
 from maskgan_lib.evaluation.judges import PRETRAINED, Judges
-from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, Method, MethodError, methods_of
+from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TRANSFER, MethodError, TrainedMethod, methods_of
 from maskgan_lib.evaluation.paper_columns import (
     FEW_PAIRS,
     FRECHET,
@@ -99,7 +99,7 @@ class Results(Report):
 
 
 def evaluate_methods(
-    methods: Sequence[Method],
+    methods: Sequence[TrainedMethod],
     faces: PackedFaces,
     indices: np.ndarray,
     judges: Judges,
@@ -167,7 +167,7 @@ def _identity_table(
 
 
 def _grade_all(
-    methods: Sequence[Method], pairs: PairList, faces: PackedFaces, judges: Judges, settings: dict
+    methods: Sequence[TrainedMethod], pairs: PairList, faces: PackedFaces, judges: Judges, settings: dict
 ) -> tuple[dict[str, Graded], list[str]]:
     """The methods that do the task by name, and a sentence for each that cannot do what it is asked for here."""
     graded, failures = {}, []

@@ -17,9 +17,9 @@ from maskgan_lib.checkpoints import CheckpointError, load_authors, load_into
 from maskgan_lib.checkpoints.files import read_state_dict
 from maskgan_lib.classes import ATTRIBUTE_NAMES, NUM_CLASSES
 from maskgan_lib.evaluation.judges import ROLES, Judge, Judges
-from maskgan_lib.networks import FaceParser
-from maskgan_lib.networks.hopenet import HopeNet
-from maskgan_lib.networks.iresnet import SIDE, IResNet
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.published.hopenet import HopeNet
+from maskgan_lib.judges.published.iresnet import SIDE, IResNet
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB values in [0, 1]."""

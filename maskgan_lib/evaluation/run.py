@@ -18,7 +18,7 @@ from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.grades import TASK_MEASURES, grade, grade_looks
 from maskgan_lib.evaluation.judges import Judges
-from maskgan_lib.evaluation.methods import Method, MethodError, Request
+from maskgan_lib.evaluation.methods import MethodError, Request, TrainedMethod
 from maskgan_lib.evaluation.report import PHOTOS
 from maskgan_lib.evaluation.tasks import PairList, faces_mark, requests
 from maskgan_lib.progress import progress_bar
@@ -102,7 +102,7 @@ class Graded:
 
 
 def grade_method(
-    method: Method,
+    method: TrainedMethod,
     pairs: PairList,
     faces: PackedFaces,
     judges: Judges,
@@ -124,7 +124,7 @@ def grade_method(
     return _graded(method.name, method.fingerprint, answer, pairs, faces, judges, cache, device, batch)
 
 
-def made_by(method: Method, request: Request) -> Tensor:
+def made_by(method: TrainedMethod, request: Request) -> Tensor:
     """The method's pictures; ``MethodError`` if they have another shape than the targets, or are not finite."""
     made = method.make(request)
     if made.shape != request.target.shape:

@@ -7,7 +7,7 @@ network gives back a face of which nothing is asked, and how far the edited pict
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +29,11 @@ from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.selfsupervised import SSFID, feature_judge
 from maskgan_lib.evaluation.tasks import held_out
 from maskgan_lib.evaluation.weights import best_device, judges_for, loaded, shipped_for, trained
-from maskgan_lib.networks import FaceParser
-from maskgan_lib.networks.secgan import BACKBONES
-from maskgan_lib.presets import Preset, changed
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.methods.secgan import BACKBONES, frozen
+from maskgan_lib.presets import Preset, changed, read_preset
 from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.execution import Execution
-from maskgan_lib.training.secgan import frozen
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
 
@@ -151,7 +150,7 @@ def grade_run(run: Run, grader: SeCGANGrader) -> GradedRun:
     network, card = run.load(grader.device), read_card(run.weights)
     about = {name: card[name] for name in ("steps", "faces", "data", "image_size", "seed", "seconds", "hardware")}
     about |= {"preset": card["preset"]["name"], "weights": fingerprint(network)}
-    about["consistency weight"] = card["preset"]["secgan_consistency_weight"]
+    about["consistency weight"] = read_preset(card)["secgan"]["consistency_weight"]
     found = edit_all(network, card["image_size"], grader, str(run.folder), run.folder / "graded")
     distance = score = None
     if "features" in found:  # a face leaves with all of its edits, the photos stay
@@ -196,11 +195,11 @@ def graded_table(runs: Sequence[Run], grader: SeCGANGrader) -> SeCGANTable:
 
 def _trainings(cards: Sequence[Mapping]) -> str:
     """How long the runs took, and in which settings they differ beside those that the table is about."""
-    compared = ("secgan_variant", "secgan_backbone", "secgan_consistency_weight")
+    compared = ("variant", "backbone", "consistency_weight")
     settings = []
     for card in cards:
-        own = {name: value for name, value in card["preset"].items() if name.startswith("secgan_")}
-        own |= {name: card["preset"].get(name) for name in ("decay_from", "ema_decay")}
+        preset = read_preset(card)
+        own = preset["secgan"] | {name: preset.get(name) for name in ("decay_from", "ema_decay")}
         own |= {name: card[name] for name in ("steps", "faces", "data")}
         settings.append({name: value for name, value in own.items() if name not in compared})
     first = settings[0]
@@ -284,7 +283,7 @@ def _train(
     """Those that are not finished, and P first where a run needs it and there is none. Returns P's weights."""
     needs = any(run.arm.variant == "concat" or not (run.weights.exists() or _alone(run)) for run in runs)
     if parser is None and needs:
-        of_p = replace(preset, parser_classes=len(MERGED_CLASSES))
+        of_p = preset.replace({"parser.classes": len(MERGED_CLASSES)})
         train_stage("parser", of_p, faces, out / "secgan-parser", resume=True)
         parser = out / "secgan-parser" / "parser.safetensors"
     for run in runs:
@@ -308,12 +307,12 @@ def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], wei
     unknown = [name for name in (*variants, *backbones) if name not in (*VARIANTS, *BACKBONES)]
     if unknown or not variants or not backbones:
         raise TrainingError(f"Name variants of {', '.join(VARIANTS)} and backbones of {', '.join(BACKBONES)}.")
-    others = [weight for weight in weights if float(weight) != preset.secgan_consistency_weight]
+    others = [weight for weight in weights if float(weight) != preset.secgan.consistency_weight]
     arms = {Arm(backbone, variant) for backbone in backbones for variant in variants}
     arms |= {Arm(backbones[0], "secgan", weight) for weight in others}
     return sorted(arms, key=lambda arm: arm.order)
 
 
 def _preset_of(arm: Arm, preset: Preset) -> Preset:
-    settings = [f"secgan_variant={arm.variant}", f"secgan_backbone={arm.backbone}"]
-    return changed(preset, settings + [f"secgan_consistency_weight={arm.weight}"] * bool(arm.weight))
+    settings = [f"secgan.variant={arm.variant}", f"secgan.backbone={arm.backbone}"]
+    return changed(preset, settings + [f"secgan.consistency_weight={arm.weight}"] * bool(arm.weight))

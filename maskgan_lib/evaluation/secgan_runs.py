@@ -10,8 +10,8 @@ import torch
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.evaluation.estimates import Estimate
-from maskgan_lib.networks import SeCGANGenerator
-from maskgan_lib.networks.secgan import BACKBONES
+from maskgan_lib.methods.secgan import BACKBONES, SeCGANGenerator
+from maskgan_lib.presets import read_preset
 
 VARIANTS = ("baseline", "concat", "secgan")
 """In the order of the paper's table."""
@@ -70,13 +70,13 @@ class Run:
         network, card = load_weights(self.weights, device), read_card(self.weights)
         if not isinstance(network, SeCGANGenerator) or network.config["branch"] != "rgb":
             raise CheckpointError(f"{self.weights} holds no G_rgb of SeCGAN: choose another folder.")
-        known = card.get("preset", {})
-        is_arm = known.get("secgan_backbone"), known.get("secgan_variant")
+        known = read_preset(card).get("secgan", {})
+        is_arm = known.get("backbone"), known.get("variant")
         if is_arm != (self.arm.backbone, self.arm.variant):
             is_arm = "-".join(map(str, is_arm))
             raise CheckpointError(f"{self.folder} holds {is_arm}, not {self.arm}: choose another folder.")
-        if self.arm.weight and known["secgan_consistency_weight"] != float(self.arm.weight):
-            weight = known["secgan_consistency_weight"]
+        if self.arm.weight and known["consistency_weight"] != float(self.arm.weight):
+            weight = known["consistency_weight"]
             raise CheckpointError(f"{self.folder} learnt with lambda_sc = {weight:g}: name its folder after that.")
         return network
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
 from maskgan_lib.evaluation.judges import PRETRAINED, Judge, answers
-from maskgan_lib.networks import SelfSupervisedNet
+from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
 
 SSFID = "ssFID (our self-supervised net)"
 """What the Fréchet distance in these features is called: the paper's net is another, and not published."""

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskgan_lib.evaluation.ebst import LONGER, MASKGAN, START, control_preset
-from maskgan_lib.presets import REGIONAL, REGIONAL_HALF, SHIPPED, SHIPPED_FINISH, SHIPPED_HALF, Preset
-from maskgan_lib.training.stages import STAGES
+from maskgan_lib.presets import PRESETS, Preset
+from maskgan_lib.registry import METHODS, STAGES
 
 BY_REGION = "DMN, regional style"
 
-SHIPPED_METHODS = {
-    "StarGAN": "stargan",
-    "ELEGANT": "elegant",
-    "Pix2PixHD-m": "pix2pixhd-m",
-    "SPADE": "spade",
+_BASELINES = sorted((method for method in METHODS.values() if method.weights), key=lambda method: method.place)
+
+SHIPPED_METHODS = {method.name: method.weights for method in _BASELINES} | {
     START: "dmn",
     LONGER: "dmn-longer",
     MASKGAN: "maskgan",
@@ -32,7 +30,7 @@ class Phase:
     @property
     def steps(self) -> int:
         """Of the loop."""
-        return getattr(self.preset, f"{STAGES[self.stage].settings}_steps")
+        return getattr(self.preset, STAGES[self.stage].settings).steps
 
     @property
     def updates(self) -> int:
@@ -45,20 +43,18 @@ class Phase:
         return STAGES[self.stage].faces_per_step(self.preset) * self.steps
 
 
-def _phases(stage: str, *presets: Preset) -> tuple[Phase, ...]:
-    return tuple(Phase(stage, preset) for preset in presets)
+def _phases(stage: str, *presets: str) -> tuple[Phase, ...]:
+    return tuple(Phase(stage, PRESETS[name]) for name in presets)
 
 
-_DMN = _phases("dmn", SHIPPED_HALF, SHIPPED, SHIPPED_FINISH)
+_DMN = _phases("dmn", "shipped-half", "shipped", "shipped-finish")
 
 TRAININGS: dict[str, Sequence[Phase]] = {
-    "StarGAN": _phases("stargan", SHIPPED_HALF, SHIPPED),
-    "ELEGANT": _phases("elegant", SHIPPED_HALF, SHIPPED),
-    "Pix2PixHD-m": _phases("pix2pixhd-m", SHIPPED_HALF, SHIPPED, SHIPPED_FINISH),
-    "SPADE": _phases("spade", SHIPPED_HALF, SHIPPED, SHIPPED_FINISH),
+    method.name: _phases(method.stage, *method.phases) for method in _BASELINES
+} | {
     START: _DMN,
-    LONGER: (*_DMN, Phase("dmn", control_preset(SHIPPED_FINISH))),
-    MASKGAN: (*_DMN, Phase("ebst", SHIPPED_FINISH)),
-    BY_REGION: _phases("dmn", REGIONAL_HALF, REGIONAL),
+    LONGER: (*_DMN, Phase("dmn", control_preset(PRESETS["shipped-finish"]))),
+    MASKGAN: (*_DMN, *_phases("ebst", "shipped-finish")),
+    BY_REGION: _phases("dmn", "regional-half", "regional"),
 }
 """By method, the phases of its training in order, as in ``data/pretrained/make.sh``; for MaskGAN† without MaskVAE's."""

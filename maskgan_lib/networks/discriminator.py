@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.classes import NUM_CLASSES
-from maskgan_lib.networks.blocks import init_convolutions
-from maskgan_lib.networks.spectral import SpectralConv2d
+from maskgan_lib.networks.blocks import SpectralConv2d, init_convolutions
 
 WIDEST = 512
 """Channels do not double beyond this, as in pix2pixHD."""

@@ -1,6 +1,7 @@
-"""What all stages with a discriminator share: its update, then a generator's by the three losses of Eq. 6."""
+"""What the stages of the DMN share: network, discriminator and its update, the generator's losses (Eq. 6)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
 
@@ -18,8 +19,9 @@ from maskgan_lib.losses import (
 )
 from maskgan_lib.networks import DenseMappingNetwork, MultiScaleDiscriminator, one_hot
 from maskgan_lib.presets import Preset, Proportions
+from maskgan_lib.registry import SETTINGS
 from maskgan_lib.training.execution import one_first
-from maskgan_lib.training.stage import BETAS, Stage, TrainingError, update
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, detached, in_parts, mean
 
 STYLE_MASKS = ("sft", "concat", "none")
 """The ways in which a style encoder can see the mask of its picture."""
@@ -31,15 +33,49 @@ LEFT_OUT = 0.05
 """How often a style for every region does without a class that the photo has, so that ``missing`` learns its look."""
 
 
+@SETTINGS.called("dmn")
+@dataclass(frozen=True)
+class DMNSettings:
+    """Of the Dense Mapping Network and its training."""
+
+    width: int = 64  # 64
+    blocks: int = 4  # 4 residual blocks with AdaIN
+    style_width: int = 16  # 16, so the style code has 64 numbers
+    # How the style encoder sees the mask. "sft": the paper's; "concat": the ablation of its supplement; "none": its
+    # baseline Pix2PixHD-m.
+    style_mask: str = "sft"
+    style: str = "global"  # the paper's one code; "regional": one for every class
+    downsamplings: int = 0  # 4; 0: those that fit the size of the faces, 4 at 512
+    upsampling: str = "transposed"  # transposed convolutions; "nearest": nearest neighbour and a convolution
+    batch: int = 8  # 8
+    steps: int = 600_000  # 100 + 100 epochs in the authors' code
+    lr: float = 2e-4  # 2e-4 with betas (0.5, 0.999) in pix2pixHD; the paper's first stage is not stated
+
+
+@SETTINGS.called("adversary")
+@dataclass(frozen=True)
+class AdversarySettings:
+    """Of the discriminator of whatever renders masks, and of the losses of Eq. 6."""
+
+    width: int = 64  # 64
+    layers: int = 0  # 3; 0: those that fit the size of the faces, 3 at 512
+    mismatch_weight: float = 0.0  # none; ours: how much of what is fake are photos with another face's mask
+    r1_weight: float = 0.0  # none; ours: of the penalty on the discriminator's gradient at real pairs
+    feature_weight: float = 10.0  # lambda_feat = 10
+    perceptual_weight: float = 10.0  # lambda_percept = 10
+    perceptual: str = "vgg19"  # VGG-19; "edge-vgg16" needs a package, "random-pyramid" nothing
+    gan_loss: str = "lsgan"  # the paper prints the log form ("vanilla"), the authors' code uses least squares
+
+
 def perceptual_loss(preset: Preset) -> PerceptualLoss:
     """Eq. 9 with the preset's network; ``TrainingError`` that names the way out where it cannot be had."""
     try:
         with one_first():
-            return PerceptualLoss(perceptual_features(preset.perceptual))
+            return PerceptualLoss(perceptual_features(preset.adversary.perceptual))
     except OSError as error:
         raise TrainingError(
-            f"The perceptual loss needs the network {preset.perceptual!r}, which could not be loaded ({error}): cure"
-            " that, or choose one that needs nothing (--set perceptual=random-pyramid)."
+            f"The perceptual loss needs the network {preset.adversary.perceptual!r}, which could not be loaded"
+            f" ({error}): cure that, or choose one that needs nothing (--set adversary.perceptual=random-pyramid)."
         ) from error
 
 
@@ -53,17 +89,17 @@ def proportions_of(preset: Preset, size: int) -> Proportions:
 
 def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
     """The preset's network for faces of ``size`` pixels, with fresh weights."""
-    if preset.style_mask not in STYLE_MASKS:
-        raise ValueError(f"style_mask must be one of {', '.join(STYLE_MASKS)}, not {preset.style_mask!r}.")
+    if preset.dmn.style_mask not in STYLE_MASKS:
+        raise ValueError(f"dmn.style_mask must be one of {', '.join(STYLE_MASKS)}, not {preset.dmn.style_mask!r}.")
     return DenseMappingNetwork(
-        width=preset.dmn_width,
+        width=preset.dmn.width,
         downsamplings=proportions_of(preset, size).downsamplings,
-        blocks=preset.dmn_blocks,
-        style_width=preset.style_width,
-        mask_branch=preset.style_mask == "sft",
-        concatenate=preset.style_mask == "concat",
-        style=preset.style,
-        upsampling=preset.upsampling,
+        blocks=preset.dmn.blocks,
+        style_width=preset.dmn.style_width,
+        mask_branch=preset.dmn.style_mask == "sft",
+        concatenate=preset.dmn.style_mask == "concat",
+        style=preset.dmn.style,
+        upsampling=preset.dmn.upsampling,
     )
 
 
@@ -73,21 +109,21 @@ class AdversarialStage(Stage):
     def __init__(self, preset: Preset, size: int, lr: float):
         dmn = make_dmn(preset, size)
         layers = proportions_of(preset, size).disc_layers
-        discriminator = MultiScaleDiscriminator(width=preset.disc_width, layers=layers)
+        discriminator = MultiScaleDiscriminator(width=preset.adversary.width, layers=layers)
         self.networks = {"dmn": dmn, "discriminator": discriminator}
         self.optimizers = {
             name: torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS) for name, network in self.networks.items()
         }
         self.perceptual = perceptual_loss(preset)
         self.preset = preset
-        self.references = self.references or bool(preset.mismatch_weight)
+        self.references = self.references or bool(preset.adversary.mismatch_weight)
         self.config = {
             "lr": lr,
-            "gan_loss": preset.gan_loss,
-            "mismatch_weight": preset.mismatch_weight,
-            "r1_weight": preset.r1_weight,
-            "feature_weight": preset.feature_weight,
-            "perceptual_weight": preset.perceptual_weight,
+            "gan_loss": preset.adversary.gan_loss,
+            "mismatch_weight": preset.adversary.mismatch_weight,
+            "r1_weight": preset.adversary.r1_weight,
+            "feature_weight": preset.adversary.feature_weight,
+            "perceptual_weight": preset.adversary.perceptual_weight,
             "perceptual": self.perceptual.features.name,
         }
 
@@ -95,64 +131,41 @@ class AdversarialStage(Stage):
         """The networks and those of the perceptual loss."""
         return [*super().modules(), self.perceptual]
 
-    def update_both(
-        self,
-        generator: str,
-        learning: Sequence[str],
-        picture: Callable[[Batch], Tensor],
-        batches: Sequence[Batch],
-        accelerator: Accelerator,
-    ) -> dict[str, Tensor]:
-        """One update of the discriminator, then one by the optimiser ``generator``, the discriminator frozen.
-
-        ``picture`` makes images from a batch, through the networks ``learning``. They are shown to the discriminator
-        with the batch's own masks, and compared with its photographs.
-        """
-        # In one part, the picture is made once and serves both updates. In several, memory holds the graph of one.
-        kept = picture(batches[0]) if len(batches) == 1 else None
-
-        def for_the_discriminator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            with torch.no_grad():
-                made = picture(batch) if kept is None else kept.detach()
-            return self.penalised_loss(batch, made, plain)
-
-        def for_the_generator(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-            made = picture(batch) if kept is None else kept
-            return self.generator_loss(one_hot(batch.mask), batch.image, made, judge)
-
-        discriminator = self.networks["discriminator"]
+    def update_discriminator(self, batches: Sequence[Batch], made: Sequence[Tensor], accelerator: Accelerator) -> Terms:
+        """One update on the photographs and the pictures ``made`` of each part, shown with the batch's own masks."""
+        discriminator, logged = self.networks["discriminator"], []
         plain = accelerator.unwrap_model(discriminator)
-        optimizer = self.optimizers["discriminator"]
-        losses = update(optimizer, [discriminator], batches, for_the_discriminator, accelerator)
-        judge = plain.requires_grad_(False)
-        networks = [self.networks[name] for name in learning]
-        losses |= update(self.optimizers[generator], networks, batches, for_the_generator, accelerator)
-        judge.requires_grad_(True)
-        return losses
+        self.optimizers["discriminator"].zero_grad(set_to_none=True)
+        for batch, pictures in zip(in_parts(batches, [discriminator], accelerator), made, strict=True):
+            loss, terms = self.penalised_loss(batch, pictures.detach(), plain)
+            accelerator.backward(loss / len(batches))
+            logged.append(detached(terms))
+        self.optimizers["discriminator"].step()
+        return mean(logged)
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """Every face from its own mask, in its own style."""
         mask = one_hot(batch.mask)
-        if self.preset.style != "regional":
+        if self.preset.dmn.style != "regional":
             return self.networks["dmn"](mask, batch.image, mask)
         without = batch.noise(mask.shape[1]) > NormalDist().inv_cdf(1 - LEFT_OUT)
         return self.networks["dmn"](mask, batch.image, mask, without)
 
-    def penalised_loss(self, batch: Batch, made: Tensor, plain: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
+    def penalised_loss(self, batch: Batch, made: Tensor, plain: nn.Module) -> tuple[Tensor, Terms]:
         """The discriminator's loss on a batch and the pictures ``made``, with R1 where its step is one of those.
 
         ``plain`` is the discriminator itself: processes exchange no gradients of its gradients.
         """
         mask, real = one_hot(batch.mask), batch.image
-        wrong = one_hot(batch.reference) if self.preset.mismatch_weight else None
+        wrong = one_hot(batch.reference) if self.preset.adversary.mismatch_weight else None
         loss, terms = self.discriminator_loss(mask, real, made, wrong)
-        if self.preset.r1_weight and batch.step % R1_EVERY == 0:
-            loss = loss + R1_EVERY * self.preset.r1_weight * real_gradient_penalty(partial(plain, mask), real)
+        if self.preset.adversary.r1_weight and batch.step % R1_EVERY == 0:
+            loss = loss + R1_EVERY * self.preset.adversary.r1_weight * real_gradient_penalty(partial(plain, mask), real)
         return loss, terms
 
     def discriminator_loss(
         self, mask: Tensor, real: Tensor, made: Tensor, wrong: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Terms]:
         """``(real + fake) / 2`` of Eq. 7, all pictures judged in one batch.
 
         With ``wrong``, masks of other faces, a share of *fake* is the photo with such a mask (Reed et al., ICML 2016):
@@ -163,23 +176,26 @@ class AdversarialStage(Stage):
         scores = [scale[-1].chunk(len(masks)) for scale in outputs]
 
         def judged(place: int, is_real: bool) -> Tensor:
-            return adversarial_loss([[score[place]] for score in scores], is_real, self.preset.gan_loss)
+            return adversarial_loss([[score[place]] for score in scores], is_real, self.preset.adversary.gan_loss)
 
         fake = judged(1, False)
         if wrong is not None:
-            fake = torch.lerp(fake, judged(2, False), self.preset.mismatch_weight)
+            fake = torch.lerp(fake, judged(2, False), self.preset.adversary.mismatch_weight)
         loss = 0.5 * (judged(0, True) + fake)
         return loss, {"discriminator": loss}
 
-    def generator_loss(
-        self, mask: Tensor, real: Tensor, made: Tensor, judge: nn.Module
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def generator_loss(self, mask: Tensor, real: Tensor, made: Tensor, judge: nn.Module) -> tuple[Tensor, Terms]:
         """Eq. 6 on the picture ``made``, weighted as the preset says; ``judge`` is the discriminator."""
         with torch.no_grad():
             on_real = judge(mask, real)
         on_made = judge(mask, made)
-        adversarial = adversarial_loss(on_made, True, self.preset.gan_loss)
+        adversarial = adversarial_loss(on_made, True, self.preset.adversary.gan_loss)
         feature = feature_matching_loss(on_real, on_made)
-        perceptual = self.perceptual.to(made.device)(made, real)
-        loss = adversarial + self.preset.feature_weight * feature + self.preset.perceptual_weight * perceptual
+        with self.autocast():
+            perceptual = self.perceptual.to(made.device)(made, real)
+        loss = (
+            adversarial
+            + self.preset.adversary.feature_weight * feature
+            + self.preset.adversary.perceptual_weight * perceptual
+        )
         return loss, {"adversarial": adversarial, "feature": feature, "perceptual": perceptual}

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from maskgan_lib.classes import colorize
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import one_hot
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import STAGES
 from maskgan_lib.training.adversarial import AdversarialStage
-from maskgan_lib.training.stage import tile
+from maskgan_lib.training.stage import Terms, detached, in_parts, mean, tile
 
 
+@STAGES.register
 class DMNStage(AdversarialStage):
     """Updates the discriminator, then the Dense Mapping Network."""
 
@@ -22,11 +25,28 @@ class DMNStage(AdversarialStage):
     averaged = ("dmn",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        super().__init__(preset, faces.size, preset.dmn_lr)
+        super().__init__(preset, faces.size, getattr(preset, self.settings).lr)
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update of each network."""
-        return self.update_both("dmn", ["dmn"], self.reconstruct, batches, accelerator)
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
+        """One update of the discriminator, then one of the DMN, the discriminator frozen."""
+        self.autocast = accelerator.autocast
+        dmn, judge = self.networks["dmn"], accelerator.unwrap_model(self.networks["discriminator"])
+        # In one part, a picture serves both updates. In several, memory holds the graph of one at a time.
+        once, logged = len(batches) == 1, []
+        with torch.set_grad_enabled(once):
+            made = [self.reconstruct(batch) for batch in batches]
+        losses = self.update_discriminator(batches, made, accelerator)
+
+        judge.requires_grad_(False)
+        self.optimizers["dmn"].zero_grad(set_to_none=True)
+        for batch in in_parts(batches, [dmn], accelerator):
+            picture = made[0] if once else self.reconstruct(batch)
+            loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
+            accelerator.backward(loss / len(batches))
+            logged.append(detached(terms))
+        self.optimizers["dmn"].step()
+        judge.requires_grad_(True)
+        return losses | mean(logged)
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""

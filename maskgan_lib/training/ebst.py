@@ -6,6 +6,7 @@ blender has to put the photograph together from the two renders.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,8 +18,26 @@ from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import AlphaBlender, MaskVAE, one_hot
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.adversarial import AdversarialStage
-from maskgan_lib.training.stage import BETAS, TrainingError, tile
+from maskgan_lib.registry import SETTINGS, STAGES
+from maskgan_lib.training.dmn import DMNStage
+from maskgan_lib.training.stage import BETAS, Terms, TrainingError, detached, in_parts, mean, tile
+
+
+@SETTINGS.called("ebst")
+@dataclass(frozen=True)
+class EBSTSettings:
+    """Of editing behaviour simulated training and its blender."""
+
+    batch: int = 8  # 8
+    steps: int = 600_000  # 100 + 100 epochs in the authors' code; each updates the DMN twice
+    lr: float = 5e-5  # 5e-5 in the authors' code; the paper says it is lowered
+    lambda_inter: float = 2.5  # lambda_inter = 2.5: 40 % of the way to another mask, and 40 % away from it
+    # "hard": the decoded masks' most likely classes, as in the authors' code; "soft": softmax. Over three seeds they
+    # differed in what stays far from an edit only, in favour of hard ones.
+    masks: str = "hard"
+    blender_width: int = 32  # 32
+    blender_downsamplings: int = 0  # 3; 0: those that fit the size of the faces, 3 at 512
+    blender_blocks: int = 3  # 3
 
 
 @torch.no_grad()
@@ -39,7 +58,8 @@ def simulate_edits(
     return inter, outer
 
 
-class EBSTStage(AdversarialStage):
+@STAGES.register
+class EBSTStage(DMNStage):
     """Stage I of Algorithm 1 on the DMN, then stage II on DMN and blender, each after an update of the discriminator.
 
     Three optimisers, as in the authors' code: of the DMN, of the discriminator, and of DMN and blender together.
@@ -49,38 +69,60 @@ class EBSTStage(AdversarialStage):
     averaged = ("dmn", "blender")
     references = True
     fresh = ("blender",)
+    needs = (("maskvae", "MaskVAE"),)
 
     @classmethod
     def updates_per_step(cls, preset: Preset) -> int:
         """One in stage I, one in stage II."""
         return 2
 
-    def __init__(self, preset: Preset, faces: PackedFaces, maskvae: MaskVAE):
-        super().__init__(preset, faces.size, preset.ebst_lr)
+    def __init__(self, preset: Preset, faces: PackedFaces, maskvae: MaskVAE | None):
+        if maskvae is None:
+            raise TrainingError("EBST needs a trained MaskVAE: name its weights (--maskvae FILE).")
+        super().__init__(preset, faces)
         if maskvae.config["image_size"] != faces.size:
             size = maskvae.config["image_size"]
             raise TrainingError(
                 f"The MaskVAE takes masks of {size} pixels a side, the faces have {faces.size}: train one at that size."
             )
-        if preset.ebst_masks not in ("hard", "soft"):
-            raise ValueError(f"ebst_masks must be 'hard' or 'soft', not {preset.ebst_masks!r}.")
+        if preset.ebst.masks not in ("hard", "soft"):
+            raise ValueError(f"ebst.masks must be 'hard' or 'soft', not {preset.ebst.masks!r}.")
         self.maskvae = maskvae.eval().requires_grad_(False)
         halvings = preset.proportions(faces.size).blender_downsamplings
-        blender = AlphaBlender(preset.blender_width, halvings, preset.blender_blocks)
+        blender = AlphaBlender(preset.ebst.blender_width, halvings, preset.ebst.blender_blocks)
         self.networks["blender"] = blender
         both = [*self.networks["dmn"].parameters(), *blender.parameters()]
-        self.optimizers["dmn and blender"] = torch.optim.Adam(both, lr=preset.ebst_lr, betas=BETAS)
+        self.optimizers["dmn and blender"] = torch.optim.Adam(both, lr=preset.ebst.lr, betas=BETAS)
         self.config |= {
-            "lambda_inter": preset.lambda_inter,
-            "ebst_masks": preset.ebst_masks,
+            "lambda_inter": preset.ebst.lambda_inter,
+            "ebst_masks": preset.ebst.masks,
             "maskvae": fingerprint(maskvae),
         }
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+    def modules(self) -> list[nn.Module]:
+        """The networks, those of the perceptual loss, and the MaskVAE."""
+        return [*super().modules(), self.maskvae]
+
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """Discriminator, DMN, discriminator again, DMN and blender: the order that the authors give."""
-        first = self.update_both("dmn", ["dmn"], self.reconstruct, batches, accelerator)
-        second = self.update_both("dmn and blender", ["dmn", "blender"], self.blend, batches, accelerator)
-        return first | {f"blend {name}": loss for name, loss in second.items()}
+        first = super().step(batches, accelerator)
+
+        judge = accelerator.unwrap_model(self.networks["discriminator"])
+        once, logged = len(batches) == 1, []
+        with torch.set_grad_enabled(once):
+            made = [self.blend(batch) for batch in batches]
+        second = self.update_discriminator(batches, made, accelerator)
+
+        judge.requires_grad_(False)
+        self.optimizers["dmn and blender"].zero_grad(set_to_none=True)
+        for batch in in_parts(batches, [self.networks["dmn"], self.networks["blender"]], accelerator):
+            picture = made[0] if once else self.blend(batch)
+            loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
+            accelerator.backward(loss / len(batches))
+            logged.append(detached(terms))
+        self.optimizers["dmn and blender"].step()
+        judge.requires_grad_(True)
+        return first | {f"blend {name}": loss for name, loss in (second | mean(logged)).items()}
 
     def blend(self, batch: Batch) -> Tensor:
         """Stage II: the blend of the two renders of every face, its style encoded once, both rendered in one batch."""
@@ -91,10 +133,9 @@ class EBSTStage(AdversarialStage):
 
     def edit(self, mask: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """``M_inter`` and ``M_outer`` with the preset's lambda."""
-        preset = self.preset
-        return simulate_edits(
-            self.maskvae.to(mask.device), mask, reference, preset.lambda_inter, preset.ebst_masks == "hard"
-        )
+        own = self.preset.ebst
+        with self.autocast():
+            return simulate_edits(self.maskvae.to(mask.device), mask, reference, own.lambda_inter, own.masks == "hard")
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, reconstructions, M_t, M_inter, M_outer, the renders of these two, alpha, and the blend."""

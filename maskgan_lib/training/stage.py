@@ -1,9 +1,9 @@
-"""What a stage of training is, and one update of a network from a batch in one or several parts."""
+"""What a stage of training is, and a batch in one or several parts."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ BETAS = (0.5, 0.999)
 Weights = Mapping[str, Tensor]
 """A network's, by name."""
 
-Losses = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
-"""What is minimised on a part of a batch, and the terms to log, by name: scalars that are means over its faces."""
+Terms = dict[str, Tensor]
+"""What is minimised, to log, by name: scalars that are means over faces."""
 
 
 class TrainingError(Exception):
@@ -37,7 +37,7 @@ class Stage(ABC):
 
     name: str
     settings: str
-    """What the stage's fields of a preset begin with: ``<settings>_steps`` and ``<settings>_batch``."""
+    """The stage's section of a preset; ``steps`` and ``batch`` are two of its fields."""
     averaged: tuple[str, ...]
     """The networks whose averaged weights are kept for inference."""
     accumulates = True
@@ -46,6 +46,11 @@ class Stage(ABC):
     """Whether every batch also brings masks of other faces, ``batch.reference``."""
     fresh: tuple[str, ...] = ()
     """The networks that start from random weights even where the run starts from another one."""
+    needs: tuple[tuple[str, str], ...] = ()
+    """Trained networks that the stage takes beside preset and faces: argument and name of the class of each."""
+
+    autocast: Callable[[], AbstractContextManager] = staticmethod(nullcontext)
+    """In what frozen networks compute, so that their precision is the run's: a step takes the accelerator's."""
 
     config: dict[str, float | str]
     networks: dict[str, nn.Module]
@@ -67,7 +72,7 @@ class Stage(ABC):
     @classmethod
     def faces_per_step(cls, preset: Preset) -> int:
         """Photos that a step learns from."""
-        return getattr(preset, f"{cls.settings}_batch")
+        return getattr(preset, cls.settings).batch
 
     def grown(
         self, sizes: Mapping[str, object], networks: Mapping[str, Weights]
@@ -76,7 +81,7 @@ class Stage(ABC):
         return sizes, networks
 
     @abstractmethod
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """Update the networks once on a batch that comes in equal parts; returns detached scalar losses by name."""
 
     @abstractmethod
@@ -84,30 +89,46 @@ class Stage(ABC):
         """A picture of what the averaged ``networks`` do with ``batch``: uint8 ``[H, W, 3]``."""
 
 
-def update(
-    optimizer: torch.optim.Optimizer,
-    networks: Sequence[nn.Module],
-    batches: Sequence[Batch],
-    losses: Losses,
-    accelerator: Accelerator,
-) -> dict[str, Tensor]:
-    """One update of ``optimizer`` by the mean loss over the equal parts ``batches``; returns the terms' means.
+class OneLossStage(Stage):
+    """Minimises one loss by one optimiser on the whole batch at once: its networks have batch normalisation."""
 
-    The gradients are those of the whole batch, since every loss is a mean over faces. Several processes exchange them
-    once, with the last part; ``networks`` are those that the parts' gradients go through.
+    accumulates = False
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
+        """What is minimised on ``batch``, and what to log."""
+
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
+        """One update."""
+        [batch], [optimizer] = batches, self.optimizers.values()
+        optimizer.zero_grad(set_to_none=True)
+        loss, terms = self.loss(batch)
+        accelerator.backward(loss)
+        optimizer.step()
+        return detached(terms)
+
+
+def in_parts(batches: Sequence[Batch], networks: Sequence[nn.Module], accelerator: Accelerator) -> Iterator[Batch]:
+    """The equal parts ``batches`` of a batch one by one, whose gradients add up to one update of ``networks``.
+
+    Several processes exchange the gradients once, with the last part. With ``loss / len(batches)`` of each part they
+    are those of the whole batch, since every loss is a mean over faces.
     """
-    optimizer.zero_grad(set_to_none=True)
-    logged = []
     for number, batch in enumerate(batches, start=1):
         with ExitStack() as waiting:
-            if number < len(batches):
-                for network in networks:
-                    waiting.enter_context(accelerator.no_sync(network))
-            loss, terms = losses(batch)
-            accelerator.backward(loss / len(batches))
-        logged.append({name: term.detach() for name, term in terms.items()})
-    optimizer.step()
+            for network in networks if number < len(batches) else ():
+                waiting.enter_context(accelerator.no_sync(network))
+            yield batch
+
+
+def mean(logged: Sequence[Terms]) -> Terms:
+    """The terms' means over the parts of a batch, or over updates."""
     return {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+
+
+def detached(terms: Terms) -> Terms:
+    """The terms without what they were computed from, whose memory is given back."""
+    return {name: term.detach() for name, term in terms.items()}
 
 
 def differing(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:

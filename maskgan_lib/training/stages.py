@@ -1,6 +1,7 @@
 """The stages by name, and the calls that train one of them, or all in order, from a preset and a packed folder."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,67 +10,39 @@ from torch import nn
 
 from maskgan_lib.checkpoints import CheckpointError, load_into, load_weights
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.networks import FaceParser, MaskVAE
+from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.dmn import DMNStage
-from maskgan_lib.training.ebst import EBSTStage
-from maskgan_lib.training.elegant import ElegantStage
+from maskgan_lib.registry import STAGES
 from maskgan_lib.training.execution import Execution, say
-from maskgan_lib.training.judges import AttributesStage, IdentityStage, ParserStage, PoseStage
 from maskgan_lib.training.loop import RunSettings, newest_checkpoint, train
-from maskgan_lib.training.maskvae import MaskVAEStage
-from maskgan_lib.training.pix2pixhdm import Pix2PixHDmStage
-from maskgan_lib.training.secgan import SeCGANStage
-from maskgan_lib.training.selfsupervised import SelfSupervisedStage
-from maskgan_lib.training.spade import SPADEStage
 from maskgan_lib.training.stage import Stage, TrainingError, differing
-from maskgan_lib.training.stargan import StarGANStage
 
-STAGES: dict[str, type[Stage]] = {
-    stage.name: stage
-    for stage in (
-        MaskVAEStage,
-        DMNStage,
-        EBSTStage,
-        Pix2PixHDmStage,
-        SPADEStage,
-        StarGANStage,
-        ElegantStage,
-        SeCGANStage,
-        ParserStage,
-        AttributesStage,
-        IdentityStage,
-        PoseStage,
-        SelfSupervisedStage,
-    )
-}
 MASKGAN = ("maskvae", "dmn", "ebst")
 """The stages of MaskGAN in the order in which they are trained."""
 
 
-def make_stage(
-    name: str, preset: Preset, faces: PackedFaces, maskvae: MaskVAE | None = None, parser: FaceParser | None = None
-) -> Stage:
-    """The stage ``name`` with freshly initialised networks.
+def make_stage(name: str, preset: Preset, faces: PackedFaces, **trained: nn.Module | None) -> Stage:
+    """The stage ``name`` with freshly initialised networks; ``trained`` are those that it ``needs``, others are left.
 
-    ``ebst`` walks in the latent space of ``maskvae``, ``secgan`` reads masks off pictures with ``parser``.
+    So ``ebst`` takes the ``maskvae`` in whose latent space it walks, ``secgan`` the ``parser`` that reads its masks.
     """
     if name not in STAGES:
         raise ValueError(f"There is no stage {name!r}; there are {', '.join(STAGES)}.")
-    if name == SeCGANStage.name:
-        return SeCGANStage(preset, faces, parser)
-    if name != EBSTStage.name:
-        return STAGES[name](preset, faces)
-    if maskvae is None:
-        raise TrainingError("EBST needs a trained MaskVAE: name its weights (--maskvae FILE).")
-    return EBSTStage(preset, faces, maskvae)
+    _check_needed(trained)
+    stage = STAGES[name]
+    return stage(preset, faces, **{need: trained.get(need) for need, _ in stage.needs})
+
+
+def _check_needed(names: Iterable[str]) -> None:
+    unknown = {*names} - {need for stage in STAGES.values() for need, _ in stage.needs}
+    if unknown:
+        raise TypeError(f"No stage needs {', '.join(sorted(unknown))}.")
 
 
 def run_settings(name: str, preset: Preset, seed: int = 0, steps: int | None = None) -> RunSettings:
     """Steps (the preset's unless given), batch size and intervals of the stage ``name``."""
-    settings = STAGES[name].settings
-    by_default, batch_size = (getattr(preset, f"{settings}_{what}") for what in ("steps", "batch"))
-    return RunSettings.of(preset, steps or by_default, batch_size, seed)
+    settings = getattr(preset, STAGES[name].settings)
+    return RunSettings.of(preset, steps or settings.steps, settings.batch, seed)
 
 
 def train_stage(
@@ -82,21 +55,22 @@ def train_stage(
     seed: int = 0,
     resume: bool = False,
     init: str | Path | None = None,
-    maskvae: str | Path | None = None,
-    parser: str | Path | None = None,
     execution: Execution | None = None,
+    **trained: str | Path | None,
 ) -> list[dict]:
     """Train the stage ``name`` on ``faces`` (their train split unless ``indices`` are given) and return the log.
 
     ``init`` names where the networks start: the folder of another run, for instance one at half the image size, or a
-    weights file, for one of the networks. ``maskvae`` names the MaskVAE's weights, which EBST needs, ``parser`` those
-    of SeCGAN's parser. The run is a function of the preset, the faces, these three and ``seed``. See ``loop.train`` for
+    weights file, for one of the networks. ``trained`` names the weights that a stage ``needs``: ``maskvae`` for EBST,
+    ``parser`` for SeCGAN. The run is a function of the preset, the faces, these and ``seed``. See ``loop.train`` for
     what is written to ``folder``.
     """
     torch.manual_seed(seed)
-    others = (None if path is None else _load(path, kind) for path, kind in ((maskvae, MaskVAE), (parser, FaceParser)))
+    _check_needed(trained)
+    needs = STAGES[name].needs if name in STAGES else ()
+    others = {need: _load(trained[need], kind) for need, kind in needs if trained.get(need) is not None}
     try:
-        stage = make_stage(name, preset, faces, *others)
+        stage = make_stage(name, preset, faces, **others)
     except ValueError as error:  # a setting that there is not
         raise TrainingError(str(error)) from error
     if init is not None:
@@ -109,7 +83,7 @@ def train_stage(
         "image_size": faces.size,
         "seed": seed,
         "started_from": Path(init).name if init else "random weights",
-        "preset": dataclasses.asdict(preset),
+        "preset": preset.asdict(),
         "perceptual": stage.config.get("perceptual"),
     }
     return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card, execution)
@@ -151,10 +125,10 @@ def _for(name: str, execution: Execution | None) -> Execution | None:
     return dataclasses.replace(execution, accumulate=1)
 
 
-def _load(path: str | Path, kind: type[nn.Module]) -> nn.Module:
+def _load(path: str | Path, kind: str) -> nn.Module:
     network = load_weights(path)
-    if not isinstance(network, kind):
-        raise TrainingError(f"{path} holds a {type(network).__name__}, where a {kind.__name__} is needed.")
+    if type(network) is not NETWORKS[kind]:
+        raise TrainingError(f"{path} holds a {type(network).__name__}, where a {kind} is needed.")
     return network
 
 

@@ -34,7 +34,7 @@ def double(monkeypatch, faces, maskvae):
     monkeypatch.setattr(ebst, "one_hot", lambda ids, *rest: one_hot(ids, *rest, dtype=torch.float64))
     monkeypatch.setattr("maskgan_lib.training.adversarial.one_hot", lambda ids: one_hot(ids, dtype=torch.float64))
     torch.manual_seed(0)
-    stage = make_stage("ebst", TINY, faces, copy.deepcopy(maskvae).double())
+    stage = make_stage("ebst", TINY, faces, maskvae=copy.deepcopy(maskvae).double())
     for network in (*stage.networks.values(), stage.perceptual):
         network.double()
     batch = Batches(faces, faces.indices("train"), 4, references=True).at(0)
@@ -84,7 +84,7 @@ def test_a_step_is_algorithm_1(double, maskvae):
     mask, reference = (one_hot(m, dtype=torch.float64) for m in (batch.mask, batch.reference))
     losses = stage.step([batch], accelerator)
 
-    adam = {"lr": TINY.ebst_lr, "betas": (0.5, 0.999)}
+    adam = {"lr": TINY.ebst.lr, "betas": (0.5, 0.999)}
     for_dmn = torch.optim.Adam(dmn.parameters(), **adam)
     for_judge = torch.optim.Adam(judge.parameters(), **adam)
     for_both = torch.optim.Adam([*dmn.parameters(), *blender.parameters()], **adam)
@@ -133,7 +133,7 @@ def test_a_step_is_algorithm_1(double, maskvae):
 
 def test_the_maskvae_stays_as_it_is(faces, maskvae):
     vae = copy.deepcopy(maskvae)
-    stage = make_stage("ebst", TINY, faces, vae)
+    stage = make_stage("ebst", TINY, faces, maskvae=vae)
     batches = Batches(faces, faces.indices("train"), 4, references=True)
     for step in range(2):
         stage.step([batches.at(step)], Accelerator())
@@ -176,7 +176,7 @@ def test_it_needs_a_maskvae_of_its_size(faces, tmp_path, maskvae, uninterrupted)
     with pytest.raises(TrainingError, match="holds a DenseMappingNetwork, where a MaskVAE is needed"):
         train_stage("ebst", TINY, faces, tmp_path / "run", maskvae=uninterrupted["dmn"] / "dmn.safetensors")
     with pytest.raises(TrainingError, match="masks of 32 pixels a side, the faces have 64"):
-        make_stage("ebst", TINY, pack_toy_faces(tmp_path / "bigger", 4, size=64), maskvae)
+        make_stage("ebst", TINY, pack_toy_faces(tmp_path / "bigger", 4, size=64), maskvae=maskvae)
 
 
 def test_another_maskvae_is_another_run(faces, uninterrupted, tmp_path):
@@ -194,18 +194,18 @@ def test_another_maskvae_is_another_run(faces, uninterrupted, tmp_path):
 
 
 def test_all_stages_in_order_from_each_other(faces, tmp_path):
-    logs = train_all(replace(TINY, vae_steps=3, dmn_steps=3, ebst_steps=2), faces, tmp_path)
+    logs = train_all(TINY.replace({"maskvae.steps": 3, "dmn.steps": 3, "ebst.steps": 2}), faces, tmp_path)
     assert {name: log[-1]["step"] for name, log in logs.items()} == {"maskvae": 3, "dmn": 3, "ebst": 2}
     assert {path.parent.name for path in tmp_path.rglob("*.safetensors")} == {"maskvae", "dmn", "ebst"}
     again = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("checkpoint.pt")}
-    train_all(replace(TINY, vae_steps=3, dmn_steps=3, ebst_steps=2), faces, tmp_path)
+    train_all(TINY.replace({"maskvae.steps": 3, "dmn.steps": 3, "ebst.steps": 2}), faces, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("checkpoint.pt")} == again
 
 
 def test_ebst_memorises_two_faces(tmp_path):
     """Blend and reconstruction both come close to the photographs."""
     faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = replace(TINY, dmn_width=8, ebst_batch=2, ebst_lr=2e-3, log_every=50, checkpoint_every=999)
+    preset = TINY.replace({"dmn.width": 8, "ebst.batch": 2, "ebst.lr": 2e-3, "log_every": 50, "checkpoint_every": 999})
     preset = replace(preset, sample_every=999)
     train_tiny("ebst", faces, tmp_path / "run", preset, steps=80)
     dmn, blender = (load_weights(tmp_path / "run" / f"{name}.safetensors") for name in ("dmn", "blender"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import RUNS, train_tiny, untrained_maskvae
+from tiny_runs import RUNS, TINY, train_tiny, untrained_maskvae, untrained_parser
 
 from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.data.batches import Batches
@@ -33,7 +33,7 @@ def in_double(monkeypatch, faces, tmp_path):
     def make(name):
         torch.manual_seed(0)
         maskvae = load_weights(untrained_maskvae(tmp_path)).double()
-        stage = make_stage(*RUNS[name], faces, maskvae)
+        stage = make_stage(*RUNS[name], faces, maskvae=maskvae)
         for network in (*stage.networks.values(), stage.perceptual):
             network.double()
         stage.optimizers = {
@@ -150,6 +150,23 @@ def test_a_precision_that_cannot_be_had_is_explained():
     execution.make_accelerator("no")
     with pytest.raises(TrainingError, match=r"bf16 cannot be used here .*leave --precision out, or restart"):
         execution.make_accelerator("bf16")
+
+
+@pytest.mark.parametrize("name", ["dmn", "ebst", "spade", "secgan"])
+def test_frozen_networks_compute_in_the_precision_of_the_run(name, faces, monkeypatch):
+    parser, accelerator = load_weights(untrained_parser(faces.folder.parent)), Accelerator()
+    stage = make_stage(name, TINY, faces, maskvae=load_weights(untrained_maskvae(faces.folder.parent)), parser=parser)
+    monkeypatch.setattr(accelerator, "autocast", lambda: torch.autocast("cpu", torch.bfloat16))
+    seen = {}
+    for frozen in (module for module in stage.modules() if not any(p.requires_grad for p in module.parameters())):
+        for place, layer in (("first", next(frozen.children())), ("last", list(frozen.children())[-1])):
+            kind = f"{type(frozen).__name__} {place}"
+            layer.register_forward_hook(lambda _, __, made, kind=kind: seen.setdefault(kind, made))
+    stage.step([Batches(faces, faces.indices("train"), 8, references=True).at(0)], accelerator)
+    made = {kind: maps[-1] if isinstance(maps, list) else maps for kind, maps in seen.items()}
+    expected = {"dmn": {"PerceptualLoss"}, "spade": {"PerceptualLoss"}, "secgan": {"FaceParser"}}
+    assert {kind.split()[0] for kind in made} == expected.get(name, {"PerceptualLoss", "MaskVAE"})
+    assert {maps.dtype for maps in made.values()} == {torch.bfloat16}
 
 
 def test_tensorboard_holds_the_log(faces, tmp_path):

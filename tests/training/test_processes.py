@@ -116,7 +116,7 @@ for module in (adversarial, dmn, ebst, maskvae):
     module.one_hot = partial(module.one_hot, dtype=torch.float64)
 TINY = replace(PRESETS["smoke"], image_size=32, log_every=2, checkpoint_every=50, sample_every=50)
 
-REGIONAL = replace(TINY, style="regional", mismatch_weight=0.3, r1_weight=0.05)
+REGIONAL = TINY.replace({"dmn.style": "regional", "adversary.mismatch_weight": 0.3, "adversary.r1_weight": 0.05})
 
 def train(name, out, parts=1, resume=False, preset=TINY, steps=3):
     faces, folder = PackedFaces.open(sys.argv[1]), sys.argv[2] + "/" + out
@@ -158,7 +158,7 @@ def both():
     interrupted("ebst", "ebst/stopped", 2)
     train("maskvae", "maskvae/two")
     interrupted("maskvae", "maskvae/stopped", 1)
-    train("maskvae", "maskvae/still", preset=replace(TINY, vae_lr=0.0), steps=1)
+    train("maskvae", "maskvae/still", preset=TINY.replace({"maskvae.lr": 0.0}), steps=1)
 
 if __name__ == "__main__":
     debug_launcher(both, num_processes=2)
@@ -226,7 +226,7 @@ def test_batch_normalisation_sees_the_share_of_its_process(faces, two_processes)
     saved = state(two_processes[0] / "maskvae" / "still")["networks"]["maskvae"]
     network = make_stage("maskvae", replace(PRESETS["smoke"], image_size=32), faces).networks["maskvae"].double()
     network.load_state_dict(saved)  # the rate was zero: these weights are those that saw the batch
-    batch = Batches(faces, faces.indices("train"), PRESETS["smoke"].vae_batch).at(0)
+    batch = Batches(faces, faces.indices("train"), PRESETS["smoke"].maskvae.batch).at(0)
     half = len(batch.mask) // 2
     first, second = (
         0.1 * network.down[0][0](one_hot(batch.mask[share], dtype=torch.float64)).mean(dim=(0, 2, 3))
@@ -253,7 +253,7 @@ def test_the_command_on_two_processes(faces, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("8 train") == 1 and "2 x a CPU" in done.stdout and done.stdout.count("weights: ") == 1
     preset = PRESETS["smoke"]
-    for name, steps in (("maskvae", preset.vae_steps), ("dmn", preset.dmn_steps), ("ebst", preset.ebst_steps)):
+    for name, steps in (("maskvae", preset.maskvae.steps), ("dmn", preset.dmn.steps), ("ebst", preset.ebst.steps)):
         folder = tmp_path / "runs" / name
         assert [entry["step"] for entry in load_log(folder)] == list(range(2, steps + 1, 2))
         assert not list(folder.glob("*.partial")) and not list(folder.glob("*.coming*"))

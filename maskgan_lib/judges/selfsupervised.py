@@ -1,21 +1,47 @@
-"""A network learns without labels (VICReg): two views of one picture are alike, and no two features say the same."""
+"""Features for ssFID: a network learns without labels (VICReg) that two views of one picture are alike.
+
+And that no two features say the same.
+"""
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.losses import covariance_loss, variance_loss
-from maskgan_lib.networks import SelfSupervisedNet
+from maskgan_lib.judges.resnet import ResNet18
 from maskgan_lib.presets import Preset
+from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.labels import uniform
-from maskgan_lib.training.stage import BETAS, Stage, tile, update
+from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, tile
+
+
+@NETWORKS.register
+class SelfSupervisedNet(ResNet18):
+    """Image ``[B, 3, H, W]`` in [-1, 1] to an embedding ``[B, projection]``, which training alone looks at.
+
+    What it has learnt are its ``features``, ``[B, 8 * width]``. A ResNet-18 and, as in VICReg (Bardes et al., ICLR
+    2022), an expander of three linear layers, the first two with batch normalisation. Faces of any size from 32 pixels
+    up.
+    """
+
+    def __init__(self, width: int = 64, projection: int = 8192):
+        super().__init__(width)
+        self.config = {"width": width, "projection": projection}
+        self.expander = nn.Sequential()
+        for inputs in (self.channels, projection):
+            self.expander.append(nn.Linear(inputs, projection, bias=False))
+            self.expander.append(nn.BatchNorm1d(projection))
+            self.expander.append(nn.ReLU(inplace=True))
+        self.expander.append(nn.Linear(projection, projection, bias=False))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.expander(self.features(image))
+
 
 SMALLEST_AREA = 0.4
 """Of a crop, as a share of the picture's: ours, so that a crop shows most of a face; 0.08 in VICReg."""
@@ -70,7 +96,42 @@ def relit(image: Tensor, numbers: Tensor) -> Tensor:
     return (2 * changed - 1).clamp(-1, 1)
 
 
-class SelfSupervisedStage(Stage):
+def variance_loss(embeddings: Tensor, epsilon: float = 1e-4) -> Tensor:
+    """VICReg (Bardes et al., ICLR 2022, Eq. 1): how far the dimensions of ``[B, D]`` fall short of deviation 1, mean.
+
+    ``epsilon`` is added to the variances: without it the slope of a dimension without any would be infinite.
+    """
+    return F.relu(1 - (embeddings.var(dim=0) + epsilon).sqrt()).mean()
+
+
+def covariance_loss(embeddings: Tensor) -> Tensor:
+    """VICReg (Eq. 4): the squared covariances of different dimensions of ``[B, D]``, summed and divided by D."""
+    count, dimensions = embeddings.shape
+    centred = embeddings - embeddings.mean(dim=0)
+    covariance = centred.T @ centred / (count - 1)
+    return (covariance.square().sum() - covariance.diagonal().square().sum()) / dimensions
+
+
+@SETTINGS.called("selfsupervised")
+@dataclass(frozen=True)
+class SelfSupervisedSettings:
+    """Of the net whose features ssFID is measured in, and its training: VICReg's values.
+
+    SeCGAN's authors do not say which theirs was.
+    """
+
+    width: int = 64  # ResNet-18; ResNet-50 in VICReg
+    projection: int = 8192  # 8192
+    invariance_weight: float = 25.0  # 25
+    variance_weight: float = 25.0  # 25
+    covariance_weight: float = 1.0  # 1
+    batch: int = 256  # 2048
+    steps: int = 100_000  # 1000 epochs of ImageNet
+    lr: float = 1e-3  # ours, for Adam
+
+
+@STAGES.register
+class SelfSupervisedStage(OneLossStage):
     """Minimises VICReg's three terms (Bardes et al., ICLR 2022, Eq. 6) with Adam: no labels, negatives or teacher.
 
     With several processes variance and covariance are those of a process' own share of the batch.
@@ -78,26 +139,20 @@ class SelfSupervisedStage(Stage):
 
     name = settings = "selfsupervised"
     averaged = ("selfsupervised",)
-    accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        network = SelfSupervisedNet(preset.selfsupervised_width, preset.selfsupervised_projection)
+        network = SelfSupervisedNet(preset.selfsupervised.width, preset.selfsupervised.projection)
         self.networks = {"selfsupervised": network}
-        lr = preset.selfsupervised_lr
+        lr = preset.selfsupervised.lr
         self.optimizers = {"selfsupervised": torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS)}
         self.weights = {
-            "invariance": preset.selfsupervised_invariance_weight,
-            "variance": preset.selfsupervised_variance_weight,
-            "covariance": preset.selfsupervised_covariance_weight,
+            "invariance": preset.selfsupervised.invariance_weight,
+            "variance": preset.selfsupervised.variance_weight,
+            "covariance": preset.selfsupervised.covariance_weight,
         }
         self.config = {"lr": lr, **{f"{name} weight": weight for name, weight in self.weights.items()}}
 
-    def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
-        """One update on two views of the photos; nothing else of the faces is looked at."""
-        network = self.networks["selfsupervised"]
-        return update(self.optimizers["selfsupervised"], [network], batches, self.loss, accelerator)
-
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """The weighted sum, and its terms. Both views go through in one pass, so batch normalisation sees both."""
         first, second = self.networks["selfsupervised"](torch.cat(two_views(batch))).float().chunk(2)
         terms = {

@@ -1,9 +1,8 @@
 """What the stages share that give faces attributes by a critic: WGAN-GP's step, and what is asked of the generators."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 
 import torch
@@ -13,11 +12,8 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.losses import gradient_penalty
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, Stage, TrainingError, update
-
-Terms = dict[str, Tensor]
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, detached, in_parts, mean
 
 
 class WassersteinStage(Stage):
@@ -36,7 +32,7 @@ class WassersteinStage(Stage):
 
     def __init__(self, faces: PackedFaces, attributes: Sequence[str], updates: int, batch_size: int):
         if batch_size % updates:
-            raise ValueError(f"{self.settings}_batch must be a multiple of {updates}, not {batch_size}.")
+            raise ValueError(f"{self.settings}.batch must be a multiple of {updates}, not {batch_size}.")
         self.critic_updates = updates
         self.labels = face_labels(faces, attributes)
         self.train_labels = self.labels[faces.indices("train")]
@@ -56,22 +52,44 @@ class WassersteinStage(Stage):
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """The updates of the discriminators, then the generators', the discriminators frozen."""
+        self.autocast = accelerator.autocast
+        generators, discriminators = (
+            [self.networks[n] for n in names] for names in (self.generators, self.discriminators)
+        )
         judges = {name: accelerator.unwrap_model(self.networks[name]) for name in self.discriminators}
-        logged = []
+        on_made, logged = [], []
         for number in range(self.critic_updates):
             shares = [self.share(batch, number) for batch in batches]
-            logged.append(self._update(self.discriminators, shares, self.discriminator_loss, judges, accelerator))
-        losses = {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
+            on_made.append(self.update_discriminators(shares, discriminators, judges, accelerator))
+
         for judge in judges.values():
             judge.requires_grad_(False)
-        losses |= self._update(self.generators, shares, self.generator_loss, judges, accelerator)
+        self.optimizers[self.generators[0]].zero_grad(set_to_none=True)
+        for share in in_parts(shares, generators, accelerator):
+            loss, terms = self.generator_loss(share, judges)
+            accelerator.backward(loss / len(shares))
+            logged.append(detached(terms))
+        self.optimizers[self.generators[0]].step()
         for judge in judges.values():
             judge.requires_grad_(True)
-        return losses
+        return mean(on_made) | mean(logged)
 
-    def _update(self, names, shares, losses, judges, accelerator) -> Terms:
-        networks = [self.networks[name] for name in names]
-        return update(self.optimizers[names[0]], networks, shares, partial(losses, judges=judges), accelerator)
+    def update_discriminators(
+        self,
+        shares: Sequence[Batch],
+        discriminators: Sequence[nn.Module],
+        judges: Mapping[str, nn.Module],
+        accelerator: Accelerator,
+    ) -> Terms:
+        """One update."""
+        optimizer, logged = self.optimizers[self.discriminators[0]], []
+        optimizer.zero_grad(set_to_none=True)
+        for share in in_parts(shares, discriminators, accelerator):
+            loss, terms = self.discriminator_loss(share, judges)
+            accelerator.backward(loss / len(shares))
+            logged.append(detached(terms))
+        optimizer.step()
+        return mean(logged)
 
     def share(self, batch: Batch, number: int) -> Batch:
         """The faces of the update ``number``: every so-many-th, so that parts of a batch give what the whole does."""
@@ -99,6 +117,20 @@ class WassersteinStage(Stage):
     @abstractmethod
     def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
         """What the generators minimise; ``judges`` are the plain discriminators, which do not learn."""
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, mix: Tensor) -> Tensor:
+    """WGAN-GP (Gulrajani et al., NIPS 2017, Eq. 3): mean over pictures of ``(|gradient| - 1)^2`` between two of them.
+
+    The gradient is that of a picture's scores, summed over their places, by the pixels of
+    ``mix * real + (1 - mix) * made``; ``real`` and ``made`` are ``[B, 3, H, W]``, ``mix`` is ``[B, 1, 1, 1]`` in
+    [0, 1]. Only what ``critic`` computes with learns from it, and its second derivatives are needed: call it outside
+    autocast.
+    """
+    between = torch.lerp(made.detach(), real.detach(), mix).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def critic_terms(

@@ -1,0 +1,1 @@
+"""The nets that grade pictures: network, losses, settings and stage of each in one file."""

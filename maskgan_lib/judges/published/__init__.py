@@ -1,0 +1,1 @@
+"""Judges whose weights others have published, under the names of their layers."""
