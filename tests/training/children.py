@@ -87,7 +87,7 @@ def train_until(death: Death | None, name: str, packed: Path, folder: Path, sett
 
 
 def _arm(death: Death) -> None:
-    from maskgan_lib.training import loop
+    from maskgan_lib.training.stages import DMNStage
 
     left = death.count
 
@@ -98,8 +98,8 @@ def _arm(death: Death) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if death.event == "step":
-        one_step = loop._Run._one_step
-        loop._Run._one_step = lambda run: (one_step(run), happened())
+        one_step = DMNStage.step
+        DMNStage.step = lambda *arguments: (one_step(*arguments), happened())[0]
     elif death.event == "rename":
         replace = Path.replace
         Path.replace = lambda path, target: (happened(), replace(path, target))[1]
