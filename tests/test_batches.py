@@ -1,7 +1,9 @@
 """Order, noise and pixels of batches, and the flip that lets left and right trade places."""
 
+import threading
 import warnings
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -55,11 +57,6 @@ def test_passes_differ_and_mix_well(faces):
     assert all(140 < n < 260 for n in first.values())  # 200 expected, standard deviation 12.6
 
 
-def test_batch_may_be_larger_than_the_data_set(faces):
-    batch = Batches(faces, np.array([1]), 4).at(5)
-    assert batch.image.shape == (4, 3, 32, 32) and batch.index.tolist() == [1] * 4
-
-
 def test_impossible_batches_are_refused(faces):
     with pytest.raises(ValueError, match="no faces"):
         Batches(faces, np.array([], int), 4)
@@ -70,14 +67,34 @@ def test_impossible_batches_are_refused(faces):
 # ---- content
 
 
-def test_batch_holds_its_faces(faces):
-    batch = Batches(faces, faces.indices("train"), 3, seed=1).at(2)
-    assert batch.image.dtype == torch.float32 and batch.mask.dtype == torch.uint8
-    assert set(batch.index) <= set(faces.indices("train"))
-    for k, i in enumerate(batch.index):
-        truth = np.moveaxis(faces.images[i].astype(np.float64), -1, 0) / 127.5 - 1
-        np.testing.assert_allclose(batch.image[k].numpy(), truth, atol=1e-6)
-        np.testing.assert_array_equal(batch.mask[k].numpy(), faces.masks[i])
+@pytest.mark.parametrize(("indices", "size"), [(range(7), 3), ([1], 4)])
+def test_a_stream_of_batches_holds_their_faces(faces, indices, size):
+    batches = Batches(faces, np.array(indices), size, seed=1, references=True)
+    stream = list(batches.stream(2, 6))
+    assert [batch.step for batch in stream] == [2, 3, 4, 5] and not list(batches.stream(6, 6))
+    for batch in stream:
+        assert batch.image.dtype == torch.float32 and batch.mask.dtype == torch.uint8
+        assert batch.index.tolist() == batches.order(batch.step).tolist()
+        truth = np.moveaxis(faces.images[batch.index].astype(np.float64), -1, 1) / 127.5 - 1
+        np.testing.assert_allclose(batch.image.numpy(), truth, atol=1e-6)
+        np.testing.assert_array_equal(batch.mask.numpy(), faces.masks[batch.index])
+        alone = batches.at(batch.step)
+        assert all(torch.equal(getattr(batch, name), getattr(alone, name)) for name in ("image", "mask", "reference"))
+
+
+def test_a_stream_that_is_closed_or_fails_leaves_no_thread(faces, monkeypatch):
+    def reading() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+    with closing(Batches(faces, np.arange(7), 3).stream(0, 9)) as stream:
+        next(stream)
+        assert reading()
+    assert not reading()
+    batches = Batches(faces, np.arange(7), 3)
+    monkeypatch.setattr(PackedFaces, "read", lambda self, indices: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(batches.stream(0, 9))
+    assert not reading()
 
 
 @pytest.mark.parametrize("world", [2, 3])

@@ -145,31 +145,32 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """This process's share of batch ``step``, on the device."""
-        return self._to_device(step, self._read(step))
+        return self._to_device(step, *self._read(step))
 
     def stream(self, first: int, end: int) -> Iterator[Batch]:
         """``at(first)`` to ``at(end - 1)``; while one is in use, a thread reads the next. Closing ends the thread."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as reader:
             coming = reader.submit(self._read, first)
             for step in range(first, end):
-                arrays = coming.result()
+                index, arrays = coming.result()
                 if step + 1 < end:
                     coming = reader.submit(self._read, step + 1)
-                yield self._to_device(step, arrays)
+                yield self._to_device(step, index, arrays)
 
-    def _read(self, step: int) -> list[np.ndarray]:
-        """Images, masks and, where asked for, references, uint8. Nothing here uses torch, whose threads are taken."""
-        arrays = list(self.faces.read(self.order(step)[self.share]))
-        if self.references:
-            arrays.append(self.faces.masks[self.reference_order(step)[self.share]])
-        return arrays
+    def _read(self, step: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Which faces, and their images, masks and, where asked for, references: uint8, by numpy alone.
 
-    def _to_device(self, step: int, arrays: list[np.ndarray]) -> Batch:
-        tensors = [torch.from_numpy(array) for array in arrays]
-        if self.device.type == "cuda":
-            # From pinned memory a copy does not wait for what the GPU still has to do; PyTorch keeps it till then.
-            tensors = [tensor.pin_memory().to(self.device, non_blocking=True) for tensor in tensors]
-        image, mask, *reference = (tensor.to(self.device) for tensor in tensors)
-        index = self.order(step)[self.share]
+        A thread that used torch would start a second set of torch's threads, where the first one is at work.
+        """
+        index, others = self._draw(step)[self.share].T
+        arrays = [*self.faces.read(index), *([self.faces.masks[others]] if self.references else [])]
+        return index, arrays
+
+    def _to_device(self, step: int, index: np.ndarray, arrays: list[np.ndarray]) -> Batch:
+        tensors, pinned = [torch.from_numpy(array) for array in arrays], self.device.type == "cuda"
+        if pinned:
+            # From there a copy does not wait for what the GPU still has to do; PyTorch keeps the memory till then.
+            tensors = [tensor.pin_memory() for tensor in tensors]
+        image, mask, *reference = (tensor.to(self.device, non_blocking=pinned) for tensor in tensors)
         whole = (step, self.seed, self.share, self.batch_size)
         return Batch(to_float_image(image, self.device), mask, index, *whole, *reference)

@@ -71,9 +71,8 @@ class Run:
         """A step is made."""
         self.step += 1
         self.pending.append(losses)
-        networks = self.networks()
         for name, average in self.averages.items():
-            average.update_parameters(networks[name])
+            average.update_parameters(self.accelerator.unwrap_model(self.stage.networks[name]))
 
     # ---- what must be finite
 

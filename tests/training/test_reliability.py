@@ -150,16 +150,6 @@ def test_a_full_device_costs_the_steps_since_the_last_checkpoint(file, kept, fac
     assert_same_run(run, uninterrupted["dmn"])
 
 
-def test_a_command_on_a_full_disk_ends_in_one_line_and_goes_on_later(faces, tmp_path):
-    """The system refuses files beyond a size that holds the log and no checkpoint."""
-    arguments = ["train", "dmn", "--preset", "smoke", "--data", faces.folder, "--out", tmp_path / "run"]
-    code, said = children.command([*arguments, "--steps", 11], largest_file=100_000)
-    assert code == 1 and len(re.findall(r"^error: .*checkpoint\S* could not be written", said, re.M)) == 1
-    assert "Traceback" not in said and not list((tmp_path / "run").glob("checkpoint*"))
-    assert children.command([*arguments, "--steps", 11, "--resume"])[0] == 0
-    assert newest_checkpoint(tmp_path / "run")["step"] == 11
-
-
 # ---- damaged checkpoints, and those of something else
 
 
