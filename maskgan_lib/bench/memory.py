@@ -71,8 +71,11 @@ def need(stage: EBSTStage, batch: Batch, parts: int, recompute: bool, accelerato
     held = _bytes(tensor for module in modules for tensor in module.state_dict().values())
     held += _bytes(tensor for name in stage.averaged for tensor in stage.networks[name].state_dict().values())
     with Tally() as tally:
-        for _ in range(2):  # the moments are made in the first
-            stage.step(batch.parts(parts), accelerator)
+        for optimizer in stage.optimizers.values():  # a step without a gradient makes the moments
+            for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
+                parameter.grad = torch.zeros_like(parameter)
+            optimizer.step()
+        stage.step(batch.parts(parts), accelerator)
     return held + tally.now, held + tally.peak
 
 
