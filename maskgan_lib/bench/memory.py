@@ -76,7 +76,10 @@ def need(stage: EBSTStage, batch: Batch, parts: int, recompute: bool, accelerato
                 parameter.grad = torch.zeros_like(parameter)
             optimizer.step()
         stage.step(batch.parts(parts), accelerator)
-    return held + tally.now, held + tally.peak
+    gradients = _bytes(p.grad for network in stage.networks.values() for p in network.parameters())
+    states = (state for optimizer in stage.optimizers.values() for state in optimizer.state.values())
+    moments = _bytes(tensor for state in states for tensor in state.values())
+    return held + gradients + moments, held + tally.peak
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

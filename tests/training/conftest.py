@@ -8,6 +8,7 @@ from tiny_runs import STEPS, train_tiny
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.training.stages import MASKGAN
 
 CPU = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "MASKGAN_PLAIN_PROGRESS": "1"}
 
@@ -32,7 +33,7 @@ def faces(tmp_path_factory) -> PackedFaces:
 
 @pytest.fixture(scope="module")
 def uninterrupted(faces, tmp_path_factory) -> dict[str, Path]:
-    """By name, one whole run of each of ``RUNS``, made when it is asked for."""
+    """By name, one whole run of each of ``RUNS``: MaskGAN's, and the others when they are asked for."""
 
     class Folders(dict):
         def __missing__(self, name: str) -> Path:
@@ -40,7 +41,10 @@ def uninterrupted(faces, tmp_path_factory) -> dict[str, Path]:
             train_tiny(name, faces, self[name], steps=STEPS, seed=3)
             return self[name]
 
-    return Folders()
+    folders = Folders()
+    for name in MASKGAN:  # before a test patches their steps
+        folders[name]
+    return folders
 
 
 @pytest.fixture
