@@ -1,7 +1,9 @@
 """Order, noise and pixels of batches, and the flip that lets left and right trade places."""
 
+import threading
 import warnings
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.classes import CLASS_ID, IGNORE_ID
-from maskgan_lib.data.batches import Batches, flip, to_float_image, to_uint8_image
+from maskgan_lib.data.batches import Batch, Batches, flip, to_float_image, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 
 
@@ -55,11 +57,6 @@ def test_passes_differ_and_mix_well(faces):
     assert all(140 < n < 260 for n in first.values())  # 200 expected, standard deviation 12.6
 
 
-def test_batch_may_be_larger_than_the_data_set(faces):
-    batch = Batches(faces, np.array([1]), 4).at(5)
-    assert batch.image.shape == (4, 3, 32, 32) and batch.index.tolist() == [1] * 4
-
-
 def test_impossible_batches_are_refused(faces):
     with pytest.raises(ValueError, match="no faces"):
         Batches(faces, np.array([], int), 4)
@@ -70,24 +67,48 @@ def test_impossible_batches_are_refused(faces):
 # ---- content
 
 
-def test_batch_holds_its_faces(faces):
-    batch = Batches(faces, faces.indices("train"), 3, seed=1).at(2)
-    assert batch.image.dtype == torch.float32 and batch.mask.dtype == torch.uint8
-    assert set(batch.index) <= set(faces.indices("train"))
-    for k, i in enumerate(batch.index):
-        truth = np.moveaxis(faces.images[i].astype(np.float64), -1, 0) / 127.5 - 1
-        np.testing.assert_allclose(batch.image[k].numpy(), truth, atol=1e-6)
-        np.testing.assert_array_equal(batch.mask[k].numpy(), faces.masks[i])
+@pytest.mark.parametrize(("indices", "size"), [(range(7), 3), ([1], 4)])
+def test_a_stream_of_batches_holds_their_faces(faces, indices, size):
+    batches = Batches(faces, np.array(indices), size, seed=1, references=True)
+    stream = list(batches.stream(2, 6))
+    assert [batch.step for batch in stream] == [2, 3, 4, 5] and not list(batches.stream(6, 6))
+    for batch in stream:
+        assert batch.image.dtype == torch.float32 and batch.mask.dtype == torch.uint8
+        assert batch.index.tolist() == batches.order(batch.step).tolist()
+        truth = np.moveaxis(faces.images[batch.index].astype(np.float64), -1, 1) / 127.5 - 1
+        np.testing.assert_allclose(batch.image.numpy(), truth, atol=1e-6)
+        np.testing.assert_array_equal(batch.mask.numpy(), faces.masks[batch.index])
+        alone = batches.at(batch.step)
+        assert all(torch.equal(getattr(batch, name), getattr(alone, name)) for name in ("image", "mask", "reference"))
+        np.testing.assert_array_equal(batch.reference.numpy(), faces.masks[batches.reference_order(batch.step)])
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_shares_make_up_the_whole_batch(faces, world):
-    whole = Batches(faces, np.arange(7), 6, seed=5).at(4)
-    shares = [Batches(faces, np.arange(7), 6, seed=5, rank=rank, world=world).at(4) for rank in range(world)]
-    assert np.array_equal(np.concatenate([s.index for s in shares]), whole.index)
-    assert torch.equal(torch.cat([s.image for s in shares]), whole.image)
-    assert torch.equal(torch.cat([s.mask for s in shares]), whole.mask)
-    assert torch.equal(torch.cat([s.noise(8) for s in shares]), whole.noise(8))
+def test_a_stream_that_is_closed_or_fails_leaves_no_thread(faces, monkeypatch):
+    def reading() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+    with closing(Batches(faces, np.arange(7), 3).stream(0, 9)) as stream:
+        next(stream)
+        assert reading()
+    assert not reading()
+    batches = Batches(faces, np.arange(7), 3)
+    monkeypatch.setattr(PackedFaces, "read", lambda self, indices: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(batches.stream(0, 9))
+    assert not reading()
+
+
+@pytest.mark.parametrize(("world", "count"), [(1, 1), (1, 3), (2, 1), (2, 3), (3, 2)])
+def test_shares_of_processes_and_their_parts_make_up_the_batch(faces, world, count):
+    def batch(rank: int, world: int) -> Batch:
+        return Batches(faces, np.arange(7), 12, seed=5, references=True, rank=rank, world=world).at(4)
+
+    whole, parts = batch(0, 1), [part for rank in range(world) for part in batch(rank, world).parts(count)]
+    assert [len(part.image) for part in parts] == [12 // world // count] * (world * count)
+    for name in ("image", "mask", "reference"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    assert np.array_equal(np.concatenate([part.index for part in parts]), whole.index)
+    assert torch.equal(torch.cat([part.noise(5) for part in parts]), whole.noise(5))
 
 
 def test_noise_is_that_of_seed_and_step(faces):
@@ -130,22 +151,8 @@ def test_pairs_with_references_differ_from_pass_to_pass(faces):
 
 def test_references_come_only_where_asked_for(faces):
     assert Batches(faces, np.arange(7), 3).at(0).reference is None
-    batches = Batches(faces, np.arange(7), 3, references=True)
-    assert np.array_equal(batches.at(2).reference, faces.masks[batches.reference_order(2)])
     alone = Batches(faces, np.array([4]), 3, references=True).at(0)
     assert np.array_equal(alone.reference, alone.mask)
-
-
-@pytest.mark.parametrize("world", [1, 2])
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_parts_make_up_the_batch(faces, world, count):
-    whole = Batches(faces, np.arange(7), 12, seed=5, references=True, world=world, rank=world - 1).at(4)
-    parts = whole.parts(count)
-    assert len(parts) == count and {len(part.image) for part in parts} == {12 // world // count}
-    for name in ("image", "mask", "reference"):
-        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
-    assert np.array_equal(np.concatenate([part.index for part in parts]), whole.index)
-    assert torch.equal(torch.cat([part.noise(5) for part in parts]), whole.noise(5))
 
 
 @pytest.mark.parametrize("count", [5, 8])
@@ -181,14 +188,6 @@ def test_a_read_only_memory_map_and_a_mirrored_view_will_do(faces):
 masks = arrays(
     np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 18)
 )
-
-
-@given(masks)
-def test_flip_twice_is_nothing(labels):
-    mask = torch.from_numpy(labels)
-    image = torch.rand(len(mask), 3, *mask.shape[1:])
-    back = flip(*flip(image, mask))
-    assert torch.equal(back[0], image) and torch.equal(back[1], mask)
 
 
 @given(masks)

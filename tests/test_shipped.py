@@ -10,7 +10,7 @@ import pytest
 
 from maskgan_lib.bench.costs import update_times
 from maskgan_lib.bench.data import noise_folder
-from maskgan_lib.bench.training import prepared
+from maskgan_lib.bench.measuring import prepared
 from maskgan_lib.checkpoints import read_card
 from maskgan_lib.commands import parser
 from maskgan_lib.course.chapter import ROOT

@@ -7,8 +7,7 @@ from functools import partial
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from maskgan_lib.bench.measuring import in_turn
-from maskgan_lib.bench.training import prepared
+from maskgan_lib.bench.measuring import in_turn, prepared
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.methods import Request, TrainedMethod

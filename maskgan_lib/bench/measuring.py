@@ -6,8 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from accelerate import Accelerator
 
 from maskgan_lib.presets import PRESETS, Preset
+from maskgan_lib.training.execution import make_accelerator
+from maskgan_lib.training.loop import prepare
+from maskgan_lib.training.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,13 @@ class Effort:
 EDITED = (("shipped", 128), ("shipped", 256), ("paper", 128), ("paper", 256), ("paper", 512))
 FULL = Effort(3.0, (64, 128, 512), 8, 1024, 400, PRESETS["laptop"], EDITED)
 QUICK = Effort(0.1, (64, 128, 512), 1, 1024, 16, PRESETS["smoke"], (("smoke", 64),))
+
+
+def prepared(stage: Stage) -> Accelerator:
+    """The stage as the training loop prepares it, and its accelerator."""
+    accelerator = make_accelerator()
+    prepare(stage, accelerator)
+    return accelerator
 
 
 def rate(work: Callable[[int], object], seconds: float) -> float:

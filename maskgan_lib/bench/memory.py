@@ -1,195 +1,138 @@
-"""How much memory training takes: what autograd keeps, counted; what a GPU needs, estimated from that.
+"""How much memory training takes: here, and on a GPU, where it is counted without one.
 
-What is kept follows from the networks' shapes, so it can be counted for any size without computing: tensors on the
-"meta" device have shapes and no numbers.
+What a step needs follows from the networks' shapes, so it can be counted for any size without computing: tensors on
+the "meta" device have shapes and no numbers.
 """
 
 import resource
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from maskgan_lib.bench.data import noise_folder
-from maskgan_lib.bench.measuring import Effort, Row
+from maskgan_lib.bench.measuring import Effort, Row, prepared
 from maskgan_lib.data.batches import Batch, Batches
+from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import PerceptualLoss, VGG19Features
-from maskgan_lib.networks import MaskVAE, one_hot
-from maskgan_lib.networks.blocks import Recomputing
+from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS, Preset
 from maskgan_lib.training.ebst import EBSTStage
-from maskgan_lib.training.execution import make_accelerator, set_recompute
+from maskgan_lib.training.execution import set_recompute
 
-OPTIONS = {
-    "plain": (1, False),
-    "--accumulate 4": (4, False),
-    "--recompute": (1, True),
-    "both": (4, True),
-}
+OPTIONS = {"plain": (1, False), "--accumulate 4": (4, False), "--recompute": (1, True), "both": (4, True)}
 """Parts of a batch and whether activations are computed again."""
 
 
-# ---- what autograd keeps
+class Tally(TorchDispatchMode):
+    """Bytes of the tensors that are made within: those that live ``now``, and the most at once, the ``peak``."""
 
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: set[int] = set()
 
-@dataclass(frozen=True)
-class Kept:
-    """Bytes that stage II of EBST keeps for the way back: of the blended picture, of the two losses on it.
-
-    ``again`` is what the largest segment keeps while it is computed again, zero where nothing is.
-    """
-
-    picture: int
-    discriminator: int
-    generator: int
-    again: int
-
-    def most(self, in_parts: bool) -> int:
-        """The most at once. In one part, the picture's own are kept while the discriminator is updated."""
-        if in_parts:
-            return max(self.discriminator, self.picture + self.generator) + self.again
-        return self.picture + max(self.discriminator, self.generator) + self.again
-
-
-def count_kept(stage: EBSTStage, batch: Batch, recompute: bool = False) -> Kept:
-    """What stage II keeps of ``batch``, weights not counted; every update is done from a part as large as that."""
-    for module in stage.modules():
-        set_recompute(module, recompute)
-    mask, judge = one_hot(batch.mask), stage.networks["discriminator"]
-    weights = [tensor for module in stage.modules() for tensor in module.state_dict().values()]
-    made, picture = _kept(lambda: stage.blend(batch), weights)
-    leaf = made.detach().requires_grad_()
-    _, discriminator = _kept(lambda: stage.penalised_loss(batch, made.detach(), judge)[0], weights)
-    judge.requires_grad_(False)
-    _, generator = _kept(lambda: stage.generator_loss(mask, batch.image, leaf, judge)[0], [*weights, leaf])
-    judge.requires_grad_(True)
-    again = _largest_segment(stage, batch, weights) if recompute else 0
-    return Kept(picture, discriminator, generator, again)
-
-
-def _kept(work: Callable[[], Tensor], known: list[Tensor]) -> tuple[Tensor, int]:
-    """The result of ``work`` and the bytes that autograd keeps of it, each memory counted once, ``known`` ones not."""
-    known_storages = {tensor.untyped_storage()._cdata for tensor in known}
-    kept = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in known_storages:
-            kept[storage._cdata] = storage  # held, so that no other memory gets its address
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = work()
-    return result, sum(storage.nbytes() for storage in kept.values())
-
-
-def _largest_segment(stage: EBSTStage, batch: Batch, weights: list[Tensor]) -> int:
-    largest = 0
-
-    def measure(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        nonlocal largest
-        result, kept = _kept(lambda: function(*inputs), weights)
-        largest = max(largest, kept)
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self.known:
+                self._enter(tensor.untyped_storage())
         return result
 
-    parts = [part for module in stage.modules() for part in module.modules() if isinstance(part, Recomputing)]
-    for part in parts:
-        part.segment = measure
-    made = stage.blend(batch).detach().requires_grad_()
-    stage.perceptual(made, batch.image)
-    for part in parts:
-        del part.segment
-    return largest
+    def _enter(self, storage: torch.UntypedStorage) -> None:
+        place, size = storage._cdata, storage.nbytes()
+        self.known.add(place)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+        def leave() -> None:
+            self.known.discard(place)
+            self.now -= size
+
+        weakref.finalize(storage, leave)
 
 
-# ---- what a GPU needs
+def need(stage: EBSTStage, batch: Batch, parts: int, recompute: bool, accelerator: Accelerator) -> tuple[int, int]:
+    """Bytes that stay from step to step, and the most at once in a step, without what cuDNN and the allocator take.
+
+    What stays are weights, the averaged ones, frozen networks, gradients and the optimisers' moments.
+    """
+    modules = stage.modules()
+    for module in modules:
+        set_recompute(module, recompute)
+    held = _bytes(tensor for module in modules for tensor in module.state_dict().values())
+    held += _bytes(tensor for name in stage.averaged for tensor in stage.networks[name].state_dict().values())
+    with Tally() as tally:
+        for optimizer in stage.optimizers.values():  # a step without a gradient makes the moments
+            for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
+                parameter.grad = torch.zeros_like(parameter)
+            optimizer.step()
+        stage.step(batch.parts(parts), accelerator)
+    gradients = _bytes(p.grad for network in stage.networks.values() for p in network.parameters())
+    states = (state for optimizer in stage.optimizers.values() for state in optimizer.state.values())
+    moments = _bytes(tensor for state in states for tensor in state.values())
+    return held + gradients + moments, held + tally.peak
 
 
-@dataclass(frozen=True)
-class Need:
-    """Bytes of EBST in float32: of all that stays from step to step, and of the activations at their most."""
-
-    state: int
-    activations: int
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def stage_without_numbers(preset: Preset, folder: Path) -> tuple[EBSTStage, Batch]:
-    """EBST at the sizes of ``preset`` and one of its batches, on the meta device; ``folder`` may be written to."""
-    size, batch_size = preset.image_size, preset.ebst.batch
-    faces = noise_folder(folder / f"sizes-{size}", 2, size)
-    # The stage takes the fingerprint of a MaskVAE's numbers: a slight one is made, and the real one counted apart.
+class _NoNumbers(Batch):
+    """A batch on the meta device, which has no random numbers."""
+
+    def noise(self, *shape: int) -> Tensor:
+        return torch.empty(len(self.image), *shape, device=self.image.device)
+
+
+def stage_without_numbers(preset: Preset, faces: PackedFaces) -> tuple[EBSTStage, Batch]:
+    """EBST at the size of ``faces`` and one of its batches, on the meta device."""
+    size, batch_size = faces.size, preset.ebst.batch
+    # The stage takes the fingerprint of a MaskVAE's numbers: a slight one is made first.
     slight = MaskVAE(size, width=1, latent=1)
     with torch.device("meta"):
         stage = EBSTStage(preset.replace({"adversary.perceptual": "random-pyramid"}), faces, slight)
+        maskvae = MaskVAE(size, width=preset.maskvae.width, latent=preset.maskvae.latent)
+        stage.maskvae = maskvae.eval().requires_grad_(False)
         if preset.adversary.perceptual == "vgg19":
             stage.perceptual = PerceptualLoss(VGG19Features(trained=False))
         masks = [torch.empty(batch_size, size, size, dtype=torch.uint8) for _ in range(2)]
         image = torch.empty(batch_size, 3, size, size)
-    share = slice(0, batch_size)
-    return stage, Batch(image, masks[0], np.arange(batch_size), 0, 0, share, batch_size, masks[1])
-
-
-def count_state(stage: EBSTStage, maskvae: MaskVAE) -> int:
-    """Bytes of weights, gradients, the moments of the three Adams, the averaged weights, and the frozen networks."""
-    learning = {name: _bytes(network.parameters()) for name, network in stage.networks.items()}
-    moments = [
-        parameter for o in stage.optimizers.values() for group in o.param_groups for parameter in group["params"]
-    ]
-    averaged = sum(learning[name] for name in stage.averaged)
-    frozen = _bytes(maskvae.state_dict().values()) + _bytes(stage.perceptual.state_dict().values())
-    return 2 * sum(learning.values()) + 2 * _bytes(moments) + averaged + frozen
-
-
-def _bytes(tensors) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def estimate(preset: Preset, folder: Path) -> dict[str, Need]:
-    """What EBST needs at the sizes of ``preset`` in float32, by ``OPTIONS``.
-
-    Counted, not measured: memory that a backward pass, cuDNN and the allocator take for a moment comes on top.
-    """
-    stage, batch = stage_without_numbers(preset, folder)
-    with torch.device("meta"):
-        state = count_state(stage, MaskVAE(preset.image_size, width=preset.maskvae.width, latent=preset.maskvae.latent))
-    return {
-        name: Need(state, count_kept(stage, batch.parts(parts)[0], recompute).most(parts > 1))
-        for name, (parts, recompute) in OPTIONS.items()
-    }
-
-
-# ---- rows
+    # Step 1: one without R1, as most are.
+    whole = (np.arange(batch_size), 1, 0, slice(0, batch_size), batch_size)
+    return stage, _NoNumbers(image, masks[0], *whole, masks[1])
 
 
 def bench_memory(effort: Effort, folder: Path) -> Iterator[Row]:
-    """What a step of EBST keeps here, what it would need on a GPU, and the most that this process has held so far."""
-    yield from _kept_here(effort, folder)
+    """What a step of EBST needs here, what it would need on a GPU, and the most that this process has held so far."""
+    preset = effort.preset
+    size, batch_size = preset.image_size, preset.ebst.batch
+    faces = noise_folder(folder / "kept", 2 * batch_size, size)
+    stage = EBSTStage(preset, faces, MaskVAE(size, width=preset.maskvae.width, latent=preset.maskvae.latent))
+    accelerator = prepared(stage)
+    batch = Batches(faces, faces.indices("train"), batch_size, device=accelerator.device, references=True).at(1)
+    for option, (parts, recompute) in OPTIONS.items():
+        stays, most = need(stage, batch, parts, recompute, accelerator)
+        what = f"ebst keeps, {size} x {size}, batch {batch_size}"
+        yield Row("memory", f"{what}, {option}: measured", (most - stays) / 1e6, "MB")
     for name in effort.estimated:
         preset = PRESETS[name]
-        what = f"ebst, {name}, {preset.image_size} x {preset.image_size}, batch {preset.ebst.batch}"
-        needs = estimate(preset, folder)
-        yield Row("memory", f"{what}: state, counted", needs["plain"].state / 1e9, "GB")
-        for option, need in needs.items():
-            yield Row("memory", f"{what}, {option}: estimated", (need.state + need.activations) / 1e9, "GB")
+        size = preset.image_size
+        faces = noise_folder(folder / f"sizes-{size}", 2, size)
+        what = f"ebst, {name}, {size} x {size}, batch {preset.ebst.batch}"
+        for option, way in OPTIONS.items():
+            stays, most = need(*stage_without_numbers(preset, faces), *way, accelerator)
+            if option == "plain":
+                yield Row("memory", f"{what}: state, counted", stays / 1e9, "GB")
+            yield Row("memory", f"{what}, {option}: estimated", most / 1e9, "GB")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
     yield Row("memory", "peak of this process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, "MB")
     if torch.cuda.is_available():
         yield Row("memory", "peak on the GPU", torch.cuda.max_memory_allocated() / 1e6, "MB")
-
-
-def _kept_here(effort: Effort, folder: Path) -> Iterator[Row]:
-    preset, device = effort.preset, make_accelerator().device
-    size, batch_size = preset.image_size, preset.ebst.batch
-    faces = noise_folder(folder / "kept", 2 * batch_size, size)
-    stage = EBSTStage(preset, faces, MaskVAE(size, width=preset.maskvae.width, latent=preset.maskvae.latent))
-    for module in stage.modules():
-        module.to(device)
-    batch = Batches(faces, faces.indices("train"), batch_size, device=device, references=True).at(0)
-    for option, (parts, recompute) in OPTIONS.items():
-        kept = count_kept(stage, batch.parts(parts)[0], recompute).most(parts > 1)
-        what = f"ebst keeps, {size} x {size}, batch {batch_size}"
-        yield Row("memory", f"{what}, {option}: measured", kept / 1e6, "MB")

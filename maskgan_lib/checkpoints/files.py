@@ -100,7 +100,9 @@ def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
 
 
 def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
-    """The network in a file of ``save_weights``, rebuilt from its metadata, in float32 and in evaluation mode.
+    """The network in a file of ``save_weights``, rebuilt from its metadata, in evaluation mode.
+
+    Its numbers are of PyTorch's default type, float32 unless somebody says otherwise.
 
     Raises ``CheckpointError`` for a file that cannot be read, does not fit, or is not what was written.
     """
@@ -111,9 +113,8 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Mod
             raise CheckpointError(f"{path} is damaged (its checksum is another): fetch or write it again.")
         network = _empty_network(metadata, path)
         # Copied, so that nothing keeps the file mapped while a training run writes its successor.
-        tensors = {
-            key: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for key, t in stored.items()
-        }
+        dtype = torch.get_default_dtype()
+        tensors = {key: t.to(dtype if t.is_floating_point() else t.dtype, copy=True) for key, t in stored.items()}
     load_into(network, tensors, str(path))
     return network.to(device).eval()
 

@@ -3,7 +3,10 @@
 So resuming a run needs no saved state of a random generator, and several processes share one batch by slicing it.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -14,10 +17,11 @@ from maskgan_lib.data.packed import PackedFaces
 
 
 def to_float_image(image: np.ndarray | Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 ``[..., H, W, 3]`` to float32 ``[..., 3, H, W]`` in [-1, 1], converted on the device."""
+    """uint8 ``[..., H, W, 3]`` to PyTorch's default type ``[..., 3, H, W]`` in [-1, 1], converted on the device."""
     if isinstance(image, np.ndarray):
         image = torch.from_numpy(np.require(image, requirements="CW"))  # torch takes no read-only memory maps
-    return image.to(device).movedim(-1, -3).float().div_(127.5).sub_(1).contiguous()
+    image = image.to(device).movedim(-1, -3)
+    return image.to(torch.get_default_dtype()).div_(127.5).sub_(1).contiguous()
 
 
 def to_uint8_image(image: Tensor) -> np.ndarray:
@@ -28,15 +32,21 @@ def to_uint8_image(image: Tensor) -> np.ndarray:
 
 def flip(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Mirror images ``[..., 3, H, W]`` and label maps ``[..., H, W]``, and let left and right classes trade places."""
-    table = np.full(256, IGNORE_ID, np.uint8)
-    table[: len(FLIPPED_ID)] = FLIPPED_ID
-    swapped = torch.from_numpy(table).to(mask.device, mask.dtype)[mask.long()]
-    return image.flip(-1), swapped.flip(-1)
+    return image.flip(-1), _id_table("flipped", mask.device, mask.dtype)[mask.long()].flip(-1)
 
 
 def merge(mask: Tensor) -> Tensor:
     """Label maps of the 19 classes, integer ``[...]``, as such of the 12 wider ones."""
-    return torch.tensor(MERGED_ID).to(mask.device, mask.dtype)[mask.long()]
+    return _id_table("merged", mask.device, mask.dtype)[mask.long()]
+
+
+@cache
+def _id_table(name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """What becomes of the ids 0 ... 255, ``[256]``: uploaded once, not at every step."""
+    ids = {"flipped": FLIPPED_ID, "merged": MERGED_ID}[name]
+    table = torch.full((256,), IGNORE_ID)
+    table[: len(ids)] = torch.tensor(ids)
+    return table.to(device, dtype)
 
 
 @dataclass(frozen=True)
@@ -74,11 +84,15 @@ class Batch:
             for cut in cuts
         ]
 
-    def noise(self, *shape: int) -> Tensor:
-        """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only."""
+    def noise(self, *shape: int, device: torch.device | str | None = None) -> Tensor:
+        """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only.
+
+        It is drawn on ``device``, the images' unless given: a GPU draws other numbers than a CPU.
+        """
         state = np.random.SeedSequence([self.seed, self.step]).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
-        return torch.randn(self.total, *shape, generator=generator)[self.share].to(self.image.device)
+        device = device or self.image.device
+        generator = torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
+        return torch.randn(self.total, *shape, generator=generator, device=device)[self.share]
 
 
 class Batches:
@@ -104,7 +118,8 @@ class Batches:
             raise ValueError("There are no faces to make batches of.")
         if batch_size % world:
             raise ValueError(f"A batch of {batch_size} faces cannot be shared evenly by {world} processes.")
-        self.faces, self.indices, self.batch_size, self.seed, self.device = faces, indices, batch_size, seed, device
+        self.faces, self.indices, self.batch_size, self.seed = faces, indices, batch_size, seed
+        self.device = torch.device(device)
         share = batch_size // world
         self.share = slice(rank * share, (rank + 1) * share)
         self.references = references
@@ -130,11 +145,32 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """This process's share of batch ``step``, on the device."""
-        index = self.order(step)[self.share]
-        images, masks = self.faces.read(index)
-        image = to_float_image(images, self.device)
-        mask = torch.as_tensor(masks).to(self.device)
-        reference = None
-        if self.references:
-            reference = torch.as_tensor(self.faces.masks[self.reference_order(step)[self.share]]).to(self.device)
-        return Batch(image, mask, index, step, self.seed, self.share, self.batch_size, reference)
+        return self._to_device(step, *self._read(step))
+
+    def stream(self, first: int, end: int) -> Iterator[Batch]:
+        """``at(first)`` to ``at(end - 1)``; while one is in use, a thread reads the next. Closing ends the thread."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as reader:
+            coming = reader.submit(self._read, first)
+            for step in range(first, end):
+                index, arrays = coming.result()
+                if step + 1 < end:
+                    coming = reader.submit(self._read, step + 1)
+                yield self._to_device(step, index, arrays)
+
+    def _read(self, step: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Which faces, and their images, masks and, where asked for, references: uint8, by numpy alone.
+
+        A thread that used torch would start a second set of torch's threads, where the first one is at work.
+        """
+        index, others = self._draw(step)[self.share].T
+        arrays = [*self.faces.read(index), *([self.faces.masks[others]] if self.references else [])]
+        return index, arrays
+
+    def _to_device(self, step: int, index: np.ndarray, arrays: list[np.ndarray]) -> Batch:
+        tensors, pinned = [torch.from_numpy(array) for array in arrays], self.device.type == "cuda"
+        if pinned:
+            # From there a copy does not wait for what the GPU still has to do; PyTorch keeps the memory till then.
+            tensors = [tensor.pin_memory() for tensor in tensors]
+        image, mask, *reference = (tensor.to(self.device, non_blocking=pinned) for tensor in tensors)
+        whole = (step, self.seed, self.share, self.batch_size)
+        return Batch(to_float_image(image, self.device), mask, index, *whole, *reference)

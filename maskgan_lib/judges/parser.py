@@ -114,7 +114,8 @@ class ParserStage(OneLossStage):
         """Cross-entropy of the masks, seen in photos made ``imperfect``."""
         image, mask, _ = imperfect(batch)
         mask = merge(mask) if self.merged else mask
-        loss = reconstruction_loss(self.networks["parser"](image), mask, self.weights.to(image.device))
+        self.weights = self.weights.to(image.device)  # once
+        loss = reconstruction_loss(self.networks["parser"](image), mask, self.weights)
         return loss, {"loss": loss}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:

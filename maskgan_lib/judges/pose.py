@@ -92,7 +92,8 @@ class PoseStage(OneLossStage):
         """
         image, _, mirrored = imperfect(batch)
         pose = self.pose[batch.index].to(image.device)
-        pose = torch.where(mirrored[:, None], pose * pose.new_tensor((-1, 1, -1)), pose)
+        yaw, pitch, roll = pose.T
+        pose = torch.where(mirrored[:, None], torch.stack([-yaw, pitch, -roll], dim=1), pose)
         logits = self.networks["pose"](image)
         loss = binned_angle_loss(logits, pose, self.regression)
         return loss, {"loss": loss, "degrees": (expected_angles(logits) - pose).abs().mean()}

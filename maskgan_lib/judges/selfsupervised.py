@@ -5,6 +5,7 @@ And that no two features say the same.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def relit(image: Tensor, numbers: Tensor) -> Tensor:
     One half changes nothing, but that views below ``GREY`` in the last number lose their colours.
     """
     brightness, contrast, saturation, turn, grey = (2 * numbers - 1).T[..., None, None]
-    to_luma = image.new_tensor(TO_LUMA)
+    to_luma, to_rgb = _luma(image.device, image.dtype)
     shown = (image + 1) / 2 * (1 + BRIGHTNESS * brightness[..., None])
     luma, *chroma = torch.einsum("ij,bjhw->ibhw", to_luma, shown)
     mean = luma.mean(dim=(1, 2), keepdim=True)
@@ -92,8 +93,15 @@ def relit(image: Tensor, numbers: Tensor) -> Tensor:
     strength = torch.where(grey < 2 * GREY - 1, 0, (1 + CONTRAST * contrast) * (1 + SATURATION * saturation))
     cosine, sine = strength * (TURN * turn).cos(), strength * (TURN * turn).sin()
     axes = torch.stack([luma, cosine * chroma[0] - sine * chroma[1], sine * chroma[0] + cosine * chroma[1]])
-    changed = torch.einsum("ij,jbhw->bihw", torch.linalg.inv(to_luma), axes)
+    changed = torch.einsum("ij,jbhw->bihw", to_rgb, axes)
     return (2 * changed - 1).clamp(-1, 1)
+
+
+@cache
+def _luma(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """``TO_LUMA`` and its inverse, uploaded once: a GPU would have to be waited for at every step."""
+    to_luma = torch.tensor(TO_LUMA, dtype=dtype)
+    return to_luma.to(device), torch.linalg.inv(to_luma).to(device)
 
 
 def variance_loss(embeddings: Tensor, epsilon: float = 1e-4) -> Tensor:

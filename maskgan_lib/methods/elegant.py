@@ -293,7 +293,7 @@ class ElegantStage(Stage):
         """
         own = self.labels[batch.index]
         positive = own[:, place] > 0
-        share = uniform(batch, len(self.attributes))[:, place].cpu()
+        share = uniform(batch, len(self.attributes), "cpu")[:, place]  # faces are chosen and read by the CPU
         pools = [self.partners[place][int(label)] for label in positive]
         partner = np.array([pool[pick(u, len(pool))] for pool, u in zip(pools, share, strict=True)])
         theirs = self.labels[partner]

@@ -217,7 +217,7 @@ class SeCGANStage(WassersteinStage):
     def logits(self, image: Tensor) -> Tensor:
         """What P sees in pictures, ``[B, 12, S, S]``."""
         with self.autocast():
-            logits = self.parser.to(image.device)(image)
+            logits = self.parser(image)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def edit(self, network: nn.Module, image: Tensor, mask: Tensor | None, difference: Tensor) -> Tensor:

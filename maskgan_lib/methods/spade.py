@@ -266,7 +266,7 @@ class SPADESettings:
 
 @STAGES.register
 class SPADEStage(Stage):
-    """Updates the discriminator at ``spade_disc_lr``, then SPADE with its encoder at ``spade_lr``.
+    """Updates the discriminator at ``spade.disc_lr``, then SPADE with its encoder at ``spade.lr``.
 
     ``L_D = hinge(real) + hinge(made)``, ``L_G = L_adv + 10 L_feat + 10 L_percept + 0.05 L_KL``. The divergence is
     summed over the batch, as in the authors' code, so that it weighs more in a larger one; the log shows its mean.
@@ -331,7 +331,7 @@ class SPADEStage(Stage):
         self.optimizers["spade"].zero_grad(set_to_none=True)
         on_real, on_made = judged(judge, mask, real, made)
         with self.autocast():
-            perceptual = self.perceptual.to(made.device)(made, real)
+            perceptual = self.perceptual(made, real)
         terms |= {
             "adversarial": hinge_generator_loss(on_made),
             "feature": feature_matching_loss(on_real, on_made),

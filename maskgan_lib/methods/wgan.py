@@ -107,7 +107,8 @@ class WassersteinStage(Stage):
         """The labels ``[B, A]`` of the faces, those to give them, and a number in [0, 1] for each, ``[B, 1, 1, 1]``."""
         image = batch.image
         other, mix = uniform(batch, 2).T
-        target = self.train_labels.to(image.device)[pick(other, len(self.train_labels))]
+        self.train_labels = self.train_labels.to(image.device)  # all of them, once
+        target = self.train_labels[pick(other, len(self.train_labels))]
         return self.labels[batch.index].to(image.device), target, mix.to(image.dtype)[:, None, None, None]
 
     @abstractmethod

@@ -10,8 +10,10 @@ from torch.utils.checkpoint import checkpoint
 from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
 
 
-def one_hot(mask: Tensor, num_classes: int = NUM_CLASSES, dtype: torch.dtype = torch.float32) -> Tensor:
+def one_hot(mask: Tensor, num_classes: int = NUM_CLASSES, dtype: torch.dtype | None = None) -> Tensor:
     """One-hot planes of label maps: integer ``[B, H, W]`` to ``dtype [B, num_classes, H, W]``, on the mask's device.
+
+    Without ``dtype`` they are of PyTorch's default type.
 
     A pixel with ``IGNORE_ID`` becomes zero in all planes. Any other id outside ``0 ... num_classes - 1`` is a
     ``ValueError`` where looking at the values is cheap (CPU); on an accelerator, where it would stall the queue, such a
@@ -27,7 +29,7 @@ def one_hot(mask: Tensor, num_classes: int = NUM_CLASSES, dtype: torch.dtype = t
                 f"The mask holds the id {worst}; only 0 ... {num_classes - 1} and {IGNORE_ID} (ignore) are known."
             )
     ids = torch.arange(num_classes, dtype=mask.dtype, device=mask.device)
-    return (mask[:, None] == ids[:, None, None]).to(dtype)
+    return (mask[:, None] == ids[:, None, None]).to(dtype or torch.get_default_dtype())
 
 
 def check_size(images: Tensor, multiple: int, smallest: int, network: str) -> None:

@@ -192,7 +192,7 @@ class AdversarialStage(Stage):
         adversarial = adversarial_loss(on_made, True, self.preset.adversary.gan_loss)
         feature = feature_matching_loss(on_real, on_made)
         with self.autocast():
-            perceptual = self.perceptual.to(made.device)(made, real)
+            perceptual = self.perceptual(made, real)
         loss = (
             adversarial
             + self.preset.adversary.feature_weight * feature

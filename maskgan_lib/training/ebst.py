@@ -135,7 +135,7 @@ class EBSTStage(DMNStage):
         """``M_inter`` and ``M_outer`` with the preset's lambda."""
         own = self.preset.ebst
         with self.autocast():
-            return simulate_edits(self.maskvae.to(mask.device), mask, reference, own.lambda_inter, own.masks == "hard")
+            return simulate_edits(self.maskvae, mask, reference, own.lambda_inter, own.masks == "hard")
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, reconstructions, M_t, M_inter, M_outer, the renders of these two, alpha, and the blend."""

@@ -34,9 +34,12 @@ def face_labels(faces: PackedFaces, attributes: Sequence[str]) -> Tensor:
     return known.float()
 
 
-def uniform(batch: Batch, count: int) -> Tensor:
-    """Numbers in [0, 1], ``[B, count]``, that depend on seed, step and the place in the whole batch only."""
-    return torch.special.ndtr(batch.noise(count))
+def uniform(batch: Batch, count: int, device: torch.device | str | None = None) -> Tensor:
+    """Numbers in [0, 1], ``[B, count]``, that depend on seed, step and the place in the whole batch only.
+
+    They are on ``device``, the batch's unless given.
+    """
+    return torch.special.ndtr(batch.noise(count, device=device))
 
 
 def pick(share: Tensor, size: int) -> Tensor:

@@ -4,7 +4,6 @@ import contextlib
 import io
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -32,27 +31,21 @@ def exit_code(work: Callable, *arguments) -> int:
     return process.exitcode
 
 
-def command(arguments: Sequence[object], largest_file: int | None = None) -> tuple[int, str]:
-    """Exit code of ``python -m maskgan_lib`` with these arguments, and what it says.
-
-    With ``largest_file`` the system writes no byte of a file beyond that number, as if the disk were full.
-    """
+def command(arguments: Sequence[object]) -> tuple[int, str]:
+    """Exit code of ``python -m maskgan_lib`` with these arguments, and what it says."""
     ours, theirs = CONTEXT.Pipe(duplex=False)
-    process = start(_command, [str(argument) for argument in arguments], largest_file, theirs)
+    process = start(_command, [str(argument) for argument in arguments], theirs)
     theirs.close()
     said = ours.recv()
     process.join()
     return process.exitcode, said
 
 
-def _command(arguments: list[str], largest_file: int | None, connection) -> None:
+def _command(arguments: list[str], connection) -> None:
     from maskgan_lib.__main__ import main
 
     with io.StringIO() as said:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            if largest_file is not None:
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
             code = main(arguments)
         connection.send(said.getvalue())
     sys.exit(code)
@@ -87,7 +80,7 @@ def train_until(death: Death | None, name: str, packed: Path, folder: Path, sett
 
 
 def _arm(death: Death) -> None:
-    from maskgan_lib.training import loop
+    from maskgan_lib.training.dmn import DMNStage
 
     left = death.count
 
@@ -98,8 +91,8 @@ def _arm(death: Death) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if death.event == "step":
-        one_step = loop._Run._one_step
-        loop._Run._one_step = lambda run: (one_step(run), happened())
+        one_step = DMNStage.step
+        DMNStage.step = lambda *arguments: (one_step(*arguments), happened())[0]
     elif death.event == "rename":
         replace = Path.replace
         Path.replace = lambda path, target: (happened(), replace(path, target))[1]

@@ -1,7 +1,5 @@
 """How a run is executed must not change what is learnt: parts of a batch, recomputed activations, TensorBoard."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from accelerate import Accelerator
@@ -10,46 +8,34 @@ from tiny_runs import RUNS, TINY, train_tiny, untrained_maskvae, untrained_parse
 
 from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.losses import PerceptualLoss
-from maskgan_lib.networks import one_hot
+from maskgan_lib.losses import PerceptualLoss, VGG19Features
 from maskgan_lib.networks.blocks import Recomputing
-from maskgan_lib.training import adversarial, ebst, execution
-from maskgan_lib.training.execution import Execution, set_recompute
+from maskgan_lib.training.execution import Execution, make_accelerator, set_recompute
 from maskgan_lib.training.loop import load_log
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage
 
 
 @pytest.fixture
-def in_double(monkeypatch, faces, tmp_path):
-    """A function that makes a stage in float64 with plain gradient descent, and the batches for it.
-
-    Adam would make whole steps of rounding errors, where a bias before a normalisation has no other gradient.
-    """
-    for module in (adversarial, ebst):
-        monkeypatch.setattr(module, "one_hot", lambda ids, *rest: one_hot(ids, *rest, dtype=torch.float64))
-    monkeypatch.setattr("maskgan_lib.training.dmn.one_hot", lambda ids: one_hot(ids, dtype=torch.float64))
+def make(in_double, faces, tmp_path):
+    """A function that makes a stage, always with the same weights and with plain gradient descent, and its batches."""
 
     def make(name):
+        maskvae = load_weights(untrained_maskvae(tmp_path))
         torch.manual_seed(0)
-        maskvae = load_weights(untrained_maskvae(tmp_path)).double()
         stage = make_stage(*RUNS[name], faces, maskvae=maskvae)
-        for network in (*stage.networks.values(), stage.perceptual):
-            network.double()
         stage.optimizers = {
             key: torch.optim.SGD(optimizer.param_groups[0]["params"], lr=1e-2)
             for key, optimizer in stage.optimizers.items()
         }
-        batches = Batches(faces, faces.indices("train"), 4, references=True)
-        return stage, lambda step: replace(batches.at(step), image=batches.at(step).image.double())
+        return stage, Batches(faces, faces.indices("train"), 4, references=True).at
 
     return make
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-@pytest.mark.parametrize("name", ["dmn", "ebst", "regional"])
-def test_parts_of_a_batch_teach_what_the_whole_does(name, parts, in_double):
-    (whole, at), (cut, _) = in_double(name), in_double(name)
+@pytest.mark.parametrize(("name", "parts"), [("dmn", 2), ("ebst", 4), ("regional", 2)])
+def test_parts_of_a_batch_teach_what_the_whole_does(name, parts, make):
+    (whole, at), (cut, _) = make(name), make(name)
     start = {key: [p.detach().clone() for p in n.parameters()] for key, n in whole.networks.items()}
     for step in range(3):
         losses = whole.step([at(step)], Accelerator()), cut.step(at(step).parts(parts), Accelerator())
@@ -64,8 +50,8 @@ def test_parts_of_a_batch_teach_what_the_whole_does(name, parts, in_double):
 
 
 @pytest.mark.parametrize("name", ["dmn", "ebst"])
-def test_recomputed_activations_give_the_same_gradients(name, in_double):
-    (kept, at), (again, _) = in_double(name), in_double(name)
+def test_recomputed_activations_give_the_same_gradients(name, make):
+    (kept, at), (again, _) = make(name), make(name)
     for module in again.modules():
         set_recompute(module, True)
     assert any(
@@ -80,22 +66,14 @@ def test_recomputed_activations_give_the_same_gradients(name, in_double):
 
 def saved_bytes(work) -> int:
     """Bytes of the distinct activations that ``work`` keeps for the way back."""
-    storages = {}
-
-    def keep(tensor):
-        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        kept.append(tensor)
-        return tensor
-
     kept = []
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = work()
-    assert result.requires_grad
-    return sum(storages.values())
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        assert work().requires_grad
+    return sum({tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}.values())
 
 
-def test_parts_and_recomputing_keep_less(in_double):
-    stage, at = in_double("ebst")
+def test_parts_and_recomputing_keep_less(make):
+    stage, at = make("ebst")
     batch = at(0)
     whole, part = saved_bytes(lambda: stage.blend(batch)), saved_bytes(lambda: stage.blend(batch.parts(4)[0]))
     for module in stage.modules():
@@ -104,15 +82,9 @@ def test_parts_and_recomputing_keep_less(in_double):
     assert part < 0.4 * whole and less < 0.5 * whole
 
 
-def test_vgg_recomputes_too(monkeypatch):
-    """Its layers without its weights, which have to be fetched."""
-    from torchvision.models import vgg19
-
-    from maskgan_lib import losses
-
+def test_vgg_recomputes_too():
     torch.manual_seed(0)
-    monkeypatch.setattr("torchvision.models.vgg19", lambda weights: vgg19(weights=None))
-    loss = PerceptualLoss(losses.VGG19Features())
+    loss = PerceptualLoss(VGG19Features(trained=False))
     real, made = torch.rand(2, 1, 3, 32, 32) * 2 - 1
     gradients = []
     for recompute in (False, True):
@@ -144,12 +116,12 @@ def test_a_run_may_be_resumed_in_other_parts(faces, tmp_path):
 
 def test_a_precision_that_cannot_be_had_is_explained():
     with pytest.raises(TrainingError, match="no precision 'fp8': choose one of no, bf16, fp16"):
-        execution.make_accelerator("fp8")
+        make_accelerator("fp8")
     with pytest.raises(TrainingError, match="fp16 needs a GPU: leave --precision out"):
-        execution.make_accelerator("fp16")
-    execution.make_accelerator("no")
+        make_accelerator("fp16")
+    make_accelerator("no")
     with pytest.raises(TrainingError, match=r"bf16 cannot be used here .*leave --precision out, or restart"):
-        execution.make_accelerator("bf16")
+        make_accelerator("bf16")
 
 
 @pytest.mark.parametrize("name", ["dmn", "ebst", "spade", "secgan"])

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import children
 import pytest
 import torch
-from tiny_runs import assert_same_run, flat, untrained_maskvae, untrained_parser
+from tiny_runs import TINY, assert_same_run, flat, untrained_maskvae
 
 from maskgan_lib.checkpoints import load_state, read_card
 from maskgan_lib.data.batches import Batches
@@ -63,123 +62,41 @@ def test_interrupted_it_says_how_to_go_on_and_ends_as_uninterrupted(faces, tmp_p
 # ---- precision
 
 
-@pytest.fixture
-def ebst_command(faces, tmp_path):
-    """A function that runs ``train ebst`` for two steps with further options: its code, what it says, its folder."""
-
-    def run(*options: str) -> tuple[int, str, Path]:
-        folder = tmp_path / "-".join(["run", *options])
-        arguments = ["train", "ebst", "--preset", "smoke", "--steps", "2", "--data", faces.folder, "--out", folder]
-        code, said = children.command([*arguments, "--maskvae", untrained_maskvae(tmp_path), *options])
-        return code, said, folder
-
-    return run
-
-
-def test_bf16_learns_what_float32_does_up_to_its_rounding(ebst_command):
+def test_bf16_learns_what_float32_does_up_to_its_rounding(faces, tmp_path):
     """bf16 rounds to 1 in 256; a loss passes some twenty layers, whose errors are random and largely average out."""
-    plain, rounded = (ebst_command("--precision", precision) for precision in ("no", "bf16"))
-    assert plain[0] == rounded[0] == 0, rounded[1]
-    logs = load_log(plain[2]), load_log(rounded[2])
-    assert all(math.isfinite(value) for entry in logs[1] for value in entry.values())
-    first = [{name: value for name, value in log[0].items() if name != "seconds"} for log in logs]
+    first = []
+    for precision in ("no", "bf16"):
+        arguments = [
+            "train",
+            "ebst",
+            "--preset",
+            "smoke",
+            "--steps",
+            2,
+            "--precision",
+            precision,
+            "--data",
+            faces.folder,
+        ]
+        more = ["--out", tmp_path / precision, "--maskvae", untrained_maskvae(tmp_path)]
+        code, said = children.command([*arguments, *more])
+        assert code == 0, said
+        log = load_log(tmp_path / precision)
+        assert all(math.isfinite(value) for entry in log for value in entry.values())
+        first.append({name: value for name, value in log[0].items() if name != "seconds"})
     assert first[0] == pytest.approx(first[1], rel=0.05) and first[0] != first[1]
 
 
-def test_fp16_without_a_gpu_is_refused_in_one_sentence(ebst_command):
-    code, said, folder = ebst_command("--precision", "fp16")
-    assert code == 1 and not folder.exists()
-    assert re.fullmatch(r"PackedFaces.*\nerror: fp16 needs a GPU: leave --precision out, or choose bf16\.\n", said)
-
-
 # ---- several processes
-
-TWO_PROCESSES = """
-import os, signal, sys, time
-from dataclasses import replace
-from functools import partial
-import torch
-from accelerate import PartialState, debug_launcher
-from maskgan_lib.data import batches
-from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.presets import PRESETS
-from maskgan_lib.training import adversarial, dmn, ebst, execution, maskvae, stages
-from maskgan_lib.training.execution import Execution
-
-# In float64, since Adam makes whole steps of rounding errors: a bias before a normalisation has no other gradient.
-torch.set_num_threads(1)
-torch.set_default_dtype(torch.float64)
-to_float_image, load_weights = batches.to_float_image, stages.load_weights
-batches.to_float_image = lambda *arguments: to_float_image(*arguments).double()
-stages.load_weights = lambda path: load_weights(path).double()
-for module in (adversarial, dmn, ebst, maskvae):
-    module.one_hot = partial(module.one_hot, dtype=torch.float64)
-TINY = replace(PRESETS["smoke"], image_size=32, log_every=2, checkpoint_every=50, sample_every=50)
-
-REGIONAL = TINY.replace({"dmn.style": "regional", "adversary.mismatch_weight": 0.3, "adversary.r1_weight": 0.05})
-
-def train(name, out, parts=1, resume=False, preset=TINY, steps=3):
-    faces, folder = PackedFaces.open(sys.argv[1]), sys.argv[2] + "/" + out
-    others = {"ebst": {"maskvae": sys.argv[3]}, "secgan": {"parser": sys.argv[4]}}.get(name, {})
-    how = Execution(accumulate=parts)
-    stages.train_stage(name, preset, faces, folder, steps=steps, resume=resume, execution=how, **others)
-
-def interrupted(name, out, parts):
-    kind = stages.STAGES[name]
-    step, done = kind.step, 0
-    def patched(self, batches, accelerator):
-        nonlocal done
-        done += 1
-        if done == 1 + accelerator.process_index:  # the processes notice Ctrl-C in different steps
-            signal.raise_signal(signal.SIGINT)
-        return step(self, batches, accelerator)
-    kind.step = patched
-    try:
-        train(name, out, parts)
-    except KeyboardInterrupt as stop:
-        os.write(1, f"{name}: {stop}\\n".encode())
-    kind.step = step
-    train(name, out, parts, resume=True)
-
-def both():
-    torch.set_num_threads(1)
-    os.environ["LOCAL_RANK"] = str(torch.distributed.get_rank())  # as other launchers than this one for tests
-    with execution.one_first():
-        first = PartialState().is_main_process
-        time.sleep(0.5 * first)
-        os.write(1, b"the first is through\\n" if first else b"the other begins\\n")
-    train("dmn", "dmn/two")
-    train("ebst", "ebst/two")
-    train("ebst", "ebst/parts", 2)
-    train("dmn", "regional/parts", 2, preset=REGIONAL)
-    for name in ("stargan", "elegant", "secgan"):
-        train(name, name + "/two")
-        train(name, name + "/parts", 2)
-    interrupted("ebst", "ebst/stopped", 2)
-    train("maskvae", "maskvae/two")
-    interrupted("maskvae", "maskvae/stopped", 1)
-    train("maskvae", "maskvae/still", preset=TINY.replace({"maskvae.lr": 0.0}), steps=1)
-
-if __name__ == "__main__":
-    debug_launcher(both, num_processes=2)
-    train("dmn", "dmn/one")
-    train("ebst", "ebst/one")
-    train("dmn", "regional/one", preset=REGIONAL)
-    train("stargan", "stargan/one")
-    train("elegant", "elegant/one")
-    train("secgan", "secgan/one")
-"""
 
 
 @pytest.fixture(scope="module")
 def two_processes(faces, tmp_path_factory) -> tuple[Path, str]:
     """Runs by two processes that share every batch, by each of them in two parts, and by one; and what was said."""
-    folder = tmp_path_factory.mktemp("two processes")
-    script = folder / "two_processes.py"
-    script.write_text(TWO_PROCESSES)
+    folder, here = tmp_path_factory.mktemp("two processes"), Path(__file__).parent
     done = subprocess.run(
-        [sys.executable, script, faces.folder, folder, untrained_maskvae(folder), untrained_parser(folder)],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)},
+        [sys.executable, here / "two_processes.py", faces.folder, folder],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join(map(str, (ROOT, here.parent)))},
         capture_output=True,
         text=True,
         timeout=600,
@@ -193,11 +110,7 @@ def state(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize(
-    "run",
-    [
-        *("dmn/two", "ebst/two", "ebst/parts", "stargan/two", "stargan/parts", "elegant/two", "elegant/parts"),
-        *("secgan/two", "secgan/parts", "regional/parts"),
-    ],
+    "run", ["dmn/two", "ebst/two", "ebst/parts", "regional/parts", "stargan/parts", "elegant/parts", "secgan/parts"]
 )
 def test_two_processes_are_one_with_the_whole_batch(run, two_processes):
     ours, theirs = state(two_processes[0] / run), state(two_processes[0] / run.partition("/")[0] / "one")
@@ -221,17 +134,13 @@ def test_two_processes_stop_together_and_resume_as_uninterrupted(name, whole, tw
     assert_same_run(folder / name / "stopped", folder / name / whole)
 
 
-def test_batch_normalisation_sees_the_share_of_its_process(faces, two_processes):
+def test_batch_normalisation_sees_the_share_of_its_process(faces, two_processes, in_double):
     """On CPUs; what is saved are the first process' statistics: a tenth of the way to its first batch's mean."""
     saved = state(two_processes[0] / "maskvae" / "still")["networks"]["maskvae"]
-    network = make_stage("maskvae", replace(PRESETS["smoke"], image_size=32), faces).networks["maskvae"].double()
+    network = make_stage("maskvae", TINY, faces).networks["maskvae"]
     network.load_state_dict(saved)  # the rate was zero: these weights are those that saw the batch
-    batch = Batches(faces, faces.indices("train"), PRESETS["smoke"].maskvae.batch).at(0)
-    half = len(batch.mask) // 2
-    first, second = (
-        0.1 * network.down[0][0](one_hot(batch.mask[share], dtype=torch.float64)).mean(dim=(0, 2, 3))
-        for share in (slice(half), slice(half, None))
-    )
+    mask = one_hot(Batches(faces, faces.indices("train"), TINY.maskvae.batch).at(0).mask)
+    first, second = (0.1 * network.down[0][0](half).mean(dim=(0, 2, 3)) for half in mask.chunk(2))
     torch.testing.assert_close(saved["down.0.1.running_mean"], first)
     assert not torch.allclose(first, second)
 

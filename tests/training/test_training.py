@@ -1,4 +1,4 @@
-"""The training loop: what a run leaves behind, exact resume, safe stops, refusals, averages and rates."""
+"""The training loop: what a run leaves behind, exact resume, refusals, safe stops, averages and rates."""
 
 from dataclasses import replace
 
@@ -9,86 +9,38 @@ from PIL import Image
 from tiny_runs import RUNS, STEPS, TINY, after_step, assert_same_run, press_ctrl_c, train_tiny
 from toy_faces import pack_toy_faces
 
-from maskgan_lib.checkpoints import CheckpointError, load_state, load_weights, read_card
-from maskgan_lib.data.batches import Batches
-from maskgan_lib.training import loop
+from maskgan_lib.checkpoints import load_state, load_weights, read_card
 from maskgan_lib.training.loop import RunSettings, load_log, newest_checkpoint
 from maskgan_lib.training.stage import TrainingError, tile
 from maskgan_lib.training.stages import STAGES, make_stage, train_stage
 
 # ---- what a run leaves behind
 
-ADVERSARIAL = {"discriminator", "adversarial", "feature", "perceptual"}
-SECGAN = {"critic", "penalty", "real classes", "adversarial", "made classes", "reconstruction"}
-
 
 @pytest.mark.parametrize("name", STAGES)
-def test_run_leaves_log_samples_and_weights(name, uninterrupted, faces):
+def test_run_leaves_log_samples_and_weights(name, uninterrupted):
     folder = uninterrupted[name]
     log = load_log(folder)
     assert [entry["step"] for entry in log] == [2, 3, 4, 6, 7]
-    assert all(np.isfinite(list(entry.values())).all() for entry in log)
-    expected = {
-        "maskvae": {"loss", "reconstruction", "kl"},
-        "dmn": ADVERSARIAL,
-        "ebst": ADVERSARIAL | {f"blend {loss}" for loss in ADVERSARIAL},
-        "pix2pixhd-m": ADVERSARIAL,
-        "spade": ADVERSARIAL | {"kl"},
-        "stargan": {"critic", "penalty", "real classes", "adversarial", "made classes", "cycle", "identity"},
-        "elegant": {"discriminator", "adversarial", "reconstruction"},
-        "secgan": SECGAN | {"consistency", "seg consistency"} | {f"seg {loss}" for loss in SECGAN},
-        "parser": {"loss"},
-        "attributes": {"loss", "wrong"},
-        "identity": {"loss", "wrong"},
-        "pose": {"loss", "degrees"},
-        "selfsupervised": {"loss", "invariance", "variance", "covariance"},
-    }[name]
-    assert set(log[0]) == {"step", "seconds"} | expected
+    assert all(np.isfinite(list(entry.values())).all() and entry.keys() == log[0].keys() for entry in log)
+    assert len(log[0]) > 2, "no loss"
     assert sorted(path.name for path in (folder / "samples").iterdir()) == ["step-000005.png", "step-000007.png"]
-    rows, columns = {
-        "maskvae": (2, 8),
-        "dmn": (4, 4),
-        "ebst": (9, 4),
-        "pix2pixhd-m": (4, 4),
-        "spade": (4, 4),
-        "stargan": (3, 8),
-        "elegant": (4, 8),
-        "secgan": (6, 8),
-        "parser": (3, 8),
-        "attributes": (1, 8),
-        "identity": (2, 8),
-        "pose": (1, 8),
-        "selfsupervised": (4, 8),
-    }[name]
-    assert Image.open(folder / "samples" / "step-000007.png").size == (columns * 32, rows * 32)
-    networks = {
-        "maskvae": {"maskvae": "MaskVAE"},
-        "dmn": {"dmn": "DenseMappingNetwork"},
-        "ebst": {"dmn": "DenseMappingNetwork", "blender": "AlphaBlender"},
-        "pix2pixhd-m": {"dmn": "DenseMappingNetwork"},
-        "spade": {"spade": "SPADEGenerator"},
-        "stargan": {"stargan": "StarGANGenerator"},
-        "elegant": {"elegant": "Elegant"},
-        "secgan": {"g_rgb": "SeCGANGenerator", "g_seg": "SeCGANGenerator"},
-        "parser": {"parser": "FaceParser"},
-        "attributes": {"attributes": "AttributeNet"},
-        "identity": {"identity": "IdentityNet"},
-        "pose": {"pose": "PoseNet"},
-        "selfsupervised": {"selfsupervised": "SelfSupervisedNet"},
-    }[name]
-    assert {path.stem: type(load_weights(path)).__name__ for path in folder.glob("*.safetensors")} == networks
-    if name == "pix2pixhd-m":
-        assert not load_weights(folder / "dmn.safetensors").config["mask_branch"], "its style encoder sees no mask"
-    for network in networks:
-        card = read_card(folder / f"{network}.safetensors")
+    picture = np.asarray(Image.open(folder / "samples" / "step-000007.png"))
+    assert picture.shape[0] % 32 == picture.shape[1] % 32 == 0 and picture.std() > 0
+    averages = load_state(folder / "checkpoint.pt")["averages"]
+    assert {path.stem for path in folder.glob("*.safetensors")} == averages.keys()
+    for network, average in averages.items():
+        card, weights = read_card(folder / f"{network}.safetensors"), load_weights(folder / f"{network}.safetensors")
         assert (card["steps"], card["data"], card["faces"], card["image_size"]) == (STEPS, "toy faces", 8, 32)
+        assert all(torch.equal(value, average[f"module.{key}"]) for key, value in weights.state_dict().items())
     assert not list(folder.glob("*.partial")) and not list(folder.glob("*.coming*"))
 
 
 def test_only_the_train_split_is_seen(faces, tmp_path, monkeypatch):
-    seen = set()
-    at = Batches.at
-    monkeypatch.setattr(Batches, "at", lambda self, step: seen.update(self.order(step)) or at(self, step))
+    seen, step = set(), STAGES["maskvae"].step
+    monkeypatch.setattr(
+        STAGES["maskvae"], "step", lambda self, batches, how: seen.update(batches[0].index) or step(self, batches, how)
+    )
     train_stage("maskvae", TINY, faces, tmp_path / "run", steps=2)
     assert seen == set(faces.indices("train"))
 
@@ -108,11 +60,10 @@ def test_tile_fills_rows():
     assert sheet[::2, ::3, 0].tolist() == [[0, 1], [2, 3], [4, 255]]
 
 
-# ---- resume
+# ---- resume: a stage may hide state, wherever it is stopped; where the loop stops does not depend on the stage
 
 
-@pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize("stop", range(1, STEPS))
+@pytest.mark.parametrize(("name", "stop"), [*((name, 4) for name in RUNS), *(("maskvae", k) for k in (1, 2, 3, 5, 6))])
 def test_resumed_after_any_step_is_as_uninterrupted(name, stop, faces, uninterrupted, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         after_step(patch, name, stop, press_ctrl_c)
@@ -124,50 +75,12 @@ def test_resumed_after_any_step_is_as_uninterrupted(name, stop, faces, uninterru
     assert_same_run(tmp_path / "run", uninterrupted[name])
 
 
-def test_a_finished_run_resumes_to_itself(faces, uninterrupted, tmp_path):
-    train_stage("dmn", TINY, faces, tmp_path / "run", steps=STEPS, seed=3, resume=True)
-    assert_same_run(tmp_path / "run", uninterrupted["dmn"])
-    assert len(train_stage("dmn", TINY, faces, tmp_path / "run", steps=STEPS, seed=3, resume=True)) == 5
-    assert_same_run(tmp_path / "run", uninterrupted["dmn"])
-
-
-@pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
-def test_a_truncated_checkpoint_costs_only_the_steps_since_the_one_before(
-    left, faces, uninterrupted, tmp_path, monkeypatch, capsys
-):
-    folder = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        after_step(patch, "maskvae", 5, press_ctrl_c)
-        with pytest.raises(KeyboardInterrupt):
-            train_stage("maskvae", TINY, faces, folder, steps=STEPS, seed=3)
-    data = (folder / "checkpoint.pt").read_bytes()
-    (folder / "checkpoint.pt").write_bytes(data[: int(left * len(data))])
-    train_stage("maskvae", TINY, faces, folder, steps=STEPS, seed=3, resume=True)
-    assert "Going on from checkpoint.previous.pt" in capsys.readouterr().out
-    assert_same_run(folder, uninterrupted["maskvae"])
-
-
-def test_damaged_checkpoints_are_no_reason_to_start_anew(faces, uninterrupted, tmp_path):
-    (tmp_path / "checkpoint.pt").write_bytes(b"")
-    (tmp_path / "checkpoint.previous.pt").write_bytes(b"PK")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.previous\.pt cannot be read"):
-        train_stage("maskvae", TINY, faces, tmp_path, steps=STEPS, seed=3, resume=True)
-
-
-def test_a_disk_that_fills_up_leaves_both_checkpoints(faces, tmp_path, monkeypatch):
-    save_state, calls = loop.save_state, []
-
-    def third_fails(path, state):
-        calls.append(path)
-        if len(calls) == 3:
-            raise CheckpointError("no space left")
-        save_state(path, state)
-
-    monkeypatch.setattr(loop, "save_state", third_fails)
-    with pytest.raises(CheckpointError, match="no space left"):
-        train_stage("maskvae", TINY, faces, tmp_path / "run", steps=12)
-    kept = [load_state(tmp_path / "run" / name)["step"] for name in ("checkpoint.previous.pt", "checkpoint.pt")]
-    assert kept == [3, 6]
+def test_a_finished_run_resumes_to_itself(faces, tmp_path):
+    truth, folder = (tmp_path / name for name in ("truth", "run"))
+    for where in (truth, folder):
+        log = train_stage("maskvae", TINY, faces, where, steps=STEPS)
+    assert train_stage("maskvae", TINY, faces, folder, steps=STEPS, resume=True) == log
+    assert_same_run(folder, truth)
 
 
 # ---- refusals
@@ -183,22 +96,23 @@ def test_a_folder_that_holds_a_run_is_refused(faces, uninterrupted):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"seed": 4}, ["seed 3 there, 4 here"]),
-        ({"steps": 9}, ["steps 7 there, 9 here"]),
+        ({"seed": 4, "steps": 9}, "steps 7 there, 9 here; seed 3 there, 4 here"),
+        ({"preset": TINY.replace({"dmn.batch": 2})}, "batch_size 4 there, 2 here"),
+        ({"preset": TINY.replace({"adversary.perceptual_weight": 1.0})}, "perceptual_weight 10.0 there, 1.0 here"),
+        ({"indices": np.arange(3)}, "faces 8 there, 3 here"),
         (
-            {"preset": TINY.replace({"dmn.batch": 2, "dmn.lr": 0.1})},
-            ["batch_size 4 there, 2 here", "lr 0.0002 there, 0.1 here"],
+            {"preset": TINY.replace({"dmn.width": 8, "adversary.width": 4, "dmn.lr": 1e-3})},
+            "lr 0.0002 there, 0.001 here; dmn width 4 there, 8 here; discriminator width 8 there, 4 here",
         ),
-        ({"preset": TINY.replace({"adversary.perceptual_weight": 1.0})}, ["perceptual_weight 10.0 there, 1.0 here"]),
-        ({"indices": np.arange(3)}, ["faces 8 there, 3 here"]),
-        ({"preset": TINY.replace({"dmn.width": 8})}, ["dmn width 4 there, 8 here"]),
     ],
 )
 def test_other_settings_are_refused_by_name(changes, named, faces, uninterrupted):
-    settings = {"preset": TINY, "steps": STEPS, "seed": 3, **changes}
+    folder, settings = uninterrupted["dmn"], {"preset": TINY, "steps": STEPS, "seed": 3, **changes}
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     with pytest.raises(TrainingError) as error:
-        train_stage("dmn", settings.pop("preset"), faces, uninterrupted["dmn"], resume=True, **settings)
-    assert all(text in str(error.value) for text in named)
+        train_stage("dmn", settings.pop("preset"), faces, folder, resume=True, **settings)
+    assert str(error.value) == f"{folder} holds a run with other settings: {named}."
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
 
 
 def test_another_stage_and_other_faces_are_refused(faces, uninterrupted, tmp_path):
@@ -239,14 +153,6 @@ def test_a_broken_update_is_not_saved(faces, tmp_path, monkeypatch):
         train_stage("maskvae", TINY, faces, tmp_path / "run", steps=STEPS)
     state = newest_checkpoint(tmp_path / "run")
     assert state["step"] == 3 and all(value.isfinite().all() for value in state["networks"]["maskvae"].values())
-
-
-def test_a_rate_that_is_too_high_blows_up_with_a_finite_checkpoint(faces, tmp_path):
-    preset = TINY.replace({"maskvae.lr": 1e12, "checkpoint_every": 1})
-    with pytest.raises(TrainingError, match=r"not finite|became"):
-        train_stage("maskvae", preset, faces, tmp_path / "run", steps=200)
-    for path in (tmp_path / "run").glob("checkpoint*.pt"):
-        assert all(v.isfinite().all() for v in load_state(path)["networks"]["maskvae"].values())
 
 
 # ---- averages and rates

@@ -47,23 +47,25 @@ RUNS = {name: (name, TINY) for name in STAGES} | {"regional": ("dmn", REGIONAL)}
 
 def untrained_maskvae(folder: Path, size: int = 32) -> Path:
     """Weights of a small MaskVAE for EBST, always the same ones."""
-    torch.manual_seed(5)
-    network = MaskVAE(size, width=TINY.maskvae.width, latent=TINY.maskvae.latent)
-    # Larger weights at the end: the decoded masks then differ between faces.
-    network.logits[-1].weight.data.mul_(20)
-    path = folder / "untrained-maskvae.safetensors"
-    save_weights(path, network)
+    path = folder / f"untrained-maskvae-{size}.safetensors"
+    if not path.exists():
+        torch.manual_seed(5)
+        network = MaskVAE(size, width=TINY.maskvae.width, latent=TINY.maskvae.latent)
+        # Larger weights at the end: the decoded masks then differ between faces.
+        network.logits[-1].weight.data.mul_(20)
+        save_weights(path, network)
     return path
 
 
 def untrained_parser(folder: Path) -> Path:
     """Weights of a small parser of 12 classes for SeCGAN, always the same ones."""
-    torch.manual_seed(6)
-    network = FaceParser(12, width=TINY.parser.width)
-    # Larger weights at the end: pixels of a face then have different classes.
-    network.final.weight.data.mul_(20)
     path = folder / "untrained-parser.safetensors"
-    save_weights(path, network)
+    if not path.exists():
+        torch.manual_seed(6)
+        network = FaceParser(12, width=TINY.parser.width)
+        # Larger weights at the end: pixels of a face then have different classes.
+        network.final.weight.data.mul_(20)
+        save_weights(path, network)
     return path
 
 
@@ -117,5 +119,5 @@ def after_step(monkeypatch, name: str, number: int, action) -> None:
     monkeypatch.setattr(stage_class, "step", patched)
 
 
-def press_ctrl_c(stage, losses) -> None:
+def press_ctrl_c(*_) -> None:
     signal.raise_signal(signal.SIGINT)
