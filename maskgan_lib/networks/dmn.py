@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.classes import NUM_CLASSES
-from maskgan_lib.networks.blocks import AdaIN, EncoderDecoder, check_size, init_convolutions
+from maskgan_lib.networks.blocks import NORMS, AdaIN, EncoderDecoder, check_size, init_convolutions
 
 STYLES = ("global", "regional")
 
@@ -182,8 +182,9 @@ class ImageGenerationBackbone(EncoderDecoder):
         downsamplings: int = 4,
         blocks: int = 4,
         upsampling: str = "transposed",
+        norm: str = "instance",
     ):
-        super().__init__(num_classes, 3, width, downsamplings, blocks, adaptive=True, upsampling=upsampling)
+        super().__init__(num_classes, 3, width, downsamplings, blocks, True, upsampling, norm)
         self.adain_parameters = blocks * 4 * width * 2**downsamplings
 
     def forward(self, mask: Tensor, parameters: Tensor) -> Tensor:
@@ -199,10 +200,10 @@ class RegionalBackbone(EncoderDecoder):
     themselves (``positional_norm``), so that no region hears of another but through the convolutions.
     """
 
-    def __init__(self, num_classes: int, width: int, downsamplings: int, blocks: int, upsampling: str):
-        super().__init__(num_classes, 3, width, downsamplings, blocks, True, upsampling, norm="positional")
+    def __init__(self, num_classes: int, width: int, downsamplings: int, blocks: int, upsampling: str, norm: str):
+        super().__init__(num_classes, 3, width, downsamplings, blocks, True, upsampling, norm)
         widths = [width * 2**i for i in reversed(range(downsamplings))]
-        self.adain = nn.ModuleList(AdaIN(w, norm="positional") for w in widths)
+        self.adain = nn.ModuleList(AdaIN(w, norm=norm) for w in widths)
         self.parameters_of = [blocks * 4 * width * 2**downsamplings, *(2 * w for w in widths)]
         self.adain_parameters = sum(self.parameters_of)
 
@@ -258,6 +259,8 @@ class DenseMappingNetwork(nn.Module):
             of SFT.
         style: ``"global"`` or ``"regional"``, which needs the mask branch.
         upsampling: ``"transposed"``, the paper's, or ``"nearest"``: see ``NearestConv2d``.
+        norm: what features are normalised by, one of ``NORMS``: ``"instance"``, the paper's and that of a global style
+            unless said otherwise, or ``"positional"``, that of a regional one.
 
     Sizes: height and width from ``max(32, 2 * 2**downsamplings)`` up, multiples of ``2**downsamplings``; others are a
     ``ValueError``.
@@ -274,12 +277,16 @@ class DenseMappingNetwork(nn.Module):
         concatenate: bool = False,
         style: str = "global",
         upsampling: str = "transposed",
+        norm: str | None = None,
     ):
         super().__init__()
         if style not in STYLES:
             raise ValueError(f"style must be one of {', '.join(STYLES)}, not {style!r}.")
         if style == "regional" and not mask_branch:
             raise ValueError("A style for every region needs the mask branch.")
+        norm = norm or {"global": "instance", "regional": "positional"}[style]
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}.")
         self.config = {
             "num_classes": num_classes,
             "width": width,
@@ -290,10 +297,11 @@ class DenseMappingNetwork(nn.Module):
             "concatenate": concatenate,
             "style": style,
             "upsampling": upsampling,
+            "norm": norm,
         }
         regional = style == "regional"
         backbone = RegionalBackbone if regional else ImageGenerationBackbone
-        self.backbone = backbone(num_classes, width, downsamplings, blocks, upsampling)
+        self.backbone = backbone(num_classes, width, downsamplings, blocks, upsampling, norm)
         if regional:
             self.style_encoder = RegionalStyleEncoder(num_classes, style_width)
         else:

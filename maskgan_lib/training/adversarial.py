@@ -46,6 +46,7 @@ class DMNSettings:
     style_mask: str = "sft"
     style: str = "global"  # the paper's one code; "regional": one for every class
     downsamplings: int = 0  # 4; 0: those that fit the size of the faces, 4 at 512
+    norm: str = ""  # "instance"; "": that with a global style, "positional" with a regional one
     upsampling: str = "transposed"  # transposed convolutions; "nearest": nearest neighbour and a convolution
     batch: int = 8  # 8
     steps: int = 600_000  # 100 + 100 epochs in the authors' code
@@ -100,6 +101,7 @@ def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
         concatenate=preset.dmn.style_mask == "concat",
         style=preset.dmn.style,
         upsampling=preset.dmn.upsampling,
+        norm=preset.dmn.norm or None,
     )
 
 
