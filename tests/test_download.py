@@ -1,134 +1,13 @@
-"""Downloads from a server on this machine that breaks off, forgets and lies; the sources of the data set."""
+"""The sources of the data set: packages that download it are stood in for."""
 
-import hashlib
 import sys
-import threading
 import types
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import numpy as np
 import pytest
 
 from maskgan_lib.data import download
 from maskgan_lib.data.packed import DataError
-
-CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Serves CONTENT; ``behaviour`` changes how."""
-
-    behaviour: str = ""
-    ranges: list
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/file.bin"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        behaviour, wanted = self.server.behaviour, self.headers.get("Range")
-        self.server.ranges.append(wanted)
-        if behaviour == "missing" or (behaviour == "down" and len(self.server.ranges) < 3):
-            return self.send_error(404 if behaviour == "missing" else 503)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and behaviour != "no ranges" else 0
-        if start >= len(CONTENT):
-            return self.send_error(416)
-        body = CONTENT[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Type", "text/html" if behaviour == "page" else "application/octet-stream")
-        self.send_header("Content-Length", str(len(body)))
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
-        self.end_headers()
-        if behaviour in ("breaks off", "no ranges") and len(self.server.ranges) < 3:
-            body = body[:100_000]
-            self.close_connection = True
-        self.wfile.write(body)
-        return None
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr(download, "FIRST_WAIT", 0.0)
-    server = Server(("127.0.0.1", 0), Handler)
-    server.ranges = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def fetch(server, path, **checks):
-    return download.fetch(server.url, path, progress=False, **checks)
-
-
-def test_a_file_is_fetched_once(server, tmp_path):
-    path = tmp_path / "new" / "file.bin"
-    assert fetch(server, path, sha256=SHA256, size=len(CONTENT)) == path
-    assert path.read_bytes() == CONTENT
-    assert fetch(server, path) == path and len(server.ranges) == 1
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_broken_connection_goes_on_where_it_stopped(server, tmp_path):
-    server.behaviour = "breaks off"
-    assert fetch(server, tmp_path / "file.bin", sha256=SHA256).read_bytes() == CONTENT
-    assert server.ranges == [None, "bytes=100000-", "bytes=200000-"]
-
-
-def test_a_later_call_goes_on_too(server, tmp_path):
-    (tmp_path / "file.bin.part").write_bytes(CONTENT[:123_456])
-    assert fetch(server, tmp_path / "file.bin").read_bytes() == CONTENT
-    assert server.ranges == ["bytes=123456-"]
-
-
-@pytest.mark.parametrize("size", [None, len(CONTENT)])
-def test_a_part_that_is_whole_is_taken(server, tmp_path, size):
-    (tmp_path / "file.bin.part").write_bytes(CONTENT)
-    assert fetch(server, tmp_path / "file.bin", size=size).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("behaviour", ["no ranges", "down"])
-def test_a_server_that_cannot_go_on_or_is_down_for_a_moment_is_asked_again(server, tmp_path, behaviour):
-    server.behaviour = behaviour
-    assert fetch(server, tmp_path / "file.bin", size=len(CONTENT)).read_bytes() == CONTENT
-    assert len(server.ranges) == 3
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "checks", "message"),
-    [
-        ("missing", {}, "404"),
-        ("page", {}, "web page"),
-        ("", {"size": len(CONTENT) + 1}, f"{len(CONTENT)} bytes"),
-        ("", {"sha256": "0" * 64}, SHA256),
-    ],
-)
-def test_what_is_not_the_file_never_gets_its_name(server, tmp_path, behaviour, checks, message):
-    server.behaviour = behaviour
-    with pytest.raises(DataError, match=message):
-        fetch(server, tmp_path / "file.bin", **checks)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_server_that_is_not_there_is_one_sentence(server, tmp_path):
-    url = server.url
-    server.shutdown()
-    server.server_close()
-    with pytest.raises(DataError, match=rf"{url} .*file\.bin\.$"):
-        download.fetch(url, tmp_path / "file.bin", progress=False)
-
-
-# --- CelebAMask-HQ: packages that download it are stood in for ------------------------------------------------------
 
 
 def write_zip(path, faces=4):

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from maskgan_lib.editor.compositing import FEATHER, WHOLE, feather, keep_unedited, squared_distance
+from maskgan_lib.editor.compositing import FEATHER, WHOLE, feather, keep_unedited
 
 SIZE = 64
 
@@ -87,20 +85,6 @@ def test_the_edge_is_soft():
     assert (share[:, :21] == 1).all() and (share[:, 26:] == 0).all()
     steps = -np.diff(share[0])
     assert (steps >= 0).all() and 0 < steps.max() < 0.5
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), radius=st.integers(1, 12))
-def test_distances_are_euclid_s(seed, radius):
-    rng = np.random.default_rng(seed)
-    region = rng.random((9, 12)) < 0.03
-    region[rng.integers(9), rng.integers(12)] = True
-    places = np.argwhere(region)
-    grid = np.stack(np.mgrid[:9, :12], -1)
-    expected = ((grid[:, :, None] - places) ** 2).sum(-1).min(-1)
-    found = squared_distance(region, radius)
-    near = expected <= radius**2
-    assert np.array_equal(found[near], expected[near]) and (found[~near] > radius**2).all()
 
 
 def test_bad_sizes_and_strengths_are_refused(scene):

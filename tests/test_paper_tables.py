@@ -16,7 +16,6 @@ from maskgan_lib.course.chapter import ROOT
 from maskgan_lib.course.readme import write_between
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation import judges as shipped_judges
-from maskgan_lib.evaluation import paper_tables
 from maskgan_lib.evaluation.estimates import Estimate
 from maskgan_lib.evaluation.grades import TASK_MEASURES
 from maskgan_lib.evaluation.methods import (
@@ -47,7 +46,7 @@ from maskgan_lib.evaluation.paper_tables import (
     readme_section,
 )
 from maskgan_lib.evaluation.published import judges_of
-from maskgan_lib.evaluation.run import Graded
+from maskgan_lib.evaluation.run import Graded, Grader
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.verification import people_of
 from maskgan_lib.evaluation.weights import named_weights
@@ -278,18 +277,17 @@ def test_where_nothing_can_be_compared_there_is_no_table(faces, tmp_path):
 
 
 def test_a_photo_to_compare_with_is_looked_at_once(faces, tmp_path, monkeypatch):
-    seen = []
-    grade_set = paper_tables.grade_set
+    seen, of_set = [], Grader.of_set
 
-    def counted(indices, *arguments, **settings):
+    def counted(grader, indices):
         seen.extend(indices)
-        return grade_set(indices, *arguments, **settings)
+        return of_set(grader, indices)
 
-    monkeypatch.setattr(paper_tables, "grade_set", counted)
+    monkeypatch.setattr(Grader, "of_set", counted)
     results = evaluate_methods(METHODS[2:3], faces, faces.indices("test"), Judges(), tmp_path, counts=FEW)
     assert sorted(seen) == faces.indices("train").tolist()
     smiling = np.array([k for k in seen if faces.attribute("Smiling")[k] > 0])
-    kernel = columns_of(TRANSFER, grade_set(smiling, faces, Judges()))[-1]
+    kernel = columns_of(TRANSFER, of_set(Grader(faces, Judges()), smiling))[-1]
     alone = kernel.cell(results.graded[TRANSFER]["DMN"])
     assert cell(results, TRANSFER, "DMN", kernel.measure.name).value == pytest.approx(alone.value, abs=1e-6)
 

@@ -25,7 +25,6 @@ from maskgan_lib.evaluation.estimates import (
     mean_estimate,
     mean_over_faces,
     over_trainings,
-    student_quantile,
     verdict,
 )
 from maskgan_lib.evaluation.records import Records
@@ -87,11 +86,6 @@ def test_the_jackknife_tells_how_a_frechet_distance_scatters():
 def test_few_items_get_no_jackknife_interval():
     few, enough = (jackknife(lambda places: float(len(places)), count) for count in (9, 10))
     assert few.value == 9 and np.isnan(few.low) and np.isfinite(enough.low)
-
-
-@pytest.mark.parametrize(("freedom", "table"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (9, 2.2622), (30, 2.0423)])
-def test_student_quantile_is_that_of_the_tables(freedom, table):
-    assert student_quantile(freedom) == pytest.approx(table, rel=5e-4)
 
 
 def test_over_trainings_the_sample_is_the_trainings():

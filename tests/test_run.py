@@ -13,7 +13,7 @@ from maskgan_lib.evaluation import run
 from maskgan_lib.evaluation.grades import TASK_MEASURES
 from maskgan_lib.evaluation.methods import RECONSTRUCTION, STYLE_COPY, TASKS, TRANSFER, MethodError
 from maskgan_lib.evaluation.metrics import around
-from maskgan_lib.evaluation.run import grade_method, grade_photos, grade_set
+from maskgan_lib.evaluation.run import Grader
 from maskgan_lib.evaluation.tasks import attribute_pairs, reconstruction_pairs, requests, style_pairs
 
 
@@ -52,7 +52,7 @@ def equal(a, b) -> bool:
 @pytest.mark.parametrize("task", TASKS)
 def test_every_pair_has_every_measure(faces, lists, task):
     pairs = lists[task]
-    graded = grade_method(method(), pairs, faces, Judges())
+    graded = Grader(faces, Judges()).of_method(method(), pairs)
     assert list(graded.values) == [measure.name for measure in TASK_MEASURES[task]]
     assert {values.shape for values in graded.values.values()} == {(len(pairs),)} and len(graded) == len(pairs)
     assert (graded.values["segmentation accuracy"] == 100).all()
@@ -62,23 +62,23 @@ def test_every_pair_has_every_measure(faces, lists, task):
 
 
 def test_neither_parts_nor_batches_show(faces, lists, small_parts):
-    in_parts = grade_method(method(), lists[TRANSFER], faces, Judges(), batch=3)
+    in_parts = Grader(faces, Judges(), batch=3).of_method(method(), lists[TRANSFER])
     assert len(lists[TRANSFER]) > 8
-    whole = grade_method(method(), lists[TRANSFER], faces, Judges(), batch=64)
+    whole = Grader(faces, Judges(), batch=64).of_method(method(), lists[TRANSFER])
     assert all(in_parts.values[name] == pytest.approx(whole.values[name], nan_ok=True) for name in whole.values)
     assert in_parts.features == pytest.approx(whole.features)
 
 
 def test_without_an_identity_net_there_are_no_embeddings(faces, lists):
     judges = Judges(identity_net=None)
-    assert grade_method(method(), lists[TRANSFER], faces, judges).embeddings is None
-    assert grade_set(np.arange(3), faces, judges).embeddings is None
+    assert Grader(faces, judges).of_method(method(), lists[TRANSFER]).embeddings is None
+    assert Grader(faces, judges).of_set(np.arange(3)).embeddings is None
 
 
 def test_photos_are_graded_where_their_truth_is_known(faces, lists):
     pairs = lists[TRANSFER]
     images, masks = to_float_image(np.array(faces.images)), torch.as_tensor(np.array(faces.masks))
-    photos = grade_photos(pairs, faces, Judges())
+    photos = Grader(faces, Judges()).of_photos(pairs)
     smiling = images.mean(dim=(1, 2, 3)).numpy() > 0
     assert 0 < smiling[pairs.sources].mean() < 1
     assert np.array_equal(photos.values["attribute accuracy"], 100.0 * smiling[pairs.sources])
@@ -105,7 +105,7 @@ def test_looks_of_photos_are_held_against_the_annotation_of_the_source(faces, li
             yield replace(request, known={"Male": torch.as_tensor(known[start : start + 1])})
 
     monkeypatch.setattr(run, "requests", with_truth)
-    photos = grade_photos(lists[STYLE_COPY], faces, Judges(attribute_names=("Young", "Male")))
+    photos = Grader(faces, Judges(attribute_names=("Young", "Male"))).of_photos(lists[STYLE_COPY])
     images = to_float_image(faces.read(lists[STYLE_COPY].sources)[0])
     assert np.array_equal(photos.values["Male"], 100.0 * ((images.mean(dim=(1, 2, 3)).numpy() > 0) == known))
 
@@ -116,9 +116,9 @@ def test_looks_of_photos_are_held_against_the_annotation_of_the_source(faces, li
 )
 def test_bad_pictures_are_refused(faces, lists, make, says):
     with pytest.raises(MethodError, match=f"painter.*{says}"):
-        grade_method(method(make), lists[STYLE_COPY], faces, Judges())
+        Grader(faces, Judges()).of_method(method(make), lists[STYLE_COPY])
     with pytest.raises(MethodError, match="does no style copy"):
-        grade_method(method(make, tasks=(TRANSFER,)), lists[STYLE_COPY], faces, Judges())
+        Grader(faces, Judges()).of_method(method(make, tasks=(TRANSFER,)), lists[STYLE_COPY])
 
 
 # ---- what is kept
@@ -127,13 +127,13 @@ def test_bad_pictures_are_refused(faces, lists, make, says):
 @pytest.mark.parametrize("other", [None, "method", "judges", "pairs", "version"])
 def test_only_what_another_fingerprint_has_is_made_anew(faces, lists, tmp_path, monkeypatch, other):
     make, pairs = Counting(), lists[TRANSFER]
-    whole = grade_method(method(make), pairs, faces, Judges(), tmp_path)
+    whole = Grader(faces, Judges(), tmp_path).of_method(method(make), pairs)
     if other == "pairs":
         pairs = replace(pairs, sources=np.roll(pairs.sources, 1))
     if other == "version":
         monkeypatch.setattr(run, "VERSION", run.VERSION + 1)
     judges = Judges("others") if other == "judges" else Judges()
-    again = grade_method(method(make, "other" if other == "method" else "painter"), pairs, faces, judges, tmp_path)
+    again = Grader(faces, judges, tmp_path).of_method(method(make, "other" if other == "method" else "painter"), pairs)
     assert make.pictures == len(pairs) * (1 if other is None else 2)
     assert other == "pairs" or equal(whole, again)
 
@@ -142,11 +142,11 @@ def test_a_killed_run_goes_on(faces, lists, tmp_path, small_parts):
     pairs = lists[STYLE_COPY]
     killed, resumed = Counting(dies_at=4), Counting()
     with pytest.raises(KeyboardInterrupt):
-        grade_method(method(killed), pairs, faces, Judges(), tmp_path, batch=4)
+        Grader(faces, Judges(), tmp_path, batch=4).of_method(method(killed), pairs)
     assert killed.pictures == 12
-    result = grade_method(method(resumed), pairs, faces, Judges(), tmp_path, batch=4)
+    result = Grader(faces, Judges(), tmp_path, batch=4).of_method(method(resumed), pairs)
     assert resumed.pictures == len(pairs) - 8, "the first part of 8 was kept, the half of the second was not"
-    assert equal(result, grade_method(method(), pairs, faces, Judges(), batch=4))
+    assert equal(result, Grader(faces, Judges(), batch=4).of_method(method(), pairs))
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -170,22 +170,23 @@ def shorten(path):
 @pytest.mark.parametrize("damage", [truncate, flip_a_byte, lambda path: path.write_bytes(b""), shorten])
 def test_a_damaged_part_is_made_again(faces, lists, tmp_path, small_parts, capsys, damage):
     pairs = lists[STYLE_COPY]
-    whole = grade_method(method(), pairs, faces, Judges(), tmp_path, batch=8)
+    whole = Grader(faces, Judges(), tmp_path, batch=8).of_method(method(), pairs)
     parts = sorted(tmp_path.rglob("*.npz"))
     assert len(parts) == 5
     damage(parts[2])
     make = Counting()
-    assert equal(whole, grade_method(method(make), pairs, faces, Judges(), tmp_path, batch=8))
+    assert equal(whole, Grader(faces, Judges(), tmp_path, batch=8).of_method(method(make), pairs))
     assert make.pictures == 8
     assert f"{parts[2].name} is damaged" in capsys.readouterr().err
 
 
 def test_photos_and_sets_are_kept_too(faces, lists, tmp_path, monkeypatch):
-    first = grade_photos(lists[TRANSFER], faces, Judges(), tmp_path), grade_set(np.arange(9), faces, Judges(), tmp_path)
+    grader = Grader(faces, Judges(), tmp_path)
+    first = grader.of_photos(lists[TRANSFER]), grader.of_set(np.arange(9))
     images = to_float_image(faces.read(np.arange(9))[0])
     assert first[1].values == {} and first[1].features == pytest.approx(Judges().features(images).numpy())
     monkeypatch.setattr(Judges, "features", None)
-    again = grade_photos(lists[TRANSFER], faces, Judges(), tmp_path), grade_set(np.arange(9), faces, Judges(), tmp_path)
+    again = grader.of_photos(lists[TRANSFER]), grader.of_set(np.arange(9))
     assert equal(first[0], again[0]) and equal(first[1], again[1])
     with pytest.raises(TypeError):
-        grade_set(np.arange(8), faces, Judges(), tmp_path)
+        grader.of_set(np.arange(8))

@@ -1,103 +1,17 @@
-"""Downloads: one function for files, which resumes and checks, and the places where CelebAMask-HQ is known from."""
+"""Downloads CelebAMask-HQ from the places where it is known, by packages that are made for each."""
 
-import hashlib
-import http.client
-import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from maskgan_lib.data.celebamask import IMAGE_FOLDER, open_data_set
-from maskgan_lib.data.errors import DataError, full_disk_is_an_error
-from maskgan_lib.progress import progress_bar
-
-CHUNK = 1 << 20
-ATTEMPTS, FIRST_WAIT, TIMEOUT = 5, 1.0, 30.0  # waits of 1, 2, 4, 8 seconds between attempts
+from maskgan_lib.data.errors import DataError
 
 CELEBAMASK_HQ_FACES = 30_000
 TERMS = (
     "CelebAMask-HQ (3.2 GB) is for non-commercial research and education only. Its pictures, and what is derived from "
     "them, may not be passed on. By going on you accept the terms of its authors, in the README.txt of the data set."
 )
-
-
-def fetch(
-    url: str, path: str | Path, sha256: str | None = None, size: int | None = None, *, progress: bool = True
-) -> Path:
-    """Downloads ``url`` to ``path``, which exists only when it is complete and right.
-
-    A download that broke off goes on where it stopped, now or in a later call (``path`` + ".part" keeps what came).
-    ``size`` in bytes and ``sha256`` are checked if given. Raises ``DataError`` with what to do.
-    """
-    path = Path(path)
-    if path.exists():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    for attempt in range(ATTEMPTS):
-        try:
-            with full_disk_is_an_error(lambda: f"No space left for {path}: make room and try again, it goes on."):
-                _fetch_rest(url, part, size, progress)
-            break
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                raise DataError(f"{url} answers {error.code} {error.reason}: get the file by hand as {path}.") from None
-            reason: Exception = error
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            reason = error
-        if attempt + 1 == ATTEMPTS:
-            raise DataError(
-                f"{url} cannot be reached ({reason}): check the network or VPN and try again, it goes on, or get the "
-                f"file by hand as {path}."
-            )
-        time.sleep(FIRST_WAIT * 2**attempt)
-    _check(part, url, sha256, size)
-    part.replace(path)
-    return path
-
-
-def _fetch_rest(url: str, part: Path, size: int | None, progress: bool) -> None:
-    """Appends to ``part`` what is still missing; starts anew if the server cannot go on."""
-    have = part.stat().st_size if part.exists() else 0
-    if size is not None and have >= size:
-        return
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:
-            raise
-        return  # nothing beyond what we have; the checks decide whether that is the file
-    with answer:
-        if answer.headers.get_content_type() == "text/html":
-            raise DataError(f"{url} sends a web page, not the file (a quota, a login?): try later or get it by hand.")
-        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        have = have if goes_on else 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with (
-            part.open("ab" if goes_on else "wb") as file,
-            progress_bar(total=total, initial=have, desc=part.stem, unit="B", disable=not progress) as bar,
-        ):
-            while block := answer.read(CHUNK):
-                file.write(block)
-                bar.update(len(block))
-        if total is not None and part.stat().st_size < total:
-            raise ConnectionError(f"the connection broke off after {part.stat().st_size} of {total} bytes")
-
-
-def _check(part: Path, url: str, sha256: str | None, size: int | None) -> None:
-    found = part.stat().st_size
-    wrong = f"it has {found} bytes, not {size}" if size is not None and found != size else None
-    if wrong is None and sha256 is not None:
-        with part.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        wrong = f"its sha256 is {digest}, not {sha256}" if digest != sha256 else None
-    if wrong:
-        part.unlink()
-        raise DataError(f"What {url} sent is not the file that was expected ({wrong}): try again or get it by hand.")
 
 
 def celebamask_hq(folder: str | Path) -> Path:

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+from scipy import ndimage
 
 from maskgan_lib.edits import changed
 
@@ -49,29 +50,13 @@ def keep_unedited(
 
 def feather(region: np.ndarray) -> np.ndarray:
     """float32 ``[S, S]``: 1 in and close to the bool ``region``, smoothly down to exactly 0 farther away."""
+    if not region.any():
+        return np.zeros(region.shape, np.float32)
     side = max(region.shape)
     whole, width = WHOLE * side, FEATHER * side
-    distance = np.sqrt(squared_distance(region, int(np.ceil(whole + width))))
+    distance = ndimage.distance_transform_edt(~region)
     share = np.clip(1 - (distance - whole) / width, 0, 1)
     return (share * share * (3 - 2 * share)).astype(np.float32)
-
-
-def squared_distance(region: np.ndarray, radius: int) -> np.ndarray:
-    """float32 ``[H, W]``: squared Euclidean distance to the nearest pixel of the bool ``region``, up to ``radius``.
-
-    Farther pixels have infinity, or their true value. Along the columns first, then along the rows.
-    """
-    squares = np.where(region, np.float32(0), np.float32(np.inf))
-    for axis in (0, 1):
-        nearest = squares.copy()
-        for step in range(1, min(radius, squares.shape[axis] - 1) + 1):
-            ahead, behind = [slice(None)] * 2, [slice(None)] * 2
-            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
-            ahead, behind = tuple(ahead), tuple(behind)
-            np.minimum(nearest[behind], squares[ahead] + step * step, out=nearest[behind])
-            np.minimum(nearest[ahead], squares[behind] + step * step, out=nearest[ahead])
-        squares = nearest
-    return squares
 
 
 def colour_difference(photo: np.ndarray, reconstruction: np.ndarray, known: np.ndarray) -> np.ndarray:

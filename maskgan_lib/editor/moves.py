@@ -9,7 +9,7 @@ import numpy as np
 
 from maskgan_lib.editor.checks import attempt, read_only, within
 from maskgan_lib.editor.rle import EditError, check_mask
-from maskgan_lib.editor.steps import EditorFace, Sliding, Step
+from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, Sliding, Step
 
 if TYPE_CHECKING:
     from maskgan_lib.attribute_masks import AttributeMasks
@@ -53,7 +53,7 @@ class MaskMoves:
                 mask = mask if place == 0 else latent.move(mask, name, place)
             return mask
 
-        return self._slide(step, "directions", direction, amount, moved, f"{direction} {amount:+.2f}")
+        return self._slide(step, DIRECTIONS, direction, amount, moved, f"{direction} {amount:+.2f}")
 
     def towards(self, step: Step, place: int, other: EditorFace, share: float) -> Moved:
         """The slider towards the mask of the face at ``place`` at ``share``, 0 to 1."""

@@ -177,12 +177,7 @@ class EditSession(SessionBase):
 
     # ---- edits of the mask
 
-    @property
-    def mask(self) -> np.ndarray:
-        """A copy of the mask, uint8 ``[S, S]``. Setting it checks it: ``EditError`` for any other than such a mask."""
-        return super().mask
-
-    @mask.setter
+    @SessionBase.mask.setter
     @locked
     def mask(self, mask: np.ndarray) -> None:
         mask = check_mask(mask, self.size)

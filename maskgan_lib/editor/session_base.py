@@ -17,7 +17,7 @@ from maskgan_lib.editor.checks import read_only, reason
 from maskgan_lib.editor.components import present_components
 from maskgan_lib.editor.pictures import Pictures
 from maskgan_lib.editor.rle import EditError, check_mask
-from maskgan_lib.editor.steps import EditorFace, SessionState, Step, Style
+from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, SessionState, Step, Style
 from maskgan_lib.editor.storage import write_session
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class SessionBase:
 
     @property
     def mask(self) -> np.ndarray:
-        """A copy of the mask, uint8 ``[S, S]``."""
+        """A copy of the mask, uint8 ``[S, S]``. Setting it checks it: ``EditError`` for any other than such a mask."""
         return self._now.mask.copy()
 
     @property
@@ -158,14 +158,12 @@ class SessionBase:
     @property
     def sliders(self) -> dict[str, float]:
         """Where ``move_latent`` has put the directions since the mask was last changed in another way."""
-        sliding = self._now.sliding
-        return dict(sliding.places) if sliding and sliding.kind == "directions" else {}
+        return self._places(lambda kind: kind == DIRECTIONS)
 
     @property
     def blend(self) -> dict[str, float]:
         """How far ``interpolate`` has gone towards the face at a place, written as text; empty in the same way."""
-        sliding = self._now.sliding
-        return dict(sliding.places) if sliding and sliding.kind != "directions" else {}
+        return self._places(lambda kind: kind != DIRECTIONS)
 
     @property
     def preview(self) -> np.ndarray | None:
@@ -233,6 +231,10 @@ class SessionBase:
     @property
     def _now(self) -> Step:
         return self._state.now
+
+    def _places(self, of: Callable[[str], bool]) -> dict[str, float]:
+        sliding = self._now.sliding
+        return dict(sliding.places) if sliding and of(sliding.kind) else {}
 
     def _change(self, name: str, **changes: Any) -> None:
         """A step, if anything changes: the mask or its looks."""

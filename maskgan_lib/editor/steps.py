@@ -17,6 +17,9 @@ DEPTH = 100
 HISTORY = 24
 """Results, pictures with all that they were made of, that a session remembers."""
 
+DIRECTIONS = "directions"
+"""The kind of MaskVAE's sliders; others go towards the mask of a face."""
+
 Style = tuple[int, float]
 """The place of a face among the session's, and how much of its style there is, from 0, the target's own, to 1."""
 

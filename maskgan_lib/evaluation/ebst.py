@@ -30,7 +30,7 @@ from maskgan_lib.evaluation.estimates import (
     verdict,
 )
 from maskgan_lib.evaluation.grades import BAND, MARGIN
-from maskgan_lib.evaluation.judges import Judges
+from maskgan_lib.evaluation.judges import BATCH, Judges
 from maskgan_lib.evaluation.metrics import around, confusion_matrix, mean_iou, mean_outside
 from maskgan_lib.evaluation.perturbations import PERTURBATIONS, SMALLEST_EDIT, perturb
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
@@ -170,7 +170,7 @@ def compare_on_edits(
     vae: MaskVAE,
     judges: Judges,
     seeds: Sequence[int] = (0, 1, 2),
-    batch: int = 16,
+    batch: int = BATCH,
     cache: Path | None = None,
 ) -> "Comparison":
     """``EBST_MEASURES`` of networks by name on ``EDITS`` of the faces ``indices``; the last network is what is asked

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from maskgan_lib.data.errors import DataError
 
@@ -122,7 +123,7 @@ def jackknife(statistic: Callable[[np.ndarray], float], count: int) -> Estimate:
     groups = min(GROUPS, count)
     without = np.array([statistic(places[places * groups // count != group]) for group in range(groups)])
     error = np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum())
-    reach = float(student_quantile(groups - 1) * error)
+    reach = float(_student(groups - 1) * error)
     return Estimate(value, value - reach, value + reach, count)
 
 
@@ -131,18 +132,13 @@ def over_trainings(values: np.ndarray) -> Estimate:
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return Estimate(float(values.mean()), np.nan, np.nan, 1) if len(values) else EMPTY
-    mean, reach = float(values.mean()), student_quantile(len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    mean, reach = float(values.mean()), _student(len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return Estimate(mean, mean - reach, mean + reach, len(values))
 
 
-def student_quantile(freedom: int, level: float = 0.95) -> float:
-    """t for which Student's distribution has ``level`` of its mass in [-t, t], to four digits.
-
-    With t = sqrt(f) tan(a) the density becomes proportional to cos(a)^(f - 1) on (-90, 90) degrees.
-    """
-    angle = (np.arange(200_000) + 0.5) / 200_000 * np.pi / 2
-    mass = np.cumsum(np.cos(angle) ** (freedom - 1))
-    return float(np.sqrt(freedom) * np.tan(angle[np.searchsorted(mass, level * mass[-1])]))
+def _student(freedom: int) -> float:
+    """t for which Student's distribution has 95 % of its mass in [-t, t]."""
+    return stdtrit(freedom, 0.975)
 
 
 def verdict(difference: Estimate, measure: Measure, fewest: float = FEWEST_ITEMS) -> str:

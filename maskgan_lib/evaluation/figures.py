@@ -14,6 +14,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.edits import changed, replace_parts
 from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
 from maskgan_lib.evaluation.judges import (
+    BATCH,
     Judges,
     in_batches,
     measure_attributes,
@@ -37,8 +38,6 @@ from maskgan_lib.progress import progress_bar
 from maskgan_lib.registry import METHODS
 from maskgan_lib.training.ebst import simulate_edits
 from maskgan_lib.training.stage import TrainingError
-
-BATCH = 16
 
 SHOWN = EVIDENCE | {"Bald": (CLASS_ID["hair"],), "Bushy_Eyebrows": GROUPS["brows"]}
 """``EVIDENCE``, and of two attributes more, for which MaskVAE has no direction."""

@@ -26,6 +26,9 @@ from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.judges.pose import PoseNet
 from maskgan_lib.training.ebst import fingerprint
 
+BATCH = 16
+"""Pictures that are looked at in one go."""
+
 PRETRAINED = Path(__file__).resolve().parents[2] / "data" / "pretrained"
 """The folder of the weights that ship."""
 
@@ -158,7 +161,7 @@ def _there(judge: Judge | None, role: str) -> Judge:
 # ---- the judges' own errors
 
 
-def in_batches(faces: PackedFaces, indices: np.ndarray, size: int = 16) -> Iterator[tuple[Tensor, np.ndarray]]:
+def in_batches(faces: PackedFaces, indices: np.ndarray, size: int = BATCH) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Images ``[B, 3, S, S]`` in [-1, 1] and masks, uint8 ``[B, S, S]``, of the faces ``indices`` in order."""
     for start in range(0, len(indices), size):
         images, masks = faces.read(indices[start : start + size])

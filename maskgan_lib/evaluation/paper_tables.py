@@ -35,7 +35,7 @@ from maskgan_lib.evaluation.paper_columns import (
 from maskgan_lib.evaluation.paper_orderings import OrderingTable, compare_orderings
 from maskgan_lib.evaluation.published import judges_of
 from maskgan_lib.evaluation.report import Report, Table, direction, long_csv, numbers
-from maskgan_lib.evaluation.run import Graded, grade_method, grade_photos, grade_set
+from maskgan_lib.evaluation.run import Graded, Grader
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
 from maskgan_lib.evaluation.tasks import (
     COPIED,
@@ -107,7 +107,6 @@ def evaluate_methods(
     counts: Mapping[str, int] = MappingProxyType(COUNTS),
     seed: int = 0,
     device: str | torch.device = "cpu",
-    batch: int = 16,
 ) -> Results:
     """All tables of ``methods`` on pairs among the faces ``indices``, at most ``counts`` of them by task.
 
@@ -117,7 +116,7 @@ def evaluate_methods(
     others are measured. ``DataError`` if no table can be made.
     """
     out, others = Path(out), np.setdiff1d(np.arange(len(faces)), indices)
-    settings = {"cache": out / "graded", "device": device, "batch": batch}
+    grader = Grader(faces, judges, out / "graded", device)
     lists, missing, places = {}, {}, {VERIFICATION: _strangers(faces, indices, others)}
     for task, choose in PAIRS.items():
         try:
@@ -127,11 +126,11 @@ def evaluate_methods(
             continue
         lists[task].save(out / "pairs" / f"{task.replace(' ', '-')}.json")
         places[task] = _reference(lists[task], faces, others)
-    references = _grade_sets(places, faces, judges, settings)
+    references = _grade_sets(places, grader)
     tables, graded, columns = {}, {}, {}
     for task, pairs in lists.items():
-        photos = grade_photos(pairs, faces, judges, **settings)
-        results, failures = _grade_all(methods, pairs, faces, judges, settings)
+        photos = grader.of_photos(pairs)
+        results, failures = _grade_all(methods, pairs, grader)
         if not results:
             missing[task] = " ".join(failures) or "None of the methods does this task."
             continue
@@ -167,7 +166,7 @@ def _identity_table(
 
 
 def _grade_all(
-    methods: Sequence[TrainedMethod], pairs: PairList, faces: PackedFaces, judges: Judges, settings: dict
+    methods: Sequence[TrainedMethod], pairs: PairList, grader: Grader
 ) -> tuple[dict[str, Graded], list[str]]:
     """The methods that do the task by name, and a sentence for each that cannot do what it is asked for here."""
     graded, failures = {}, []
@@ -175,21 +174,19 @@ def _grade_all(
         if pairs.task not in method.tasks:
             continue
         try:
-            graded[method.name] = grade_method(method, pairs, faces, judges, **settings)
+            graded[method.name] = grader.of_method(method, pairs)
         except MethodError as error:
             failures.append(f"{method.name} is left out: {error}")
             print(failures[-1], file=sys.stderr)
     return graded, failures
 
 
-def _grade_sets(
-    places: Mapping[str, np.ndarray], faces: PackedFaces, judges: Judges, settings: dict
-) -> dict[str, Graded]:
+def _grade_sets(places: Mapping[str, np.ndarray], grader: Grader) -> dict[str, Graded]:
     """The sets of photos at ``places`` by name, but the empty ones; a photo that is in several is looked at once."""
     every = np.unique(np.concatenate(list(places.values())))
     if not len(every):
         return {}
-    seen = grade_set(every, faces, judges, **settings)
+    seen = grader.of_set(every)
     rows = {name: np.searchsorted(every, chosen) for name, chosen in places.items() if len(chosen)}
     return {
         name: Graded({}, seen.features[row], None if seen.embeddings is None else seen.embeddings[row])
@@ -248,7 +245,7 @@ def evaluate_tables(
         render_packed(folder, DRAWN, SIZE, SEED, PEOPLE, splits=SPLITS)
     faces = PackedFaces.open(folder)
     files = named_weights(networks, fewest=1) or shipped_files(SHIPPED_METHODS)
-    counts = COUNTS if pairs is None else dict.fromkeys((TRANSFER, STYLE_COPY, RECONSTRUCTION), pairs)
+    counts = COUNTS if pairs is None else dict.fromkeys(COUNTS, pairs)
     graders = judges_of(judges or PRETRAINED, other_judges, device)
     return evaluate_methods(methods_of(files, device), faces, held_out(faces), graders, out, counts, seed, device)
 

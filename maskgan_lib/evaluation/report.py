@@ -14,7 +14,7 @@ from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.evaluation.estimates import Estimate, Measure
 
 PHOTOS = "photos"
-"""The row, or column, of what the same judges say of the photos: their own error."""
+"""How the name of a row, or column, begins that has what the same judges say of the photos: their own error."""
 
 STYLE = """<style>
 .maskgan-table table{border-collapse:collapse;font-size:13px;color:inherit;background:transparent}
@@ -37,6 +37,11 @@ class TableRow:
 
     name: str
     cells: tuple[Estimate | str, ...]
+
+    @property
+    def is_of_photos(self) -> bool:
+        """Whether it shows the judges' own error."""
+        return self.name.startswith(PHOTOS)
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Table:
         lines = [[self.corner, *map(_head, self.columns)], ["---"] * (1 + len(self.columns))]
         for row in self.rows:
             shown = [f"**{cell}**" if self.is_best(row, k) else str(cell) for k, cell in enumerate(row.cells)]
-            lines.append([f"*{row.name}*" if row.name == PHOTOS else row.name, *shown])
+            lines.append([f"*{row.name}*" if row.is_of_photos else row.name, *shown])
         table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         notes = "\n".join(f"- {note}" for note in self.notes)
         return "\n\n".join(filter(None, [self.title and f"**{self.title}**", table * bool(self.rows), notes]))
@@ -92,7 +97,7 @@ class Table:
         body = []
         for row in self.rows:
             cells = "".join(_html_cell(c, self.is_best(row, k), longest[k]) for k, c in enumerate(row.cells))
-            mark = ' class="photos"' if row.name == PHOTOS else ""
+            mark = ' class="photos"' if row.is_of_photos else ""
             body.append(f"<tr{mark}><th>{html.escape(row.name)}</th>{cells}</tr>")
         words = "" if any(longest) else " words"
         head = f"<thead><tr><th>{html.escape(self.corner)}</th>{heads}</tr></thead>"

@@ -17,7 +17,7 @@ from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.grades import TASK_MEASURES, grade, grade_looks
-from maskgan_lib.evaluation.judges import Judges
+from maskgan_lib.evaluation.judges import BATCH, Judges
 from maskgan_lib.evaluation.methods import MethodError, Request, TrainedMethod
 from maskgan_lib.evaluation.report import PHOTOS
 from maskgan_lib.evaluation.tasks import PairList, faces_mark, requests
@@ -101,29 +101,6 @@ class Graded:
         return len(self.features)
 
 
-def grade_method(
-    method: TrainedMethod,
-    pairs: PairList,
-    faces: PackedFaces,
-    judges: Judges,
-    cache: Path | None = None,
-    device: str | torch.device = "cpu",
-    batch: int = 16,
-) -> Graded:
-    """What the judges say of the pictures that ``method`` makes for ``pairs``, ``batch`` at a time; see ``in_parts``.
-
-    ``MethodError`` if the method does not do the task, or makes pictures of another shape, or that are not finite.
-    """
-    if pairs.task not in method.tasks:
-        raise MethodError(f"{method.name} does no {pairs.task}, only {', '.join(method.tasks)}.")
-
-    def answer(request: Request) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        made = made_by(method, request)
-        return grade(request, made, judges), made, made
-
-    return _graded(method.name, method.fingerprint, answer, pairs, faces, judges, cache, device, batch)
-
-
 def made_by(method: TrainedMethod, request: Request) -> Tensor:
     """The method's pictures; ``MethodError`` if they have another shape than the targets, or are not finite."""
     made = method.make(request)
@@ -134,80 +111,87 @@ def made_by(method: TrainedMethod, request: Request) -> Tensor:
     return made
 
 
-def grade_photos(
-    pairs: PairList,
-    faces: PackedFaces,
-    judges: Judges,
-    cache: Path | None = None,
-    device: str | torch.device = "cpu",
-    batch: int = 16,
-) -> Graded:
-    """The row of the photos: what the same judges say where the truth is known, which bounds what they can see.
+@dataclass(frozen=True)
+class Grader:
+    """Grades what methods make of ``faces``, and the photos, ``batch`` pictures at a time on ``device``.
 
-    Attributes are graded on the sources' photos, which have the looks that are asked for; masks on the targets' photos
-    with their own masks. What a photo would be compared with itself in is NaN. ``features`` are of the photos that the
-    results should look like, the sources but in reconstruction; ``embeddings`` of the targets.
+    What the judges said is kept in the folder ``cache``: see ``in_parts``.
     """
 
-    def answer(request: Request) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        # Around an edit the parser is asked where the mask changes, whichever way: here back to the target's own.
-        own = replace(request, edited=request.target_mask, target_mask=request.edited)
-        of_target = grade(own, request.target, judges)
-        values = {name: value if name in OF_THE_MASK else value * torch.nan for name, value in of_target.items()}
-        values |= grade_looks(request, request.source, judges)
-        return values, request.source, request.target
+    faces: PackedFaces
+    judges: Judges
+    cache: Path | None = None
+    device: str | torch.device = "cpu"
+    batch: int = BATCH
 
-    return _graded(PHOTOS, PHOTOS, answer, pairs, faces, judges, cache, device, batch)
+    def of_method(self, method: TrainedMethod, pairs: PairList) -> Graded:
+        """What the judges say of the pictures that ``method`` makes for ``pairs``.
 
+        ``MethodError`` if it does not do the task, or makes pictures of another shape, or that are not finite.
+        """
+        if pairs.task not in method.tasks:
+            raise MethodError(f"{method.name} does no {pairs.task}, only {', '.join(method.tasks)}.")
 
-def grade_set(
-    indices: np.ndarray,
-    faces: PackedFaces,
-    judges: Judges,
-    cache: Path | None = None,
-    device: str | torch.device = "cpu",
-    batch: int = 16,
-) -> Graded:
-    """Features and embeddings of the photos of ``indices`` alone, for distances to a set of photos; no values."""
+        def answer(request: Request) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+            made = made_by(method, request)
+            return grade(request, made, self.judges), made, made
 
-    def make(part: slice) -> dict[str, np.ndarray]:
-        images = to_float_image(faces.read(indices[part])[0], device)
-        return _seen(judges, images.split(batch), images.split(batch))
+        return self._of_pairs(method.name, method.fingerprint, answer, pairs)
 
-    key = ["set of photos", *places_mark(faces, indices), judges.fingerprint]
-    arrays = in_parts("photos to compare with", key, len(indices), make, cache)
-    return Graded({}, arrays["features"], arrays.get("embeddings"))
+    def of_photos(self, pairs: PairList) -> Graded:
+        """The row of the photos: what the same judges say where the truth is known, which bounds what they can see.
 
+        Attributes are graded on the sources' photos, which have the looks that are asked for; masks on the targets'
+        photos with their own masks. What a photo would be compared with itself in is NaN. ``features`` are of the
+        photos that the results should look like, the sources but in reconstruction; ``embeddings`` of the targets.
+        """
 
-def _graded(
-    name: str,
-    fingerprint: str,
-    answer: Callable[[Request], tuple[dict[str, Tensor], Tensor, Tensor]],
-    pairs: PairList,
-    faces: PackedFaces,
-    judges: Judges,
-    cache: Path | None,
-    device: str | torch.device,
-    batch: int,
-) -> Graded:
-    """``answer`` gives for a request its values and the pictures whose features and embeddings are asked for."""
-    names = [measure.name for measure in TASK_MEASURES[pairs.task]]
+        def answer(request: Request) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+            # Around an edit the parser is asked where the mask changes, whichever way: here back to the target's own.
+            own = replace(request, edited=request.target_mask, target_mask=request.edited)
+            of_target = grade(own, request.target, self.judges)
+            values = {name: value if name in OF_THE_MASK else value * torch.nan for name, value in of_target.items()}
+            values |= grade_looks(request, request.source, self.judges)
+            return values, request.source, request.target
 
-    def make(part: slice) -> dict[str, np.ndarray]:
-        some = replace(pairs, targets=pairs.targets[part], sources=pairs.sources[part])
-        answers = [answer(request) for request in requests(some, faces, device, batch)]
-        values = {n: torch.cat([values[n].double().cpu() for values, _, _ in answers]).numpy() for n in names}
-        seen = _seen(judges, [looks for _, looks, _ in answers], [person for _, _, person in answers])
-        return {"values": np.stack([values[n] for n in names], axis=1), **seen}
+        return self._of_pairs(PHOTOS, PHOTOS, answer, pairs)
 
-    key = [pairs.task, fingerprint, pairs.fingerprint, judges.fingerprint, names]
-    arrays = in_parts(f"{name}, {pairs.task}", key, len(pairs.targets), make, cache)
-    return Graded(dict(zip(names, arrays["values"].T, strict=True)), arrays["features"], arrays.get("embeddings"))
+    def of_set(self, indices: np.ndarray) -> Graded:
+        """Features and embeddings of the photos ``indices`` alone, for distances to a set of photos; no values."""
 
+        def make(part: slice) -> dict[str, np.ndarray]:
+            images = to_float_image(self.faces.read(indices[part])[0], self.device)
+            return self._seen(images.split(self.batch), images.split(self.batch))
 
-def _seen(judges: Judges, looks: Sequence[Tensor], persons: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    """Features of the pictures ``looks`` and, where there is an identity net, embeddings of ``persons``."""
-    seen = {"features": torch.cat([judges.features(images).float().cpu() for images in looks]).numpy()}
-    if judges.identity_net is not None:
-        seen["embeddings"] = torch.cat([judges.identity(images).float().cpu() for images in persons]).numpy()
-    return seen
+        key = ["set of photos", *places_mark(self.faces, indices), self.judges.fingerprint]
+        arrays = in_parts("photos to compare with", key, len(indices), make, self.cache)
+        return Graded({}, arrays["features"], arrays.get("embeddings"))
+
+    def _of_pairs(
+        self,
+        name: str,
+        fingerprint: str,
+        answer: Callable[[Request], tuple[dict[str, Tensor], Tensor, Tensor]],
+        pairs: PairList,
+    ) -> Graded:
+        """``answer`` gives for a request its values and the pictures whose features and embeddings are asked for."""
+        names = [measure.name for measure in TASK_MEASURES[pairs.task]]
+
+        def make(part: slice) -> dict[str, np.ndarray]:
+            some = replace(pairs, targets=pairs.targets[part], sources=pairs.sources[part])
+            answers = [answer(request) for request in requests(some, self.faces, self.device, self.batch)]
+            values = {n: torch.cat([values[n].double().cpu() for values, _, _ in answers]).numpy() for n in names}
+            seen = self._seen([looks for _, looks, _ in answers], [person for _, _, person in answers])
+            return {"values": np.stack([values[n] for n in names], axis=1), **seen}
+
+        key = [pairs.task, fingerprint, pairs.fingerprint, self.judges.fingerprint, names]
+        arrays = in_parts(f"{name}, {pairs.task}", key, len(pairs.targets), make, self.cache)
+        return Graded(dict(zip(names, arrays["values"].T, strict=True)), arrays["features"], arrays.get("embeddings"))
+
+    def _seen(self, looks: Sequence[Tensor], persons: Sequence[Tensor]) -> dict[str, np.ndarray]:
+        """Features of the pictures ``looks`` and, where there is an identity net, embeddings of ``persons``."""
+        seen = {"features": torch.cat([self.judges.features(images).float().cpu() for images in looks]).numpy()}
+        if self.judges.identity_net is not None:
+            embeddings = [self.judges.identity(images).float().cpu() for images in persons]
+            seen["embeddings"] = torch.cat(embeddings).numpy()
+        return seen

@@ -21,7 +21,7 @@ from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.evaluation.distances import frechet_distance, inception, inception_features, inception_score
 from maskgan_lib.evaluation.estimates import jackknife, mean_estimate
-from maskgan_lib.evaluation.judges import Judge, Judges
+from maskgan_lib.evaluation.judges import BATCH, Judge, Judges
 from maskgan_lib.evaluation.metrics import psnr
 from maskgan_lib.evaluation.run import in_parts, places_mark
 from maskgan_lib.evaluation.secgan_runs import VARIANTS, WEIGHT, Arm, GradedRun, Run
@@ -36,9 +36,6 @@ from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.execution import Execution
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
-
-BATCH = 16
-
 
 # ---- grading
 

@@ -21,11 +21,12 @@ from maskgan_lib.evaluation.estimates import (
     over_trainings,
     verdict,
 )
-from maskgan_lib.evaluation.report import Report, Table, TableRow, long_csv, numbers
+from maskgan_lib.evaluation.report import PHOTOS, Report, Table, TableRow, long_csv, numbers
 from maskgan_lib.evaluation.secgan_runs import TITLES, VARIANTS, Arm, GradedRun, packed, unpacked
 from maskgan_lib.evaluation.selfsupervised import SSFID
 
 TARR = Measure("TARR", "%", True)
+UNEDITED = f"{PHOTOS}, unedited"
 MEAN = "mean"
 """Over the attributes."""
 SAID = {
@@ -167,7 +168,7 @@ class SeCGANTable(Report):
 
     def _arms_table(self) -> Table:
         heads = ("seeds", "TARR % ↑ [over faces]", "[over seeds]", "PSNR of a face given back (dB) ↑")
-        rows = [TableRow("*photos, unedited*", ("", str(self.photos()), "", "", "", ""))]
+        rows = [TableRow(UNEDITED, ("", str(self.photos()), "", "", "", ""))]
         for arm in self.arms:
             runs, tarr = self.of_arm(arm), self.tarr(arm)
             of_sets = _over_runs([run.kept for run in runs]), _over_runs([run.distance for run in runs])
@@ -196,7 +197,7 @@ class SeCGANTable(Report):
                 without_0 = share.seeds.count > 1 and share.seeds.low * share.seeds.high > 0
                 cells.append(share.over_seeds + " ●" * bool(without_0))
             rows.append(TableRow(attribute, tuple(cells)))
-        heads = ("photos, unedited", *(arm.title for arm in arms), *minus)
+        heads = (UNEDITED, *(arm.title for arm in arms), *minus)
         return Table("", heads, tuple(rows), corner=f"TARR %, {TITLES[backbone]}")
 
     def _notes(self) -> tuple[str, ...]:
@@ -229,7 +230,7 @@ class SeCGANTable(Report):
         """A line for each arm, or difference of two, and attribute; then what was measured on sets, by training."""
         lines = []
         for attribute in (MEAN, *self.attributes):
-            shares = {("", "photos, unedited", ""): self.photos(attribute)}
+            shares = {("", UNEDITED, ""): self.photos(attribute)}
             shares |= {(arm.backbone, arm.title, ""): self.tarr(arm, attribute) for arm in self.arms}
             differences = self.differences(attribute).items()
             shares |= {(arm.backbone, arm.title, reference.title): share for (arm, reference), share in differences}

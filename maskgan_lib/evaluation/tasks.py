@@ -21,6 +21,7 @@ from maskgan_lib.classes import CLASS_ID, GROUPS
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.edits import replace_parts
+from maskgan_lib.evaluation.judges import BATCH
 from maskgan_lib.evaluation.methods import EDITING, RECONSTRUCTION, STYLE_COPY, TRANSFER, Request
 
 TOLERANCE = 5.0
@@ -219,7 +220,7 @@ def _pair_list(task: str, pairs: np.ndarray, attribute: str | None, faces: Packe
 
 
 def requests(
-    pairs: PairList, faces: PackedFaces, device: str | torch.device = "cpu", batch: int = 16
+    pairs: PairList, faces: PackedFaces, device: str | torch.device = "cpu", batch: int = BATCH
 ) -> Iterator[Request]:
     """What is asked for the pairs in order, ``batch`` at a time, on ``device``; ``DataError`` for other faces.
 
@@ -249,7 +250,7 @@ def requests(
 
 
 def to_give_back(
-    faces: PackedFaces, indices: np.ndarray, device: str | torch.device = "cpu", batch: int = 16
+    faces: PackedFaces, indices: np.ndarray, device: str | torch.device = "cpu", batch: int = BATCH
 ) -> Iterator[Request]:
     """The faces ``indices`` in order, asked to be given back as they are."""
     for start in range(0, len(indices), batch):
