@@ -123,8 +123,8 @@ COLAB = _derived(
     image_size=256,
     faces=20_000,
     maskvae=dict(latent=512, steps=20_000),
-    # Ours, for the adversary too: upsampling and its two weights, data/pretrained/TUNING.md.
-    dmn=dict(width=32, steps=40_000, upsampling="nearest"),
+    # Ours, for the adversary too: norm, upsampling and its two weights, data/pretrained/TUNING.md.
+    dmn=dict(width=32, steps=40_000, norm="positional", upsampling="nearest"),
     adversary=dict(mismatch_weight=0.2, r1_weight=0.1),
     ebst=dict(steps=10_000),
     spade=dict(width=32, mask_width=64, latent=128, bottom=8, steps=40_000),
@@ -144,8 +144,8 @@ LAPTOP = _derived(
     image_size=64,
     faces=2000,
     maskvae=dict(width=24, latent=256, batch=8, steps=1000, lr=1e-3),
-    # Rate, upsampling and the adversary's weights are ours, for short runs: data/pretrained/TUNING.md.
-    dmn=dict(width=16, batch=4, steps=1500, lr=5e-4, upsampling="nearest"),
+    # Rate, norm, upsampling and the adversary's weights are ours, for short runs: data/pretrained/TUNING.md.
+    dmn=dict(width=16, batch=4, steps=1500, lr=5e-4, norm="positional", upsampling="nearest"),
     adversary=dict(
         width=16,
         mismatch_weight=0.2,
@@ -237,7 +237,7 @@ SHIPPED = _derived(
     image_size=128,
     faces=6000,
     maskvae=dict(steps=4000),
-    dmn=dict(downsamplings=4, upsampling="transposed", lr=2e-4, steps=2000),
+    dmn=dict(downsamplings=4, norm="instance", upsampling="transposed", lr=2e-4, steps=2000),
     adversary=dict(layers=3, mismatch_weight=0.0, r1_weight=0.0, perceptual_weight=30.0),
     ebst=dict(steps=1000, blender_width=16, blender_downsamplings=3),
     spade=dict(steps=2000),
@@ -279,7 +279,7 @@ SHIPPED_FINISH = _derived(
 REGIONAL_HALF = _derived(
     SHIPPED_HALF,
     "regional-half",
-    dmn=dict(style="regional", downsamplings=0, upsampling="nearest", lr=1e-3, steps=4000),
+    dmn=dict(style="regional", downsamplings=0, norm="positional", upsampling="nearest", lr=1e-3, steps=4000),
     adversary=dict(layers=0, mismatch_weight=0.2, r1_weight=0.1, perceptual="edge-vgg16", perceptual_weight=4.0),
     ebst=dict(blender_downsamplings=0),
 )
