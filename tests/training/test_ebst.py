@@ -207,7 +207,7 @@ def test_ebst_memorises_two_faces(tmp_path):
     faces = pack_toy_faces(tmp_path / "two", 2)
     preset = TINY.replace({"dmn.width": 8, "ebst.batch": 2, "ebst.lr": 2e-3, "log_every": 50, "checkpoint_every": 999})
     preset = replace(preset, sample_every=999)
-    train_tiny("ebst", faces, tmp_path / "run", preset, steps=80)
+    train_tiny("ebst", faces, tmp_path / "run", preset, steps=120)
     dmn, blender = (load_weights(tmp_path / "run" / f"{name}.safetensors") for name in ("dmn", "blender"))
     batch = Batches(faces, np.arange(2), 2, references=True).at(0)
     mask = one_hot(batch.mask)

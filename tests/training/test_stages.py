@@ -209,7 +209,7 @@ def test_dmn_memorises_two_faces(tmp_path, stage):
         {"dmn.width": 8, "dmn.batch": 2, "dmn.lr": 2e-3, "log_every": 50, "checkpoint_every": 999, "sample_every": 999}
     )
     start = make_stage(stage, preset, faces).networks["dmn"]
-    train_stage(stage, preset, faces, tmp_path / "run", steps=120)
+    train_stage(stage, preset, faces, tmp_path / "run", steps=160)
     batch = Batches(faces, np.arange(2), 2).at(0)
     mask = one_hot(batch.mask)
     with torch.no_grad():
