@@ -275,7 +275,8 @@ SHIPPED_FINISH = _derived(
     spade=dict(steps=1000),
     parser=dict(steps=4000, balance=0.5),
 )
-# The network with a style for every region, in two phases: at half the size, then at the whole.
+# The network with a style for every region, in three phases: at half the size, at the whole, and with a price on what
+# the styles say, so that an edited mask is believed.
 REGIONAL_HALF = _derived(
     SHIPPED_HALF,
     "regional-half",
@@ -284,12 +285,13 @@ REGIONAL_HALF = _derived(
     ebst=dict(blender_downsamplings=0),
 )
 REGIONAL = _derived(REGIONAL_HALF, "regional", image_size=128, dmn=dict(steps=5000))
+REGIONAL_FINISH = _derived(REGIONAL, "regional-finish", dmn=dict(steps=1500, style_rate=2e-4))
 
 PRESETS = {
     preset.name: preset
     for preset in (
         *(SMOKE, LAPTOP, LAPTOP_LONG, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL),
-        *(COLAB, PAPER),
+        *(REGIONAL_FINISH, COLAB, PAPER),
     )
 }
 

@@ -35,13 +35,15 @@ class DMNStage(AdversarialStage):
         once, logged = len(batches) == 1, []
         with torch.set_grad_enabled(once):
             made = [self.reconstruct(batch) for batch in batches]
-        losses = self.update_discriminator(batches, made, accelerator)
+        losses = self.update_discriminator(batches, [picture for picture, _ in made], accelerator)
 
         judge.requires_grad_(False)
         self.optimizers["dmn"].zero_grad(set_to_none=True)
         for batch in in_parts(batches, [dmn], accelerator):
-            picture = made[0] if once else self.reconstruct(batch)
+            picture, rate = made[0] if once else self.reconstruct(batch)
             loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
+            if rate is not None:
+                loss, terms = loss + self.preset.dmn.style_rate * rate, terms | {"style rate": rate}
             accelerator.backward(loss / len(batches))
             logged.append(detached(terms))
         self.optimizers["dmn"].step()

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_runs import REGIONAL, TINY, after_step, flat, press_ctrl_c
+from torch.distributions import Normal, kl_divergence
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.checkpoints import load_state, load_weights, read_card
@@ -138,9 +139,13 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
     losses = stage.step([batch], accelerator)
 
     if preset is REGIONAL:
-        without = batch.noise(19) > 1.6449  # the upper twentieth
+        noise = batch.noise(19, 1 + 12 * preset.dmn.style_width)
+        without = noise[..., 0] > 1.6449  # the upper twentieth
         assert without.any()
-        made = dmn(mask, batch.image, mask, without)
+        style = dmn.encode_style(batch.image, mask, without)
+        made = dmn.render(mask, style + 0.1 * noise[..., 1:])
+        rate = kl_divergence(Normal(style, 0.1), Normal(torch.zeros_like(style), 0.1))
+        rate = rate[(mask.sum((2, 3)) > 0) & ~without].sum() / len(mask)
         more = {"wrong": one_hot(batch.reference), "share": 0.3}
     else:
         made = dmn(mask, batch.image, mask)
@@ -153,6 +158,8 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
 
     judge.load_state_dict(stage.networks["discriminator"].state_dict())  # equal up to Adam's share of rounding errors
     loss, terms = plain.generator_loss(judge, stage.perceptual, mask, batch.image, made)
+    if preset is REGIONAL:
+        loss, terms["style rate"] = loss + 1e-3 * rate, rate
     loss.backward()
     plain.assert_same_gradients(stage.networks["dmn"], dmn)
     assert all(p.requires_grad for p in stage.networks["discriminator"].parameters())
@@ -164,7 +171,7 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
 
 def test_a_twentieth_of_the_classes_is_left_out_by_seed_and_step(faces):
     def left_out(seed, step, part=slice(None)):
-        stage, seen = make_stage("dmn", REGIONAL, faces), []
+        stage, seen = make_stage("dmn", REGIONAL.replace({"dmn.style_rate": 0.0}), faces), []
         stage.networks["dmn"] = lambda mask, image, own, without: seen.append(without)
         blank = torch.zeros(64, 8, 8, dtype=torch.uint8)
         batch = Batch(blank[part], blank[part], np.arange(64)[part], step, seed, part, 64)
