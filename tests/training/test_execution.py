@@ -40,7 +40,8 @@ def test_parts_of_a_batch_teach_what_the_whole_does(name, parts, make):
     for step in range(3):
         losses = whole.step([at(step)], Accelerator()), cut.step(at(step).parts(parts), Accelerator())
         for key, value in losses[0].items():
-            torch.testing.assert_close(losses[1][key], value, rtol=1e-9, atol=1e-12)
+            # A regional style, and so its rate, has single precision.
+            torch.testing.assert_close(losses[1][key], value, rtol=1e-6 if key == "style rate" else 1e-9, atol=1e-12)
     for key, network in whole.networks.items():
         moved = 0.0
         for theirs, ours, before in zip(network.parameters(), cut.networks[key].parameters(), start[key], strict=True):
