@@ -39,6 +39,7 @@ REGIONAL = TINY.replace(
         "dmn.style_rate": 1e-3,
         "dmn.upsampling": "nearest",
         "adversary.mismatch_weight": 0.3,
+        "adversary.edit_weight": 0.4,
         "adversary.r1_weight": 0.05,
     }
 )
