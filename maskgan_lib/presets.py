@@ -290,13 +290,9 @@ REGIONAL_EDITS = _derived(
     REGIONAL, "regional-edits", dmn=dict(steps=900, style_rate=4e-4), adversary=dict(edit_weight=1.0)
 )
 
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        *(SMOKE, LAPTOP, LAPTOP_LONG, SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL),
-        *(REGIONAL_FINISH, REGIONAL_EDITS, COLAB, PAPER),
-    )
-}
+_FOR_READERS = (SMOKE, LAPTOP, LAPTOP_LONG, COLAB, PAPER)
+_OF_WHAT_SHIPS = (SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL, REGIONAL_FINISH, REGIONAL_EDITS)
+PRESETS = {preset.name: preset for preset in _FOR_READERS + _OF_WHAT_SHIPS}
 
 
 # ---- presets of one's own
