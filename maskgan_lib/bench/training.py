@@ -16,7 +16,6 @@ from maskgan_lib.data.batches import Batch, Batches
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.losses import adversarial_loss
 from maskgan_lib.networks import MaskVAE, one_hot
-from maskgan_lib.training.adversarial import Rendered
 from maskgan_lib.training.stage import Stage
 from maskgan_lib.training.stages import STAGES, make_stage, run_settings
 
@@ -141,7 +140,7 @@ def naive_step(stage: Stage, batch: Batch, accelerator: Accelerator) -> dict[str
         with torch.no_grad():
             made = picture()
         wrong = reference if stage.preset.adversary.mismatch_weight else None
-        loss, losses = stage.discriminator_loss(mask, image, Rendered(made), wrong)
+        loss, losses = stage.discriminator_loss(mask, image, made, wrong)
         update("discriminator", loss)
         judge.requires_grad_(False)
         loss, terms = stage.generator_loss(mask, image, picture(), judge)

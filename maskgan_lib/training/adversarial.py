@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
-from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -65,7 +64,6 @@ class AdversarySettings:
     width: int = 64  # 64
     layers: int = 0  # 3; 0: those that fit the size of the faces, 3 at 512
     mismatch_weight: float = 0.0  # none; ours: how much of what is fake are photos with another face's mask
-    edit_weight: float = 0.0  # none; ours: of L_adv on renders of another face's mask, in the photo's style
     r1_weight: float = 0.0  # none; ours: of the penalty on the discriminator's gradient at real pairs
     feature_weight: float = 10.0  # lambda_feat = 10
     perceptual_weight: float = 10.0  # lambda_percept = 10
@@ -93,11 +91,6 @@ def proportions_of(preset: Preset, size: int) -> Proportions:
         raise TrainingError(str(error)) from error
 
 
-def other_masks(batch: Batch, preset: Preset) -> Tensor | None:
-    """Another face's one-hot mask for each face of the batch; ``None`` where the preset needs none."""
-    return one_hot(batch.reference) if preset.adversary.mismatch_weight or preset.adversary.edit_weight else None
-
-
 def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
     """The preset's network for faces of ``size`` pixels, with fresh weights."""
     if preset.dmn.style_mask not in STYLE_MASKS:
@@ -115,14 +108,6 @@ def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
     )
 
 
-class Rendered(NamedTuple):
-    """What a batch was made into: see ``AdversarialStage.render``."""
-
-    own: Tensor
-    edited: Tensor | None = None
-    rate: Tensor | None = None
-
-
 class AdversarialStage(Stage):
     """A Dense Mapping Network and its discriminator, both learning at the rate ``lr``, and the losses between them."""
 
@@ -136,13 +121,11 @@ class AdversarialStage(Stage):
         }
         self.perceptual = perceptual_loss(preset)
         self.preset = preset
-        own = preset.adversary
-        self.references = self.references or bool(own.mismatch_weight or own.edit_weight)
+        self.references = self.references or bool(preset.adversary.mismatch_weight)
         self.config = {
             "lr": lr,
             "gan_loss": preset.adversary.gan_loss,
             "mismatch_weight": preset.adversary.mismatch_weight,
-            "edit_weight": preset.adversary.edit_weight,
             "r1_weight": preset.adversary.r1_weight,
             "feature_weight": preset.adversary.feature_weight,
             "perceptual_weight": preset.adversary.perceptual_weight,
@@ -153,82 +136,68 @@ class AdversarialStage(Stage):
         """The networks and those of the perceptual loss."""
         return [*super().modules(), self.perceptual]
 
-    def update_discriminator(
-        self, batches: Sequence[Batch], rendered: Sequence[Rendered], accelerator: Accelerator
-    ) -> Terms:
-        """One update on the photographs and the pictures made of each part, shown with the batch's own masks."""
+    def update_discriminator(self, batches: Sequence[Batch], made: Sequence[Tensor], accelerator: Accelerator) -> Terms:
+        """One update on the photographs and the pictures ``made`` of each part, shown with the batch's own masks."""
         discriminator, logged = self.networks["discriminator"], []
         plain = accelerator.unwrap_model(discriminator)
         self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        for batch, pictures in zip(in_parts(batches, [discriminator], accelerator), rendered, strict=True):
-            loss, terms = self.penalised_loss(batch, pictures, plain)
+        for batch, pictures in zip(in_parts(batches, [discriminator], accelerator), made, strict=True):
+            loss, terms = self.penalised_loss(batch, pictures.detach(), plain)
             accelerator.backward(loss / len(batches))
             logged.append(detached(terms))
         self.optimizers["discriminator"].step()
         return mean(logged)
 
-    def render(self, batch: Batch) -> Rendered:
-        """Every face from its own mask and, where the preset weighs it, from another face's, both in its own style.
+    def reconstruct(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Every face from its own mask, in its own style, and the rate of these styles, where the preset weighs it.
 
-        The rate, where it has a price, is what a noisy style says of a face, in nats: the divergence of a normal
-        distribution around the style from one around zero, both with ``STYLE_NOISE``, over the classes that the face
-        has. What the mask says already is not worth its rate in the style (the information bottleneck; Alemi et al.,
-        ICLR 2017): without it, a style learns to carry a smile along, and an edited mouth does not smile.
+        The rate is what a noisy style says of a face, in nats: the divergence of a normal distribution around the style
+        from one around zero, both with ``STYLE_NOISE``, over the classes that the face has. What the mask says already
+        is not worth its rate in the style (the information bottleneck; Alemi et al., ICLR 2017): without it, a style
+        learns to carry a smile along, and an edited mouth does not smile.
         """
         mask, own, dmn = one_hot(batch.mask), self.preset.dmn, self.networks["dmn"]
-        edit = bool(self.preset.adversary.edit_weight)
-        masks = torch.cat([mask, one_hot(batch.reference)]) if edit else mask
         if own.style != "regional":
-            pictures, rate = dmn(masks, batch.image, mask), None
-        else:
-            noise = batch.noise(mask.shape[1], 1 + 12 * own.style_width)
-            without = noise[..., 0] > NormalDist().inv_cdf(1 - LEFT_OUT)
-            if own.style_rate:
-                pictures, style = dmn(masks, batch.image, mask, without, STYLE_NOISE * noise[..., 1:])
-                said = mask.flatten(2).any(dim=2) & ~without
-                rate = (0.5 * (style / STYLE_NOISE).square().sum(dim=2) * said).sum(dim=1).mean()
-            else:
-                pictures, rate = dmn(masks, batch.image, mask, without), None
-        return Rendered(*(pictures.chunk(2) if edit else (pictures, None)), rate)
+            return dmn(mask, batch.image, mask), None
+        noise = batch.noise(mask.shape[1], 1 + 12 * own.style_width)
+        without = noise[..., 0] > NormalDist().inv_cdf(1 - LEFT_OUT)
+        if not own.style_rate:
+            return dmn(mask, batch.image, mask, without), None
+        picture, style = dmn(mask, batch.image, mask, without, STYLE_NOISE * noise[..., 1:])
+        said = mask.flatten(2).any(dim=2) & ~without
+        return picture, (0.5 * (style / STYLE_NOISE).square().sum(dim=2) * said).sum(dim=1).mean()
 
-    def penalised_loss(self, batch: Batch, rendered: Rendered, plain: nn.Module) -> tuple[Tensor, Terms]:
-        """The discriminator's loss on a batch and what was made of it, with R1 where its step is one of those.
+    def penalised_loss(self, batch: Batch, made: Tensor, plain: nn.Module) -> tuple[Tensor, Terms]:
+        """The discriminator's loss on a batch and the pictures ``made``, with R1 where its step is one of those.
 
         ``plain`` is the discriminator itself: processes exchange no gradients of its gradients.
         """
         mask, real = one_hot(batch.mask), batch.image
-        loss, terms = self.discriminator_loss(mask, real, rendered, other_masks(batch, self.preset))
+        wrong = one_hot(batch.reference) if self.preset.adversary.mismatch_weight else None
+        loss, terms = self.discriminator_loss(mask, real, made, wrong)
         if self.preset.adversary.r1_weight and batch.step % R1_EVERY == 0:
             loss = loss + R1_EVERY * self.preset.adversary.r1_weight * real_gradient_penalty(partial(plain, mask), real)
         return loss, terms
 
     def discriminator_loss(
-        self, mask: Tensor, real: Tensor, rendered: Rendered, other: Tensor | None = None
+        self, mask: Tensor, real: Tensor, made: Tensor, wrong: Tensor | None = None
     ) -> tuple[Tensor, Terms]:
         """``(real + fake) / 2`` of Eq. 7, all pictures judged in one batch.
 
-        ``other`` are masks of other faces. Half of what is made is edited, where there are edits. With a
-        ``mismatch_weight``, that share of *fake* is the photo with such a mask (Reed et al., ICML 2016): else nothing
-        teaches the discriminator to look at the mask at all.
+        With ``wrong``, masks of other faces, a share of *fake* is the photo with such a mask (Reed et al., ICML 2016):
+        else nothing teaches the discriminator to look at the mask at all.
         """
-        own = self.preset.adversary
-        shown = {"real": (mask, real), "own": (mask, rendered.own.detach())}
-        if own.mismatch_weight:
-            shown["wrong"] = (other, real)
-        if rendered.edited is not None:
-            shown["edited"] = (other, rendered.edited.detach())
-        outputs = self.networks["discriminator"](*map(torch.cat, zip(*shown.values(), strict=True)))
-        scores = [dict(zip(shown, scale[-1].chunk(len(shown)), strict=True)) for scale in outputs]
+        masks = [mask, mask] if wrong is None else [mask, mask, wrong]
+        outputs = self.networks["discriminator"](torch.cat(masks), torch.cat([real, made, real][: len(masks)]))
+        scores = [scale[-1].chunk(len(masks)) for scale in outputs]
 
-        def judged(kind: str, is_real: bool) -> Tensor:
-            return adversarial_loss([[score[kind]] for score in scores], is_real, own.gan_loss)
+        def judged(place: int, is_real: bool) -> Tensor:
+            return adversarial_loss([[score[place]] for score in scores], is_real, self.preset.adversary.gan_loss)
 
-        fake = judged("own", False)
-        if "edited" in shown:
-            fake = torch.lerp(fake, judged("edited", False), 0.5)
-        if "wrong" in shown:
-            fake = torch.lerp(fake, judged("wrong", False), own.mismatch_weight)
-        loss = 0.5 * (judged("real", True) + fake)
+        fake = judged(1, False)
+        if wrong is not None:
+            fake = torch.lerp(fake, judged(2, False), self.preset.adversary.mismatch_weight)
+        loss = 0.5 * (judged(0, True) + fake)
         return loss, {"discriminator": loss}
 
     def generator_loss(self, mask: Tensor, real: Tensor, made: Tensor, judge: nn.Module) -> tuple[Tensor, Terms]:
@@ -246,14 +215,3 @@ class AdversarialStage(Stage):
             + self.preset.adversary.perceptual_weight * perceptual
         )
         return loss, {"adversarial": adversarial, "feature": feature, "perceptual": perceptual}
-
-    def own_terms(self, batch: Batch, rendered: Rendered, judge: nn.Module) -> tuple[Tensor | float, Terms]:
-        """What we add to Eq. 6, where the preset weighs it: the price of a style, and L_adv on the edited masks."""
-        loss, terms = 0.0, {}
-        if rendered.rate is not None:
-            loss, terms = self.preset.dmn.style_rate * rendered.rate, {"style rate": rendered.rate}
-        if rendered.edited is not None:
-            own = self.preset.adversary
-            terms["edited"] = adversarial_loss(judge(one_hot(batch.reference), rendered.edited), True, own.gan_loss)
-            loss = loss + own.edit_weight * terms["edited"]
-        return loss, terms

@@ -34,16 +34,16 @@ class DMNStage(AdversarialStage):
         # In one part, a picture serves both updates. In several, memory holds the graph of one at a time.
         once, logged = len(batches) == 1, []
         with torch.set_grad_enabled(once):
-            made = [self.render(batch) for batch in batches]
-        losses = self.update_discriminator(batches, made, accelerator)
+            made = [self.reconstruct(batch) for batch in batches]
+        losses = self.update_discriminator(batches, [picture for picture, _ in made], accelerator)
 
         judge.requires_grad_(False)
         self.optimizers["dmn"].zero_grad(set_to_none=True)
         for batch in in_parts(batches, [dmn], accelerator):
-            rendered = made[0] if once else self.render(batch)
-            loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, rendered.own, judge)
-            more, own_terms = self.own_terms(batch, rendered, judge)
-            loss, terms = loss + more, terms | own_terms
+            picture, rate = made[0] if once else self.reconstruct(batch)
+            loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
+            if rate is not None:
+                loss, terms = loss + self.preset.dmn.style_rate * rate, terms | {"style rate": rate}
             accelerator.backward(loss / len(batches))
             logged.append(detached(terms))
         self.optimizers["dmn"].step()

@@ -19,7 +19,6 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import AlphaBlender, MaskVAE, one_hot
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import SETTINGS, STAGES
-from maskgan_lib.training.adversarial import Rendered
 from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.stage import BETAS, Terms, TrainingError, detached, in_parts, mean, tile
 
@@ -112,7 +111,7 @@ class EBSTStage(DMNStage):
         once, logged = len(batches) == 1, []
         with torch.set_grad_enabled(once):
             made = [self.blend(batch) for batch in batches]
-        second = self.update_discriminator(batches, [Rendered(picture) for picture in made], accelerator)
+        second = self.update_discriminator(batches, made, accelerator)
 
         judge.requires_grad_(False)
         self.optimizers["dmn and blender"].zero_grad(set_to_none=True)

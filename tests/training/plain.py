@@ -4,23 +4,18 @@ import torch
 from torch import Tensor
 
 
-def discriminator_loss(
-    judge, mask: Tensor, real: Tensor, made: Tensor, other=None, share: float = 0.0, edited=None
-) -> Tensor:
+def discriminator_loss(judge, mask: Tensor, real: Tensor, made: Tensor, wrong=None, share: float = 0.0) -> Tensor:
     """Least squares (Eq. 7): real scores towards 1 and made ones towards 0, summed over scales, halved.
 
-    Half of what was made may be edited, to the masks ``other``. Photos with these masks are ``share`` of what should
-    score 0.
+    Photos with the masks ``wrong`` are ``share`` of what should score 0.
     """
 
     def distance(mask: Tensor, image: Tensor, target: float) -> Tensor:
         return sum(((scale[-1] - target) ** 2).mean() for scale in judge(mask, image))
 
     fake = distance(mask, made, 0)
-    if edited is not None:
-        fake = (fake + distance(other, edited, 0)) / 2
     if share:
-        fake = (1 - share) * fake + share * distance(other, real, 0)
+        fake = (1 - share) * fake + share * distance(wrong, real, 0)
     return (distance(mask, real, 1) + fake) / 2
 
 

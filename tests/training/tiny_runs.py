@@ -39,7 +39,6 @@ REGIONAL = TINY.replace(
         "dmn.style_rate": 1e-3,
         "dmn.upsampling": "nearest",
         "adversary.mismatch_weight": 0.3,
-        "adversary.edit_weight": 0.4,
         "adversary.r1_weight": 0.05,
     }
 )
