@@ -236,9 +236,10 @@ class RegionalBackbone(EncoderDecoder):
 def spread(parameters: Tensor, mask: Tensor, width: int) -> Tensor:
     """``[B, classes, 3, P]``, values and slopes, as maps ``[B, P, h, width]``: the mean over the classes of a place."""
     share = F.avg_pool2d(mask, mask.shape[-1] // width) if mask.shape[-1] > width else mask
+    planes = torch.cat((share, *(share * place for place in _grid(share))), dim=1)
     # The numbers of a place lie side by side, as positional_norm leaves them: mixed orders cost up to half of a render.
-    maps = torch.einsum("bkahw,bkap->bhwp", _with_slopes(share), parameters)
-    return maps.movedim(-1, 1)
+    maps = planes.flatten(2).transpose(1, 2) @ parameters.transpose(1, 2).flatten(1, 2)
+    return maps.unflatten(1, share.shape[2:]).movedim(-1, 1)
 
 
 class DenseMappingNetwork(nn.Module):
