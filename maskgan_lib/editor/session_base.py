@@ -158,12 +158,12 @@ class SessionBase:
     @property
     def sliders(self) -> dict[str, float]:
         """Where ``move_latent`` has put the directions since the mask was last changed in another way."""
-        return self._places(lambda kind: kind == DIRECTIONS)
+        return self._places(directions=True)
 
     @property
     def blend(self) -> dict[str, float]:
         """How far ``interpolate`` has gone towards the face at a place, written as text; empty in the same way."""
-        return self._places(lambda kind: kind != DIRECTIONS)
+        return self._places(directions=False)
 
     @property
     def preview(self) -> np.ndarray | None:
@@ -232,9 +232,9 @@ class SessionBase:
     def _now(self) -> Step:
         return self._state.now
 
-    def _places(self, of: Callable[[str], bool]) -> dict[str, float]:
+    def _places(self, directions: bool) -> dict[str, float]:
         sliding = self._now.sliding
-        return dict(sliding.places) if sliding and of(sliding.kind) else {}
+        return dict(sliding.places) if sliding and (sliding.kind == DIRECTIONS) == directions else {}
 
     def _change(self, name: str, **changes: Any) -> None:
         """A step, if anything changes: the mask or its looks."""

@@ -114,8 +114,8 @@ def _grid(planes: Tensor) -> Tensor:
 
 
 def _with_slopes(share: Tensor) -> Tensor:
-    """``[B, classes, h, w]`` and its products with row and column, ``[B, classes, 3, h, w]``."""
-    return torch.cat((share[:, :, None], share[:, :, None] * _grid(share)), dim=2)
+    """``[B, classes, h, w]`` and its products with row and column, ``[B, 3, classes, h, w]``."""
+    return torch.stack((share, *(share * place for place in _grid(share))), dim=1)
 
 
 class RegionalStyleEncoder(nn.Module):
@@ -166,7 +166,7 @@ def planes_through(features: Tensor, share: Tensor) -> Tensor:
     itself: a slope is the covariance of feature and place over the variance of the place and ``RIDGE``.
     """
     area = share.sum((2, 3)).clamp(min=1e-4)[..., None]
-    mean, joint = (torch.einsum("bkahw,bchw->bkac", _with_slopes(share), features) / area[..., None]).split((1, 2), 2)
+    mean, joint = (torch.einsum("bakhw,bchw->bkac", _with_slopes(share), features) / area[..., None]).split((1, 2), 2)
     centre, square = (torch.einsum("bkhw,ahw->bka", share, _grid(share) ** n) / area for n in (1, 2))
     slopes = (joint - centre[..., None] * mean) / (square - centre**2 + RIDGE)[..., None]
     return torch.cat((mean - (centre[..., None] * slopes).sum(2, keepdim=True), slopes), dim=2)
@@ -184,7 +184,7 @@ class ImageGenerationBackbone(EncoderDecoder):
         upsampling: str = "transposed",
         norm: str = "instance",
     ):
-        super().__init__(num_classes, 3, width, downsamplings, blocks, True, upsampling, norm)
+        super().__init__(num_classes, 3, width, downsamplings, blocks, adaptive=True, upsampling=upsampling, norm=norm)
         self.adain_parameters = blocks * 4 * width * 2**downsamplings
 
     def forward(self, mask: Tensor, parameters: Tensor) -> Tensor:
@@ -196,12 +196,12 @@ class RegionalBackbone(EncoderDecoder):
     """The same from AdaIN parameters for every class, with their slopes: ``[B, classes, 3 * adain_parameters]``.
 
     Each place takes those of its class in the mask; one that several classes share, the mean of theirs. As in SEAN, the
-    way back up is styled, too, where a region has its outline. The features of every place are normalised by
-    themselves (``positional_norm``), so that no region hears of another but through the convolutions.
+    way back up is styled, too, where a region has its outline. With ``positional_norm`` no region hears of another but
+    through the convolutions.
     """
 
     def __init__(self, num_classes: int, width: int, downsamplings: int, blocks: int, upsampling: str, norm: str):
-        super().__init__(num_classes, 3, width, downsamplings, blocks, True, upsampling, norm)
+        super().__init__(num_classes, 3, width, downsamplings, blocks, adaptive=True, upsampling=upsampling, norm=norm)
         widths = [width * 2**i for i in reversed(range(downsamplings))]
         self.adain = nn.ModuleList(AdaIN(w, norm=norm) for w in widths)
         self.parameters_of = [blocks * 4 * width * 2**downsamplings, *(2 * w for w in widths)]
@@ -236,9 +236,8 @@ class RegionalBackbone(EncoderDecoder):
 def spread(parameters: Tensor, mask: Tensor, width: int) -> Tensor:
     """``[B, classes, 3, P]``, values and slopes, as maps ``[B, P, h, width]``: the mean over the classes of a place."""
     share = F.avg_pool2d(mask, mask.shape[-1] // width) if mask.shape[-1] > width else mask
-    planes = torch.cat((share, *(share * place for place in _grid(share))), dim=1)
     # The numbers of a place lie side by side, as positional_norm leaves them: mixed orders cost up to half of a render.
-    maps = planes.flatten(2).transpose(1, 2) @ parameters.transpose(1, 2).flatten(1, 2)
+    maps = _with_slopes(share).flatten(1, 2).flatten(2).transpose(1, 2) @ parameters.transpose(1, 2).flatten(1, 2)
     return maps.unflatten(1, share.shape[2:]).movedim(-1, 1)
 
 
@@ -260,8 +259,8 @@ class DenseMappingNetwork(nn.Module):
             of SFT.
         style: ``"global"`` or ``"regional"``, which needs the mask branch.
         upsampling: ``"transposed"``, the paper's, or ``"nearest"``: see ``NearestConv2d``.
-        norm: what features are normalised by, one of ``NORMS``: ``"instance"``, the paper's and that of a global style
-            unless said otherwise, or ``"positional"``, that of a regional one.
+        norm: what features are normalised by, one of ``NORMS``: by default ``"instance"``, the paper's, for a global
+            style, ``"positional"`` for a regional one.
 
     Sizes: height and width from ``max(32, 2 * 2**downsamplings)`` up, multiples of ``2**downsamplings``; others are a
     ``ValueError``.
@@ -278,7 +277,7 @@ class DenseMappingNetwork(nn.Module):
         concatenate: bool = False,
         style: str = "global",
         upsampling: str = "transposed",
-        norm: str | None = None,
+        norm: str = "",
     ):
         super().__init__()
         if style not in STYLES:

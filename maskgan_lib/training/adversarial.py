@@ -32,7 +32,7 @@ R1_EVERY = 16
 LEFT_OUT = 0.05
 """How often a style for every region does without a class that the photo has, so that ``missing`` learns its look."""
 STYLE_NOISE = 0.1
-"""Deviation of the noise on a style whose rate has a price: a third of the spread of styles without it."""
+"""Deviation of the noise on a style whose rate has a price."""
 
 
 @SETTINGS.called("dmn")
@@ -93,6 +93,8 @@ def proportions_of(preset: Preset, size: int) -> Proportions:
 
 def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
     """The preset's network for faces of ``size`` pixels, with fresh weights."""
+    if preset.dmn.style_rate and preset.dmn.style != "regional":
+        raise ValueError("A style has a rate (dmn.style_rate) only with a style for every region (dmn.style=regional).")
     if preset.dmn.style_mask not in STYLE_MASKS:
         raise ValueError(f"dmn.style_mask must be one of {', '.join(STYLE_MASKS)}, not {preset.dmn.style_mask!r}.")
     return DenseMappingNetwork(
@@ -104,7 +106,7 @@ def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
         concatenate=preset.dmn.style_mask == "concat",
         style=preset.dmn.style,
         upsampling=preset.dmn.upsampling,
-        norm=preset.dmn.norm or None,
+        norm=preset.dmn.norm,
     )
 
 
@@ -152,14 +154,13 @@ class AdversarialStage(Stage):
         """Every face from its own mask, in its own style, and the rate of these styles, where the preset weighs it.
 
         The rate is what a noisy style says of a face, in nats: the divergence of a normal distribution around the style
-        from one around zero, both with ``STYLE_NOISE``, over the classes that the face has. What the mask says already
-        is not worth its rate in the style (the information bottleneck; Alemi et al., ICLR 2017): without it, a style
-        learns to carry a smile along, and an edited mouth does not smile.
+        from one around zero, both with ``STYLE_NOISE``, over the classes that the face has (the information bottleneck;
+        Alemi et al., ICLR 2017). What the mask says already should not be worth its rate in the style, such as a smile.
         """
         mask, own, dmn = one_hot(batch.mask), self.preset.dmn, self.networks["dmn"]
         if own.style != "regional":
             return dmn(mask, batch.image, mask), None
-        noise = batch.noise(mask.shape[1], 1 + 12 * own.style_width)
+        noise = batch.noise(mask.shape[1], 1 + (12 * own.style_width if own.style_rate else 0))
         without = noise[..., 0] > NormalDist().inv_cdf(1 - LEFT_OUT)
         if not own.style_rate:
             return dmn(mask, batch.image, mask, without), None

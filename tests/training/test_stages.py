@@ -169,6 +169,11 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
     )
 
 
+def test_a_rate_needs_a_style_for_every_region(faces):
+    with pytest.raises(ValueError, match=r"dmn\.style=regional"):
+        make_stage("dmn", TINY.replace({"dmn.style_rate": 1e-4}), faces)
+
+
 def test_a_twentieth_of_the_classes_is_left_out_by_seed_and_step(faces):
     def left_out(seed, step, part=slice(None)):
         stage, seen = make_stage("dmn", REGIONAL.replace({"dmn.style_rate": 0.0}), faces), []
