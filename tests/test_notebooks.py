@@ -12,7 +12,7 @@ from PIL import Image
 from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, ROOT
 from maskgan_lib.course.measured import read_times
 from maskgan_lib.course.publishing import WIDGET_VIEW
-from maskgan_lib.course.runner import chapter_table
+from maskgan_lib.course.runner import chapter_table, find_notebooks
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|var|opt|mnt|private|scratch)/")
@@ -51,6 +51,7 @@ def tagged(notebook, tag: str) -> list:
 
 def test_there_is_one_notebook_for_each_chapter_of_the_map():
     assert [path.name[:2] for path in PATHS] == [chapter.number for chapter in CHAPTERS]
+    assert find_notebooks() == PATHS, "make course runs them all"
 
 
 def test_it_is_valid_and_was_executed_from_top_to_bottom(notebook):

@@ -120,6 +120,7 @@ def test_intervals_that_miss_zero_are_stronger():
         lambda: plots.curves({"a": ([0, 1], [1, 2]), "b": ([0, 1], [2, 1])}, "t", "x", "y"),
         lambda: plots.histogram({"yaw": np.arange(50.0), "pitch": np.arange(2.0)}, "Pose"),
         lambda: plots.course_map([("00", "Start", "an edit"), ("01", "Data", "a data set")], "00"),
+        lambda: plots.clouds({"a": {"real": np.eye(2), "made": np.zeros((3, 2))}}, {"a": np.eye(4)}, 2.0),
         lambda: plots.class_scatter(np.array([[1.0, 2.0], [9.0, 3.0]]), (1, 13)),
     ],
 )

@@ -57,6 +57,7 @@ CHAPTERS = tuple(
 07 | The baselines | four other methods, trained and measured side by side | the baselines of Tables 2 to 4
 08 | SeCGAN | edits by attribute, and masks that move by attribute | SeCGAN's Table 1
 09 | A style for every region | hair, lips or background of another face, each alone | beyond the paper, after SEAN
+A1 | Warm-up: a VAE and a GAN from zero | for those who have trained neither: read it before 02 | before the paper
 """.splitlines()
 )
 

@@ -4,7 +4,17 @@ Pictures are uint8 ``[H, W, 3]``, float tensors ``[3, H, W]`` in [-1, 1], label 
 colours of ``classes.py``) or bool maps ``[H, W]``; ``picture`` turns each into RGB. All files are PNG.
 """
 
-from maskgan_lib.course.plots.charts import bars, class_scatter, curves, dots, histogram, intervals, losses, vectors
+from maskgan_lib.course.plots.charts import (
+    bars,
+    class_scatter,
+    clouds,
+    curves,
+    dots,
+    histogram,
+    intervals,
+    losses,
+    vectors,
+)
 from maskgan_lib.course.plots.diagrams import course_map, diagram
 from maskgan_lib.course.plots.tiles import (
     class_legend,

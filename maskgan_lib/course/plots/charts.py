@@ -93,6 +93,33 @@ def class_scatter(
 
 
 @drawn
+def clouds(
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    surfaces: Mapping[str, np.ndarray] | None = None,
+    reach: float | None = None,
+) -> Figure:
+    """Points ``{title: {name: [N, 2]}}``, a square panel for each title, from ``-reach`` to ``reach`` if it is given.
+
+    ``surfaces[title]``, values from 0 (dark) to 1 in an array ``[n, n]`` whose rows go upwards, lies behind them.
+    """
+    size = (max(3.8, 2.45 * len(panels)), 2.9 if len(panels) > 2 else 4.2)
+    figure, axes = plt.subplots(1, len(panels), squeeze=False, figsize=size, layout="constrained")
+    for place, (title, named) in zip(axes.flat, panels.items(), strict=True):
+        if surfaces:
+            extent = (-reach, reach, -reach, reach)
+            place.imshow(surfaces[title], cmap="gray", vmin=-0.6, vmax=1, extent=extent, origin="lower")
+        for color, (name, points) in zip((ACCENT, SECOND), named.items(), strict=False):
+            look = {"s": 7, "alpha": 0.6} if len(points) > 100 else {"s": 26}  # a few would be lost among many
+            place.scatter(*np.asarray(points).T, color=color, linewidths=0, label=name, **look)
+        place.set(title=title, box_aspect=1)
+        if reach:
+            place.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    names = axes.flat[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=2, frameon=False, markerscale=2)
+    return figure
+
+
+@drawn
 def vectors(
     points: np.ndarray,
     arrows: Mapping[str, tuple[np.ndarray, np.ndarray]],
