@@ -102,7 +102,7 @@ def clouds(
 
     ``surfaces[title]``, values from 0 (dark) to 1 in an array ``[n, n]`` whose rows go upwards, lies behind them.
     """
-    size = (max(3.8, 2.45 * len(panels)), 2.9 if len(panels) > 2 else 4.2)
+    size = (max(3.8, 2.45 * len(panels)), 2.9 if len(panels) > 1 else 4.2)
     figure, axes = plt.subplots(1, len(panels), squeeze=False, figsize=size, layout="constrained")
     for place, (title, named) in zip(axes.flat, panels.items(), strict=True):
         if surfaces:
