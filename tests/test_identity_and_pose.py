@@ -16,9 +16,9 @@ from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.evaluation.judges import Judge, Judges, measure_identity, measure_pose
 from maskgan_lib.judges.attributes import AttributeNet
 from maskgan_lib.judges.identity import IdentityNet, PersonCentres
-from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.parser import FaceParser, class_weights
 from maskgan_lib.judges.pose import PoseNet
+from maskgan_lib.judges.stage import imperfect
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage

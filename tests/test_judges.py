@@ -18,8 +18,8 @@ from maskgan_lib.data.procedural import render_packed
 from maskgan_lib.evaluation.judges import GRADED, Judge, Judges, measure_attributes, measure_parser
 from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy
 from maskgan_lib.judges.attributes import AttributeNet
-from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.stage import imperfect
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
