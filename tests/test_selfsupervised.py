@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toy_faces import images, pack_toy_faces
+from toy_faces import images, pack_pictures, pack_toy_faces
 
-from maskgan_lib.__main__ import main
-from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card, save_weights
+from maskgan_lib.checkpoints import CheckpointError, load_weights, save_weights
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.data.packed import DataError
 from maskgan_lib.evaluation.judges import Judge
 from maskgan_lib.evaluation.selfsupervised import feature_judge, measure_selfsupervised
 from maskgan_lib.judges.attributes import AttributeNet
@@ -41,13 +40,10 @@ def faces(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stripes(tmp_path_factory):
     """Twelve pictures: stripes of six widths, lying and standing, of any colour."""
-    with PackedWriter(tmp_path_factory.mktemp("stripes") / "p", 32, 12, "stripes", ("Male",)) as writer:
-        for i in range(12):
-            wave = np.sign(np.sin(np.arange(32) * 2 * np.pi / (2, 3, 5, 8, 12, 18)[i // 2]))
-            image = 127 + 60 * np.broadcast_to(wave[:, None, None], (32, 32, 3)) + 30 * np.eye(3)[i % 3]
-            image = (image if i % 2 else image.swapaxes(0, 1)).astype(np.uint8)
-            writer.write(i, image, np.zeros((32, 32), np.uint8), FaceRecord(str(i), "train", attributes={"Male": 1}))
-        return writer.finish()
+    waves = [np.sign(np.sin(np.arange(32) * 2 * np.pi / width)) for width in (2, 3, 5, 8, 12, 18) for _ in range(2)]
+    pictures = [127 + 60 * np.broadcast_to(wave[:, None, None], (32, 32, 3)) for wave in waves]
+    pictures = [(x if i % 2 else x.swapaxes(0, 1)) + 30 * np.eye(3)[i % 3] for i, x in enumerate(pictures)]
+    return pack_pictures(tmp_path_factory.mktemp("stripes") / "p", np.array(pictures).astype(np.uint8))
 
 
 def numbers(**changed: float) -> Tensor:
@@ -177,14 +173,10 @@ def found(network: SelfSupervisedNet, batch) -> float:
 
 def test_figures_of_faces_that_colour_tells_apart(tmp_path):
     """Bright and dark pictures: any network finds the alike. The other label is drawn: none can."""
-    rng = np.random.default_rng(0)
-    males = np.arange(40) % 2
-    with PackedWriter(tmp_path / "p", 32, 40, "patches", ("Male", "Smiling", "Young")) as writer:
-        for i in range(40):
-            image = np.clip(rng.normal(60 + 130 * males[i], 3, (32, 32, 3)), 0, 255).astype(np.uint8)
-            known = {"Male": 2 * int(males[i]) - 1, "Smiling": 1 if rng.random() < 0.3 else -1, "Young": 1}
-            writer.write(i, image, np.zeros((32, 32), np.uint8), FaceRecord(str(i), "test", attributes=known))
-        patches = writer.finish()
+    rng, males = np.random.default_rng(0), np.arange(40) % 2
+    pictures = rng.normal(60 + 130 * males[:, None, None, None], 3, (40, 32, 32, 3)).clip(0, 255).astype(np.uint8)
+    known = [{"Male": 2 * int(m) - 1, "Smiling": 1 if rng.random() < 0.3 else -1, "Young": 1} for m in males]
+    patches = pack_pictures(tmp_path / "p", pictures, attributes=known)
     torch.manual_seed(0)
     network = SelfSupervisedNet(4, 8).eval()
     state = torch.get_rng_state()
@@ -213,15 +205,3 @@ def test_the_judge_of_features_answers_at_its_size(tmp_path):
     save_weights(tmp_path / "other.safetensors", AttributeNet(["Male"], 2), {"image_size": 32})
     with pytest.raises(CheckpointError, match="AttributeNet, no SelfSupervisedNet"):
         feature_judge(tmp_path / "other.safetensors")
-
-
-def test_the_commands_train_measure_and_publish(tmp_path, capsys):
-    faces = pack_toy_faces(tmp_path / "toy", 16, splits=("train", "train", "test", "test"))
-    run = tmp_path / "run"
-    train = ["train", "selfsupervised", "--data", str(faces.folder), "--out", str(run), "--preset", "smoke"]
-    assert main([*train, "--steps", "2"]) == 0
-    weights, out = run / "selfsupervised.safetensors", tmp_path / "published.safetensors"
-    measure = ["evaluate", "selfsupervised", "--weights", str(weights), "--data", str(faces.folder)]
-    assert main([*measure, "--publish", str(out)]) == 0
-    assert "nearest photo by features has the same label, Smiling" in capsys.readouterr().out
-    assert read_card(out)["figures"] and "untrained" in out.with_suffix(".md").read_text()

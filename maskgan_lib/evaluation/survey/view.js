@@ -18,9 +18,6 @@ const FRAME = `
     <span class="survey-keys"></span><span class="survey-status" role="status" aria-live="polite"></span>
   </div>`;
 
-// JupyterLab delivers a DataView, Colab a Uint8Array.
-const bytesOf = (data) => new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
-
 function make(tag, name, values) {
   return Object.assign(document.createElement(tag), { className: `survey-${name}` }, values);
 }
@@ -29,21 +26,6 @@ function card(tag, name, image, title, values) {
   const node = make(tag, name, values);
   node.append(image, make("span", "title", { textContent: title }));
   return node;
-}
-
-/** The pictures of a question, ready to be shown. */
-async function picturesOf(sizes, bytes) {
-  let start = 0;
-  const images = sizes.map((size) => {
-    const file = new Blob([bytes.subarray(start, (start += size))], { type: "image/png" });
-    return make("img", "picture", { alt: "", draggable: false, src: URL.createObjectURL(file) });
-  });
-  try {
-    await Promise.all(images.map((image) => image.decode()));
-  } finally {
-    images.forEach((image) => URL.revokeObjectURL(image.src));
-  }
-  return images;
 }
 
 function render({ model, el }) {
@@ -64,9 +46,9 @@ function render({ model, el }) {
   async function show() {
     const mine = ++loading;
     const asked = model.get("question");
-    let images = [];
+    const images = model.get("pictures").map((src) => make("img", "picture", { alt: "", draggable: false, src }));
     try {
-      if (!asked.finished) images = await picturesOf(asked.sizes, bytesOf(model.get("pictures")));
+      await Promise.all(images.map((image) => image.decode()));
     } catch {
       if (mine === loading) done("The pictures cannot be shown. Run this cell again.");
       return;

@@ -34,7 +34,7 @@ class Survey(anywidget.AnyWidget):
     _css = (HERE / "style.css").read_text(encoding="utf-8")
 
     question = traitlets.Dict().tag(sync=True)
-    pictures = traitlets.Bytes().tag(sync=True)
+    pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(self, items: Sequence[SurveyItem], answers: str | Path, rater: str, seed: int = 0):
         self.session = SurveySession(items, answers, rater, seed)
@@ -69,8 +69,8 @@ class Survey(anywidget.AnyWidget):
             return str(error) or type(error).__name__
         return ""
 
-    def _shown(self, error: str = "") -> tuple[dict, bytes]:
-        """What the view may know of the current question, and its pictures as PNG files one behind another.
+    def _shown(self, error: str = "") -> tuple[dict, list[str]]:
+        """What the view may know of the current question, and its pictures as data URLs.
 
         Nothing in it tells which method made what.
         """
@@ -85,9 +85,9 @@ class Survey(anywidget.AnyWidget):
             "finished": question is None,
         }
         if question is None:
-            return common, b""
-        given = [picture for _, picture in _given(question)]
-        files = [_png(picture) for picture in (*given, *question.pictures)]
+            return common, []
+        given = _given(question)
+        pictures = (*given.values(), *question.pictures)
         about = {
             "number": question.number,
             "task": question.item.task,
@@ -95,11 +95,10 @@ class Survey(anywidget.AnyWidget):
             "prompt": CRITERIA[question.criterion],
             "step": list(CRITERIA).index(question.criterion) + 1,
             "steps": len(CRITERIA),
-            "given": [title for title, _ in _given(question)],
+            "given": list(given),
             "letters": LETTERS[: len(question.shown)],
-            "sizes": [len(file) for file in files],
         }
-        return common | about, b"".join(files)
+        return common | about, [f"data:image/png;base64,{_png(picture)}" for picture in pictures]
 
     def __repr__(self) -> str:
         return self._about
@@ -107,26 +106,25 @@ class Survey(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         """The live view, and a still of this rater's first question for readers without a kernel."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        still = base64.b64encode(_png(_still(self.session.questions[0]))).decode()
-        return {**data, "image/png": still}, metadata
+        return {**data, "image/png": _png(_still(self.session.questions[0]))}, metadata
 
 
-def _given(question: Question) -> list[tuple[str, np.ndarray]]:
+def _given(question: Question) -> dict[str, np.ndarray]:
     item = question.item
-    return [("Target", item.target)] + ([] if item.source is None else [("Source", item.source)])
+    return {"Target": item.target} | ({} if item.source is None else {"Source": item.source})
 
 
-def _png(picture: np.ndarray) -> bytes:
-    """Lossless: traces of JPEG would look less real, and hide differences."""
+def _png(picture: np.ndarray) -> str:
+    """In base64. Lossless: traces of JPEG would look less real, and hide differences."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG", compress_level=3)
-    return file.getvalue()
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _still(question: Question) -> np.ndarray:
     """The pictures of a question in a row with their captions, uint8 ``[H, W, 3]``."""
     tiles, font = [], ImageFont.load_default(size=14)
-    for title, picture in (*_given(question), *zip(LETTERS, question.pictures)):
+    for title, picture in (*_given(question).items(), *zip(LETTERS, question.pictures)):
         image = Image.fromarray(picture)
         width = round(image.width * STILL / image.height)
         tile = ImageOps.expand(image.resize((width, STILL)), (0, 0, 8, CAPTION), "white")
