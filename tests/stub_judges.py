@@ -1,10 +1,11 @@
-"""Hand-made judges whose answers are known, methods for them, and made-up answers."""
+"""Hand-made judges whose answers are known, methods for them, made-up answers, and what HopeNet's file holds."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torchvision.models import resnet
 
 from maskgan_lib.evaluation.methods import TASKS, TrainedMethod
 from maskgan_lib.evaluation.run import Graded
@@ -62,3 +63,14 @@ def made_up(embeddings=None, features=None, **values) -> Graded:
     values = {name: np.asarray(column, float) for name, column in values.items()}
     count = len(next(iter(values.values()))) if values else len(embeddings if features is None else features)
     return Graded(values, np.zeros((count, 3)) if features is None else features, embeddings)
+
+
+def hopenet_layout(layers: list[int]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes in a published snapshot, which is from before batch normalisation counted its batches."""
+    with torch.device("meta"):
+        network = resnet.ResNet(resnet.Bottleneck, layers)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    shapes = {n: s for n, s in shapes.items() if not n.startswith("fc.") and not n.endswith("num_batches_tracked")}
+    for angle in ("yaw", "pitch", "roll"):
+        shapes |= {f"fc_{angle}.weight": (66, 2048), f"fc_{angle}.bias": (66,)}
+    return shapes | {"fc_finetune.weight": (3, 2051), "fc_finetune.bias": (3,)}

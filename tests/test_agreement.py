@@ -138,7 +138,7 @@ def test_the_report_of_a_file(tmp_path):
     for rater in ("Ada", "Bob"):
         session = SurveySession(items, path, rater)
         while question := session.question:
-            session.answer(question.shown.index("DMN" if question.criterion.name == "quality" else "copy"))
+            session.answer(question.shown.index("DMN" if question.criterion == "quality" else "copy"))
     session.back()
     found = report(path)
     assert (found.answers, found.items, found.raters) == (11, 3, 2)

@@ -11,6 +11,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.judges import PRETRAINED
 from maskgan_lib.judges.attributes import AttributeNet
 from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
 from maskgan_lib.methods.elegant import Elegant
 from maskgan_lib.methods.secgan import SeCGANGenerator
 from maskgan_lib.methods.spade import SPADEGenerator
@@ -36,6 +37,7 @@ def packed(tmp_path_factory):
         ("elegant", Elegant),
         ("parser", FaceParser),
         ("attributes", AttributeNet),
+        ("selfsupervised", SelfSupervisedNet),
     ],
 )
 def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage, kind):

@@ -72,7 +72,7 @@ def test_frechet_distance_is_that_of_torchmetrics(a, b, size):
     assert frechet_distance(other, one) == pytest.approx(frechet_distance(one, other))
 
 
-def test_frechet_distance_of_a_set_to_itself_is_zero():
+def test_frechet_distance_of_singular_covariances():
     x = some_features(1, 60, 60, 8)[0]
     assert abs(frechet_distance(x, x[::-1].copy())) < 1e-9
     constant = np.ones((5, 3))
@@ -108,7 +108,7 @@ def test_frechet_by_count_shows_the_bias():
     assert list(by_count) == [20, 100, 600]
     assert by_count[20] > 2 * by_count[100] > 4 * by_count[600] > 0
     assert by_count[600] == pytest.approx(frechet_distance(a, b))
-    assert frechet_by_count(a, b, [20]) == {20: by_count[20]} != frechet_by_count(a, b, [20], seed=1)
+    assert frechet_by_count(a, b, [20]) == {20: by_count[20]}
     constant = np.tile([[1.0, 2.0]], (7, 1))
     assert frechet_by_count(constant, constant - [[1, 0]], [2, 3, 7]) == pytest.approx({2: 1, 3: 1, 7: 1})
 
@@ -140,12 +140,14 @@ def unreachable(*_args, **_options):
 
 def test_without_weights_fid_says_so_in_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("urllib.request.urlopen", unreachable)
-    monkeypatch.setattr("torch.hub.urlopen", unreachable, raising=False)
+    monkeypatch.setattr("torch.hub.urlopen", unreachable)
     pictures = [torch.zeros(2, 3, 32, 32)]
     with pytest.raises(CheckpointError, match=r"^FID and KID need Inception's weights, which could not be downloaded"):
         fid(pictures, pictures)
     assert not list(tmp_path.rglob("*.pth"))
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(WeightsMissing, match="pip install torch-fidelity"):
+        inception()
 
 
 def test_a_server_that_never_answers_is_not_waited_for(monkeypatch, tmp_path):
@@ -161,24 +163,23 @@ def test_a_server_that_never_answers_is_not_waited_for(monkeypatch, tmp_path):
         assert socket.getdefaulttimeout() == before
 
 
-def test_without_torch_fidelity_its_installation_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
-    with pytest.raises(WeightsMissing, match="pip install torch-fidelity"):
-        inception()
-
-
-def test_files_that_hold_no_inception_are_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="There is no file"):
-        inception(tmp_path / "missing.pth")
-    (tmp_path / "text.pth").write_text("not weights")
-    with pytest.raises(CheckpointError, match=r"text\.pth cannot be read"):
-        inception(tmp_path / "text.pth")
-    torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsMissing, match=r"other\.pth does not hold them .*: name another file\.$"):
-        inception(tmp_path / "other.pth")
-    torch.save(nn.Linear(1, 1), tmp_path / "code.pth")  # a pickled module: reading it would run code
-    with pytest.raises(CheckpointError, match=r"code\.pth cannot be read"):
-        inception(tmp_path / "code.pth")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, r"There is no file .*file\.pth"),
+        (b"not weights", r"file\.pth cannot be read"),
+        ({"fc.weight": torch.zeros(3)}, r"file\.pth does not hold them .*: name another file\.$"),
+        (nn.Linear(1, 1), r"file\.pth cannot be read"),  # a pickled module: reading it would run code
+    ],
+)
+def test_files_that_hold_no_inception_are_refused(tmp_path, content, said):
+    path = tmp_path / "file.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(CheckpointError, match=said):
+        inception(path)
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,15 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
-from toy_faces import pack_toy_faces
+from toy_faces import pack_pictures, pack_toy_faces
 
-from maskgan_lib.checkpoints import CheckpointError, load_weights, save_weights
-from maskgan_lib.classes import CLASS_ID
+from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.data.batches import Batches, to_float_image
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
-from maskgan_lib.evaluation.judges import Judge, Judges, measure_identity, measure_pose
-from maskgan_lib.judges.attributes import AttributeNet
+from maskgan_lib.data.packed import DataError
+from maskgan_lib.evaluation.judges import Judge, measure_identity, measure_pose
 from maskgan_lib.judges.identity import IdentityNet, PersonCentres
-from maskgan_lib.judges.imperfect import imperfect
-from maskgan_lib.judges.parser import FaceParser, class_weights
 from maskgan_lib.judges.pose import PoseNet
+from maskgan_lib.judges.stage import imperfect
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
@@ -31,14 +28,7 @@ def faces(tmp_path_factory):
     return pack_toy_faces(tmp_path_factory.mktemp("people") / "toy", 8)
 
 
-def pack(folder, records, size=32):
-    """Faces of noise with these records."""
-    names = tuple(records[0].attributes)
-    with PackedWriter(folder, size, len(records), "noise", names) as writer:
-        for i, record in enumerate(records):
-            image = np.random.default_rng(i).integers(0, 256, (size, size, 3), np.uint8)
-            writer.write(i, image, np.zeros((size, size), np.uint8), record)
-        return writer.finish()
+BLANK = np.zeros((3, 32, 32, 3), np.uint8)
 
 
 # ---- the networks
@@ -65,36 +55,29 @@ def test_centres_give_cosines():
 # ---- the stages
 
 
-def test_identity_memorises_four_people(faces, tmp_path):
-    preset = SMOKE.replace({"identity.width": 8, "identity.lr": 1e-2})
-    train_stage("identity", preset, faces, tmp_path / "run", steps=60)
-    network = load_weights(tmp_path / "run" / "identity.safetensors")
-    with torch.no_grad():
-        unit = nn.functional.normalize(network(to_float_image(faces.images)))
-    cosines = unit @ unit.T - 2 * torch.eye(8)
-    assert torch.equal(cosines.argmax(dim=1) // 2, torch.arange(8) // 2)
-
-
 def test_identity_wants_people_that_recur(tmp_path):
-    once = pack(tmp_path / "once", [FaceRecord(str(i), "train", i) for i in range(3)])
-    unknown = pack(tmp_path / "unknown", [FaceRecord(str(i), "train") for i in range(3)])
-    for strangers in (once, unknown):
+    for name, known in (("once", {"identity": [0, 1, 2]}), ("unknown", {})):
+        strangers = pack_pictures(tmp_path / name, BLANK, **known)
         with pytest.raises(TrainingError, match="does not show persons several times by name"):
             make_stage("identity", SMOKE, strangers)
         with pytest.raises(DataError, match="does not show persons several times by name"):
             measure_identity(IdentityNet(32, width=2), strangers, np.arange(3))
 
 
-def test_pose_learns_which_way_bright_sides_look(tmp_path):
-    def record(i):
-        return FaceRecord(str(i), "train", pose=(20.0 if i % 2 else -20.0, 4.0, -10.0 if i % 2 else 10.0))
+def test_pose_wants_faces_of_known_pose(tmp_path):
+    faces = pack_pictures(tmp_path / "some", BLANK, pose=[(1, 2, 3), (1, 2, 3), (np.nan,) * 3])
+    with pytest.raises(TrainingError, match="does not know the pose of every face"):
+        make_stage("pose", SMOKE, faces)
+    with pytest.raises(DataError, match="does not know the pose of every face"):
+        measure_pose(PoseNet(2), faces, np.arange(3))
 
-    with PackedWriter(tmp_path / "sides", 32, 8, "sides") as writer:
-        for i in range(8):
-            image = np.full((32, 32, 3), 60, np.uint8)
-            image[:, 16 * (i % 2) :][:, :16] = 200 - 5 * i
-            writer.write(i, image, np.zeros((32, 32), np.uint8), record(i))
-        faces = writer.finish()
+
+def test_pose_learns_which_way_bright_sides_look(tmp_path):
+    pictures = np.full((8, 32, 32, 3), 60, np.uint8)
+    for i, picture in enumerate(pictures):
+        picture[:, 16 * (i % 2) :][:, :16] = 200 - 5 * i
+    poses = [(20.0, 4.0, -10.0) if i % 2 else (-20.0, 4.0, 10.0) for i in range(8)]
+    faces = pack_pictures(tmp_path / "sides", pictures, pose=poses)
     preset = SMOKE.replace({"pose.width": 8, "pose.lr": 1e-2})
     train_stage("pose", preset, faces, tmp_path / "run", steps=80)
     network = load_weights(tmp_path / "run" / "pose.safetensors")
@@ -122,67 +105,6 @@ def test_a_mirrored_face_is_taught_the_mirrored_pose(faces, monkeypatch):
     assert torch.equal(taught[0][mirrored], truth[mirrored] * torch.tensor([-1.0, 1, -1]))
 
 
-def test_pose_wants_faces_of_known_pose(tmp_path):
-    records = [FaceRecord("0", "train", pose=(1, 2, 3)), FaceRecord("1", "train")]
-    faces = pack(tmp_path / "some", records)
-    with pytest.raises(TrainingError, match="does not know the pose of every face"):
-        make_stage("pose", SMOKE, faces)
-    with pytest.raises(DataError, match="does not know the pose of every face"):
-        measure_pose(PoseNet(2), faces, np.arange(2))
-
-
-def test_rare_classes_weigh_by_a_power_of_their_share(faces):
-    counts = np.bincount(np.asarray(faces.masks).reshape(-1), minlength=19)
-    weights = class_weights(faces, 0.5)
-    commonest = counts.argmax()
-    for name in ("skin", "mouth"):
-        expected = (counts[CLASS_ID[name]] / counts[commonest]) ** -0.5
-        assert weights[CLASS_ID[name]] == pytest.approx(expected)
-    assert weights[commonest] == 1 and weights[CLASS_ID["hat"]] == 1
-    assert torch.equal(class_weights(faces, 0.0), torch.ones(19))
-    half = faces.masks[::2]
-    assert class_weights(faces, 1.0, most=4)[CLASS_ID["mouth"]] == pytest.approx(
-        np.bincount(half.reshape(-1)).max() / (half == CLASS_ID["mouth"]).sum()
-    )
-
-
-# ---- asking them
-
-
-def test_judges_answer_with_what_is_there(tmp_path):
-    torch.manual_seed(0)
-    networks = {
-        "parser": FaceParser(width=2),
-        "attributes": AttributeNet(["Male"], width=2),
-        "identity": IdentityNet(32, 4, width=2),
-        "pose": PoseNet(width=2),
-    }
-    for name in ("parser", "attributes"):
-        card = {"image_size": 32, "data": "toys", "preset": {}}
-        save_weights(tmp_path / f"{name}.safetensors", networks[name], card)
-    few = Judges.shipped(folder=tmp_path)
-    assert set(few.by_role) == {"parser", "attributes"}
-    for ask in (few.identity, few.pose):
-        with pytest.raises(CheckpointError, match=r"There is no \w+ net among these judges"):
-            ask(torch.rand(1, 3, 32, 32))
-    for name in ("identity", "pose"):
-        save_weights(tmp_path / f"{name}.safetensors", networks[name], {"image_size": 32, "data": "published: them"})
-    judges = Judges.shipped(folder=tmp_path)
-    images = torch.rand(3, 3, 32, 32) * 2 - 1
-    made = judges.identity(images)
-    assert made.shape == (3, 4)
-    torch.testing.assert_close(made.norm(dim=1), torch.ones(3))
-    torch.testing.assert_close(judges.pose(images), networks["pose"].eval().degrees(images).detach())
-    assert judges.pose(torch.rand(2, 3, 80, 80)).shape == (2, 3)
-    assert judges.origins == {
-        "parser": "trained here on toys",
-        "attributes": "trained here on toys",
-        "identity": "published: them",
-        "pose": "published: them",
-    }
-    assert judges.fingerprint == Judges.shipped(folder=tmp_path).fingerprint != few.fingerprint
-
-
 class ReadsCorner(nn.Module):
     """An embedding that is the colour of the first pixel."""
 
@@ -195,14 +117,10 @@ class ReadsCorner(nn.Module):
 
 
 def test_identity_figures_of_a_net_that_knows_everybody(tmp_path):
-    colours = np.random.default_rng(0).integers(0, 256, (20, 3))
-    with PackedWriter(tmp_path / "corner", 16, 40, "corners", ("Black_Hair",)) as writer:
-        for i in range(40):
-            image = np.zeros((16, 16, 3), np.uint8)
-            image[0, 0] = colours[i // 2]
-            record = FaceRecord(str(i), "test", i // 2, {"Black_Hair": 1 if i // 2 % 2 else -1})
-            writer.write(i, image, np.zeros((16, 16), np.uint8), record)
-        faces = writer.finish()
+    persons, pictures = np.arange(40) // 2, np.zeros((40, 16, 16, 3), np.uint8)
+    pictures[:, 0, 0] = np.random.default_rng(0).integers(0, 256, (20, 3))[persons]
+    hair = [{"Black_Hair": 1 if person % 2 else -1} for person in persons]
+    faces = pack_pictures(tmp_path / "corner", pictures, identity=persons.tolist(), attributes=hair)
     figures = measure_identity(ReadsCorner(), faces, np.arange(40))
     areas = [figure for figure in figures if "AUC" in figure.name]
     assert len(areas) >= 2 and all(figure.value == 1 for figure in areas)

@@ -9,17 +9,19 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 from torchvision.models import resnet18
-from toy_faces import pack_toy_faces
+from toy_faces import pack_pictures, pack_toy_faces
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, save_weights
 from maskgan_lib.data.batches import Batches, flip, to_float_image
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.data.packed import DataError
 from maskgan_lib.data.procedural import render_packed
 from maskgan_lib.evaluation.judges import GRADED, Judge, Judges, measure_attributes, measure_parser
 from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy
 from maskgan_lib.judges.attributes import AttributeNet
-from maskgan_lib.judges.imperfect import imperfect
-from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.judges.identity import IdentityNet
+from maskgan_lib.judges.parser import FaceParser, class_weights
+from maskgan_lib.judges.pose import PoseNet
+from maskgan_lib.judges.stage import imperfect, nearest
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
@@ -55,9 +57,8 @@ def faces(tmp_path_factory):
 
 def test_imperfect_photos_keep_their_masks(faces):
     batch = Batches(faces, np.arange(8), 8, seed=1).at(0)
-    image, mask, _ = imperfect(batch)
+    image, mask, mirrored = imperfect(batch)
     mirrored_image, mirrored_mask = flip(batch.image, batch.mask)
-    mirrored = [torch.equal(ours, theirs) for ours, theirs in zip(mask, mirrored_mask, strict=True)]
     assert 0 < sum(mirrored) < 8
     assert image.abs().max() <= 1
     for k, turned in enumerate(mirrored):
@@ -74,13 +75,20 @@ def likeness(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_imperfections_depend_on_seed_and_step_alone(faces):
     def draw(seed: int, step: int):
-        batch = Batches(faces, np.arange(1), 2, seed).at(step)
-        return imperfect(batch)[0]
+        return imperfect(Batches(faces, np.arange(1), 2, seed).at(step))[0]
 
     assert torch.equal(draw(1, 4), draw(1, 4))
     assert not torch.equal(draw(1, 4), draw(1, 5)) and not torch.equal(draw(1, 4), draw(2, 4))
     whole, half = (Batches(faces, np.arange(8), 4, 1, rank=rank, world=world).at(0) for rank, world in ((0, 1), (1, 2)))
     assert torch.equal(imperfect(whole)[0][2:], imperfect(half)[0])
+
+
+def test_nearest_is_brute_force():
+    features = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    for place, found in enumerate(nearest(features)):
+        cosines = [torch.cosine_similarity(features[place], other, dim=0).item() for other in features]
+        cosines[place] = -9
+        assert found == int(np.argmax(cosines))
 
 
 # ---- the stages
@@ -94,8 +102,7 @@ def test_losses_are_cross_entropies(faces):
 
     stage = make_stage("parser", SMOKE, faces)
     shares = stage.networks["parser"](image).softmax(dim=1).gather(1, mask[:, None].long())
-    by_hand = -shares.log().mean().item()
-    assert stage.step([batch], Accelerator())["loss"].item() == pytest.approx(by_hand, rel=1e-4)
+    assert stage.step([batch], Accelerator())["loss"].item() == pytest.approx(-shares.log().mean().item(), rel=1e-4)
 
     stage = make_stage("attributes", SMOKE, faces)
     yes = stage.networks["attributes"](image)[:, 0].sigmoid()
@@ -106,56 +113,53 @@ def test_losses_are_cross_entropies(faces):
     assert losses["wrong"].item() == ((yes > 0.5) != smiles).float().mean().item()
 
 
-def test_parser_memorises_two_faces(tmp_path):
-    faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = SMOKE.replace({"parser.width": 8, "parser.batch": 4, "parser.lr": 1e-2})
-    train_stage("parser", preset, faces, tmp_path / "run", steps=120)
-    parser = load_weights(tmp_path / "run" / "parser.safetensors")
+def memorised(stage: str, faces, folder, steps: int = 120, **settings) -> torch.Tensor:
+    """What the network of a stage makes of the faces that it was trained on."""
+    preset = SMOKE.replace({f"{stage}.{name}": value for name, value in {"width": 8, "lr": 1e-2, **settings}.items()})
+    train_stage(stage, preset, faces, folder, steps=steps)
     with torch.no_grad():
-        parsed = parser(to_float_image(faces.images)).argmax(dim=1)
-    assert pixel_accuracy(confusion_matrix(parsed, torch.as_tensor(np.array(faces.masks)))) >= 0.97
+        return load_weights(folder / f"{stage}.safetensors")(to_float_image(faces.images))
 
 
-def test_a_parser_of_merged_classes_learns_from_merged_masks(faces, tmp_path):
+def test_each_judge_memorises_faces(faces, tmp_path):
+    two = pack_toy_faces(tmp_path / "two", 2)
+    parsed = memorised("parser", two, tmp_path / "parser", batch=4).argmax(dim=1)
+    assert pixel_accuracy(confusion_matrix(parsed, torch.as_tensor(np.array(two.masks)))) >= 0.97
+    smiles = memorised("attributes", faces, tmp_path / "attributes")[:, 0] > 0
+    assert smiles.tolist() == [False, True] * 4
+    assert torch.equal(nearest(memorised("identity", faces, tmp_path / "who", 60)) // 2, torch.arange(8) // 2)
+
+
+def test_a_parser_of_merged_classes_learns_from_merged_masks(faces):
     """The 12 classes: eyes without sides, lips without up and down, what is left over together."""
-    preset = SMOKE.replace({"parser.classes": 12, "parser.balance": 0.5})
     batch = Batches(faces, np.arange(8), 4, seed=1).at(0)
     image, mask, _ = imperfect(batch)
-    stage = make_stage("parser", preset, faces)
-    new = {0: 11, 1: 0, 2: 6, 4: 2, 5: 2, 10: 7, 13: 10}  # the classes that toy faces have
-    merged = torch.tensor([new[old] for old in mask.flatten().tolist()]).reshape(mask.shape)
-    everywhere = np.array([new[old] for old in np.array(faces.masks).flatten()])
-    counts = np.array([(everywhere == number).sum() for number in range(12)])
+    stage = make_stage("parser", SMOKE.replace({"parser.classes": 12, "parser.balance": 0.5}), faces)
+    new = np.zeros(19, int)
+    new[[0, 1, 2, 4, 5, 10, 13]] = 11, 0, 6, 2, 2, 7, 10  # the classes that toy faces have
+    counts = np.bincount(new[np.array(faces.masks)].flatten(), minlength=12)
     weights = torch.tensor([(counts.max() / count) ** 0.5 if count else 1.0 for count in counts]).float()
     torch.testing.assert_close(stage.weights, weights)
-    logits = stage.networks["parser"](image)
-    assert logits.shape[1] == 12
-    by_hand, total = 0.0, 0.0
-    chances = logits.softmax(dim=1)
-    for number in range(12):
-        here = merged == number
-        by_hand -= weights[number] * chances[:, number][here].log().sum()
-        total += weights[number] * here.sum()
-    assert stage.step([batch], Accelerator())["loss"].item() == pytest.approx((by_hand / total).item(), rel=1e-4)
+    chances = stage.networks["parser"](image).log_softmax(dim=1)
+    merged = torch.as_tensor(new[mask.numpy()])
+    right = chances.gather(1, merged[:, None])[:, 0]
+    by_hand = -(weights[merged] * right).sum() / weights[merged].sum()
+    assert stage.step([batch], Accelerator())["loss"].item() == pytest.approx(by_hand.item(), rel=1e-4)
     with torch.no_grad():
         assert stage.sample(stage.networks, batch).shape == (3 * 32, 4 * 32, 3)
     with pytest.raises(ValueError, match=r"parser\.classes must be 19 or 12, not 13"):
         make_stage("parser", SMOKE.replace({"parser.classes": 13}), faces)
 
 
-def test_attributes_memorises_eight_faces(faces, tmp_path):
-    preset = SMOKE.replace({"attributes.width": 8, "attributes.lr": 1e-2})
-    train_stage("attributes", preset, faces, tmp_path / "run", steps=120)
-    network = load_weights(tmp_path / "run" / "attributes.safetensors")
-    with torch.no_grad():
-        smiles = network(to_float_image(faces.images))[:, 0] > 0
-    assert smiles.tolist() == [False, True] * 4
+def test_rare_classes_weigh_by_a_power_of_their_share(faces):
+    counts = np.bincount(np.asarray(faces.masks).reshape(-1), minlength=19)
+    expected = [(count / counts.max()) ** -0.5 if count else 1 for count in counts]
+    assert class_weights(faces, 0.5).tolist() == pytest.approx(expected)
+    assert torch.equal(class_weights(faces, 0.0), torch.ones(19))
 
 
 def test_faces_without_attributes_teach_none(tmp_path):
-    with PackedWriter(tmp_path / "plain", 32, 1, "plain faces") as writer:
-        writer.write(0, np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8), FaceRecord("0", "train"))
-        faces = writer.finish()
+    faces = pack_pictures(tmp_path / "plain", np.zeros((1, 32, 32, 3), np.uint8))
     with pytest.raises(TrainingError, match="plain knows no attributes"):
         make_stage("attributes", SMOKE, faces)
 
@@ -164,18 +168,14 @@ def test_faces_without_attributes_teach_none(tmp_path):
 
 
 class Brightness(nn.Module):
-    """Class logits of a pixel, or answers for a picture, that only depend on red: class k where it is k / 20."""
+    """Class logits of a pixel that only depend on red: class k where it is k / 20."""
 
     def __init__(self):
         super().__init__()
         self.levels = nn.Parameter(torch.arange(19) / 20)
-        self.config = {"attributes": ["Bright"]}
 
     def forward(self, image):
         return -(image[:, :1] - self.levels[:, None, None]).abs()
-
-    def features(self, image):
-        return image.mean(dim=(2, 3))
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])
@@ -187,56 +187,60 @@ def test_parse_answers_at_the_pictures_size(size):
     parsed = Judges(judge, judge).parse(images)
     assert parsed.dtype == torch.uint8 and parsed.shape == (2, size, size)
     # Where the picture was resized, the borders between two levels are mixed.
-    inner = torch.zeros(size, dtype=bool)
-    reach = size // 4
-    for start in range(0, size, reach):
-        inner[start + reach // 4 : start + reach - reach // 4] = True
-    keep = inner[:, None] & inner[None] if size != 32 else torch.ones(size, size, dtype=bool)
+    place, margin = torch.arange(size) % (size // 4), 0 if size == 32 else size // 16
+    inner = (place >= margin) & (place < size // 4 - margin)
+    keep = inner[:, None] & inner
     assert torch.equal(parsed[:, keep].long(), labels[0, keep].expand(2, -1))
 
 
 def test_pictures_are_resized_without_aliases():
     stripes = torch.tensor([-1.0, 1, 1, -1]).repeat(32).expand(1, 3, 128, 128)
     seen = []
-    judge = Judge(nn.Linear(1, 1), 32, {})
-    judge.ask(stripes, lambda images: seen.append(images) or images)
+    Judge(nn.Linear(1, 1), 32, {}).ask(stripes, lambda images: seen.append(images) or images)
     assert seen[0].shape == (1, 3, 32, 32)
     assert seen[0][..., 1:-1].abs().max() < 1e-5
 
 
-def test_answers_and_features_are_the_networks_own():
-    torch.manual_seed(0)
-    network = AttributeNet(["Male", "Smiling"], width=4).eval()
-    judges = Judges(Judge(Brightness(), 32, {}), Judge(network, 32, {"steps": 3}))
-    images = torch.rand(3, 3, 32, 32)
+NETWORKS = {
+    "parser": FaceParser(width=2),
+    "attributes": AttributeNet(["Male", "Smiling"], width=2),
+    "identity": IdentityNet(32, 4, width=2),
+    "pose": PoseNet(width=2),
+}
+
+
+def save(folder, *names, data="toys", **card):
+    for name in names:
+        save_weights(folder / f"{name}.safetensors", NETWORKS[name], {"image_size": 32, "data": data, **card})
+
+
+def test_judges_answer_with_what_is_there(tmp_path):
+    save(tmp_path, "parser", preset={})
+    save(tmp_path, "attributes", image_size=64)
+    few = Judges.shipped(folder=tmp_path)
+    assert set(few.by_role) == {"parser", "attributes"}
+    for ask in (few.identity, few.pose):
+        with pytest.raises(CheckpointError, match=r"There is no \w+ net among these judges"):
+            ask(torch.rand(1, 3, 32, 32))
+    save(tmp_path, "attributes", "identity", "pose", data="published: them")
+    judges, images = Judges.shipped(folder=tmp_path), torch.rand(3, 3, 32, 32) * 2 - 1
+    assert [few.attribute_net.size, judges.attribute_net.size] == [64, 32], "the size that it learnt at"
+    network = NETWORKS["attributes"].eval()
     assert judges.attribute_names == ("Male", "Smiling")
     assert torch.equal(judges.attributes(images), network(images).detach())
     assert torch.equal(judges.features(images), network.features(images).detach())
-    assert judges.features(torch.rand(3, 3, 100, 100)).shape == (3, 32)
+    assert judges.features(torch.rand(3, 3, 100, 100)).shape == (3, 16)
     assert not judges.attributes(images).requires_grad
+    torch.testing.assert_close(judges.identity(images).norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(judges.pose(images), NETWORKS["pose"].eval().degrees(images).detach())
+    assert judges.pose(torch.rand(2, 3, 80, 80)).shape == (2, 3)
+    assert judges.origins == {"parser": "trained here on toys"} | dict.fromkeys(list(NETWORKS)[1:], "published: them")
+    assert judges.fingerprint == Judges.shipped(folder=tmp_path).fingerprint != few.fingerprint
 
 
-# ---- loading
-
-
-@pytest.fixture
-def files(tmp_path):
-    save_weights(tmp_path / "parser.safetensors", FaceParser(width=2), {"image_size": 32})
-    save_weights(tmp_path / "attributes.safetensors", AttributeNet(["Male"], width=2), {"image_size": 64})
-    return tmp_path
-
-
-def test_each_judge_has_the_size_that_it_learnt_at(files):
-    judges = Judges.shipped(folder=files)
-    assert (judges.parser.size, judges.attribute_net.size) == (32, 64)
-    assert judges.parser.card == {"image_size": 32}
-    assert not any(
-        p.requires_grad for judge in (judges.parser, judges.attribute_net) for p in judge.network.parameters()
-    )
-
-
-def test_judges_that_cannot_be_had_are_named(files):
-    parser, attributes = files / "parser.safetensors", files / "attributes.safetensors"
+def test_judges_that_cannot_be_had_are_named(tmp_path):
+    parser, attributes = tmp_path / "parser.safetensors", tmp_path / "attributes.safetensors"
+    save(tmp_path, "parser", "attributes")
     with pytest.raises(CheckpointError, match=rf"{re.escape(str(parser))} holds a FaceParser, no AttributeNet"):
         Judges.load({"parser": parser, "attributes": parser})
     save_weights(parser, FaceParser(width=2))
@@ -247,7 +251,7 @@ def test_judges_that_cannot_be_had_are_named(files):
         Judges.load({"parser": parser, "attributes": attributes})
     parser.unlink()
     with pytest.raises(CheckpointError, match=r"There is no file .*parser\.safetensors"):
-        Judges.shipped(folder=files)
+        Judges.shipped(folder=tmp_path)
 
 
 def test_the_shipped_judges_know_procedural_faces(tmp_path):
@@ -257,10 +261,9 @@ def test_the_shipped_judges_know_procedural_faces(tmp_path):
     assert pixel_accuracy(confusion_matrix(judges.parse(images), masks)) > 0.95
     smaller = judges.parse(images[..., ::2, ::2])
     assert pixel_accuracy(confusion_matrix(smaller, masks[:, ::2, ::2])) > 0.85
-    answers = judges.attributes(images) > 0
     truth = torch.as_tensor(np.stack([faces.attribute(name) > 0 for name in judges.attribute_names], axis=1))
     assert set(GRADED) <= set(judges.attribute_names)
-    assert (answers == truth).float().mean() > 0.9
+    assert ((judges.attributes(images) > 0) == truth).float().mean() > 0.9
 
 
 # ---- the judges' own errors
@@ -269,18 +272,18 @@ def test_the_shipped_judges_know_procedural_faces(tmp_path):
 class ReadsRed(nn.Module):
     """A parser of pictures whose red is ten times the class, except that hair comes out as skin if it is forgetful."""
 
-    def __init__(self, forgetful: bool, renamed: dict[int, int] | None = None):
+    def __init__(self, forgetful: bool, merged: bool = False):
         super().__init__()
         self.forgetful = nn.Parameter(torch.tensor(float(forgetful)))
-        self.renamed = renamed
+        self.merged = merged
 
     def forward(self, image):
         labels = ((image[:, 0] + 1) * 12.75).round().long()
         if self.forgetful:
             labels[labels == 13] = 1
-        if self.renamed:
-            labels = torch.tensor([self.renamed[old] for old in labels.flatten().tolist()]).reshape(labels.shape)
-        return nn.functional.one_hot(labels, 12 if self.renamed else 19).movedim(-1, 1).float()
+        if self.merged:
+            labels = torch.tensor([11, 0, *[-1] * 11, 10])[labels]
+        return nn.functional.one_hot(labels, 12 if self.merged else 19).movedim(-1, 1).float()
 
 
 class ReadsGreen(nn.Module):
@@ -298,15 +301,11 @@ class ReadsGreen(nn.Module):
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory):
     """Twenty faces whose red tells the class and whose green says "Smiling" and "Wings" to all, "Male" to none."""
-    rng = np.random.default_rng(0)
-    with PackedWriter(tmp_path_factory.mktemp("painted") / "packed", 16, 20, "painted", ("Male", "Smiling")) as writer:
-        for i in range(20):
-            mask = rng.choice([0, 1, 13], (16, 16)).astype(np.uint8)
-            image = np.zeros((16, 16, 3), np.uint8)
-            image[..., 0], image[0, 1:3, 1] = 10 * mask, 255
-            attributes = {"Male": 1 if i < 5 else -1, "Smiling": 1 if i < 16 else -1}
-            writer.write(i, image, mask, FaceRecord(str(i), "test", attributes=attributes))
-        return writer.finish()
+    masks = np.random.default_rng(0).choice([0, 1, 13], (20, 16, 16)).astype(np.uint8)
+    pictures = np.zeros((20, 16, 16, 3), np.uint8)
+    pictures[..., 0], pictures[:, 0, 1:3, 1] = 10 * masks, 255
+    attributes = [{"Male": 1 if i < 5 else -1, "Smiling": 1 if i < 16 else -1} for i in range(20)]
+    return pack_pictures(tmp_path_factory.mktemp("painted") / "packed", pictures, masks, attributes=attributes)
 
 
 def test_parser_figures(painted):
@@ -316,9 +315,8 @@ def test_parser_figures(painted):
     hair, skin = ((np.asarray(painted.masks) == name).mean() for name in (13, 1))
     assert accuracy.value == pytest.approx(1 - hair) and accuracy.faces == 20
     assert iou.value == pytest.approx((1 + 0 + skin / (skin + hair)) / 3)
-    merged = [ReadsRed(forgetful, {0: 11, 1: 0, 13: 10}) for forgetful in (False, True)]
-    assert [figure.value for figure in measure_parser(merged[0], painted, indices)] == [1, 1]
-    assert measure_parser(merged[1], painted, indices) == [accuracy, iou]
+    assert [figure.value for figure in measure_parser(ReadsRed(False, merged=True), painted, indices)] == [1, 1]
+    assert measure_parser(ReadsRed(True, merged=True), painted, indices) == [accuracy, iou]
 
 
 def test_attribute_figures(painted):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from stub_judges import Counting, Judges, made_up, method, paint
+from stub_judges import Counting, Judges, hopenet_layout, made_up, method, paint
 from toy_faces import pack_toy_faces
 
 from maskgan_lib.__main__ import main
@@ -54,7 +54,6 @@ from maskgan_lib.judges.attributes import AttributeNet
 from maskgan_lib.judges.identity import IdentityNet
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.judges.pose import PoseNet
-from maskgan_lib.judges.published.hopenet import HopeNet
 from maskgan_lib.networks import DenseMappingNetwork
 from maskgan_lib.training.stage import TrainingError
 
@@ -360,7 +359,8 @@ def test_judges_can_be_replaced_by_other_and_published_weights(files, tmp_path):
     assert judges.parser.size == 64 and judges.attribute_net.size == 32
     assert judges.origins["parser"] == "trained here on more"
     assert judges.fingerprint != shipped_judges.Judges.shipped(folder=files).fingerprint
-    torch.save(HopeNet(layers=(1, 1, 1, 1)).state_dict(), tmp_path / "hopenet.pkl")
+    state = {name: torch.zeros(shape) for name, shape in hopenet_layout([1, 1, 1, 1]).items()}
+    torch.save(state, tmp_path / "hopenet.pkl")
     judges = judges_of(files, [f"pose=hopenet:{tmp_path / 'hopenet.pkl'}"])
     assert judges.origins["pose"].startswith("published: HopeNet")
     with pytest.raises(CheckpointError, match="hopenet is no judge of identity, but of pose"):

@@ -51,18 +51,15 @@ def test_any_label_maps(labels, other, seed, name):
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
 @pytest.mark.parametrize("size", [64, 128])
-def test_faces(faces, size, name):
-    masks = faces[size]
+def test_edits_of_faces_are_local_and_seeds_draw_different_ones(faces, size, name):
     drawn = []
-    for i, labels in enumerate(masks):
+    for i, labels in enumerate(faces[size]):
         for seed in range(4):
-            edited = perturb(name, labels, masks[i - 1], np.random.default_rng([seed, i]))
-            assert edited is not None
+            edited = perturb(name, labels, faces[size][i - 1], np.random.default_rng([seed, i]))
             drawn.append(edited != labels)
-    changed = np.array(drawn).mean(axis=(1, 2))
-    assert np.median(changed) < 0.05, "an edit is local"
+    assert np.median(np.array(drawn).mean(axis=(1, 2))) < 0.05
     different = 0.5 if name == "component swap" else 0.9  # there are only four components to swap
-    assert len({region.tobytes() for region in drawn}) > different * len(drawn), "seeds draw different edits"
+    assert len({region.tobytes() for region in drawn}) > different * len(drawn)
 
 
 def centroid(labels: np.ndarray, ids) -> np.ndarray:
@@ -95,9 +92,9 @@ def test_scale_changes_the_area_by_the_square_and_stays_in_place(factor):
 def test_each_eye_is_scaled_where_it_is(faces):
     labels = faces[128][0]
     drawn = [PERTURBATIONS["scale"](labels, labels, np.random.default_rng(seed)) for seed in range(40)]
-    eyes = [edited for edited in drawn if not np.array_equal(np.isin(edited, GROUPS["eyes"]), np.isin(labels, (4, 5)))]
-    assert eyes
-    for edited in eyes:
+    scaled = [edited for edited in drawn if (np.isin(edited, GROUPS["eyes"]) != np.isin(labels, GROUPS["eyes"])).any()]
+    assert scaled
+    for edited in scaled:
         for eye in GROUPS["eyes"]:
             assert np.allclose(centroid(edited, [eye]), centroid(labels, [eye]), atol=1.5)
 
@@ -160,7 +157,7 @@ def test_swapped_hair_leaves_the_backdrop_of_the_other_face_bare():
     assert any(np.array_equal(edited, other) for edited in swapped)
 
 
-def test_an_edit_that_cannot_be_made_is_none():
+@pytest.mark.parametrize("name", PERTURBATIONS)
+def test_an_edit_that_cannot_be_made_is_none(name):
     bare = np.zeros((32, 32), np.uint8)
-    for name in PERTURBATIONS:
-        assert perturb(name, bare, bare, np.random.default_rng(0)) is None
+    assert perturb(name, bare, bare, np.random.default_rng(0)) is None

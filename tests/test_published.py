@@ -11,9 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from stub_judges import hopenet_layout
 from torch import nn
 from torchvision.models import resnet
 from torchvision.transforms.v2.functional import normalize
+from toy_faces import images
 
 from maskgan_lib.checkpoints import CheckpointError, export_authors
 from maskgan_lib.classes import NUM_CLASSES
@@ -21,29 +23,28 @@ from maskgan_lib.evaluation import published
 from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.evaluation.published import PUBLISHED, load_published
 from maskgan_lib.faces.head import View
+from maskgan_lib.judges.iresnet import IResNet
 from maskgan_lib.judges.parser import FaceParser
-from maskgan_lib.judges.published.hopenet import HopeNet
-from maskgan_lib.judges.published.iresnet import IResNet
 from maskgan_lib.networks import MaskVAE
 
 IR_50, IR_100 = (3, 4, 14, 3), (3, 13, 30, 3)
+IMAGENET = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+"""Mean and deviation."""
 
 
 def drawn(shapes, seed=0):
     """Random weights of these names and shapes: variances are positive, layers keep their input's size roughly."""
     generator = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, shape in shapes.items():
+
+    def values(name, shape):
         if name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(7)
-        elif name.endswith("running_var"):
-            state[name] = torch.rand(shape, generator=generator) + 0.5
-        else:
-            spread = 1 / math.sqrt(math.prod(shape[1:])) if len(shape) > 1 else 0.3
-            state[name] = torch.randn(shape, generator=generator) * spread + (
-                name.endswith("weight") and len(shape) == 1
-            )
-    return state
+            return torch.tensor(7)
+        if name.endswith("running_var"):
+            return torch.rand(shape, generator=generator) + 0.5
+        spread = 1 / math.sqrt(math.prod(shape[1:])) if len(shape) > 1 else 0.3
+        return torch.randn(shape, generator=generator) * spread + (name.endswith("weight") and len(shape) == 1)
+
+    return {name: values(name, shape) for name, shape in shapes.items()}
 
 
 def saved(path, state):
@@ -53,13 +54,6 @@ def saved(path, state):
 
 def hash_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def pictures(count, size, seed=1):
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-# ---- files
 
 
 def test_a_file_is_checked_and_a_name_must_be_known(tmp_path, monkeypatch, capsys):
@@ -129,12 +123,11 @@ def arcface_by_hand(state, x, layers):
     return norm("features", F.linear(norm("bn2", x).flatten(1), state["fc.weight"], state["fc.bias"]))
 
 
-@pytest.mark.parametrize(("layers", "depth", "millions"), [(IR_50, 50, 43.59), (IR_100, 100, 65.16)])
-def test_arcface_networks_have_the_published_names_and_shapes(layers, depth, millions):
+@pytest.mark.parametrize(("layers", "millions"), [(IR_50, 43.59), (IR_100, 65.16)])
+def test_arcface_networks_have_the_published_names_and_shapes(layers, millions):
     with torch.device("meta"):
         network = IResNet(layers)
     assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == arcface_layout(layers)
-    assert network.depth == depth
     assert sum(value.numel() for value in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
@@ -149,17 +142,15 @@ def arcface_state():
 def test_arcface_gives_what_its_layers_give(tmp_path, arcface_state):
     file = saved(tmp_path / "backbone.pth", {f"module.{key}": value for key, value in arcface_state.items()})
     judge = load_published("arcface", file)
-    images = pictures(2, judge.size)
-    window = published.arcface_window()
-    aligned = images[:, :, window.top : window.top + 112, window.left : window.left + 112]
-    expected = arcface_by_hand(arcface_state, aligned, SMALL)
-    torch.testing.assert_close(judge.ask(images), expected, rtol=1e-5, atol=1e-5)
+    photos, (size, top, left) = images(2, judge.size), published.arcface_window()
+    expected = arcface_by_hand(arcface_state, photos[:, :, top : top + 112, left : left + 112], SMALL)
+    torch.testing.assert_close(judge.ask(photos), expected, rtol=1e-5, atol=1e-5)
     assert expected.std(dim=0).min() > 1e-3  # the two pictures differ
-    assert judge.origin == "published: ArcFace IR-12, non-commercial"
+    assert (judge.size, judge.origin) == (size, "published: ArcFace IR-12, non-commercial")
     assert judge.card["sha256"] == hash_of(file)
     assert not any(value.requires_grad for value in judge.network.parameters())
     with pytest.raises(ValueError, match="take 144 x 144 pixels"):
-        judge.network(pictures(1, 112))
+        judge.network(images(1, 112))
 
 
 def test_wrong_keys_are_all_listed_in_one_sentence(tmp_path, arcface_state):
@@ -216,8 +207,8 @@ def centre(picture, left, right):
 
 @pytest.mark.parametrize("side", [112, 160])
 def test_the_window_puts_the_eyes_where_arcface_wants_them(side):
-    window, seen = published.arcface_window(side), Seen()
-    judge = Judge(published.PublishedIdentity(seen, window), window.size, {})
+    seen = Seen()
+    judge = Judge(published.PublishedIdentity(seen, side), published.arcface_window(side)[0], {})
     judge.ask(dots([(193, 245), (319, 245)]))
     assert seen.picture.shape == (1, 3, side, side)
     for eye, half in (((38.2946, 51.6963), (0, side // 2)), ((73.5318, 51.5014), (side // 2, side))):
@@ -227,8 +218,8 @@ def test_the_window_puts_the_eyes_where_arcface_wants_them(side):
 
 def test_the_window_fits_the_real_faces(real_faces):
     """Eyes within 2.5 pixels of ArcFace's template, the mouth within 6: these four look nearly straight ahead."""
-    window, seen = published.arcface_window(), Seen()
-    judge = Judge(published.PublishedIdentity(seen, window), window.size, {})
+    seen = Seen()
+    judge = Judge(published.PublishedIdentity(seen), published.arcface_window()[0], {})
     template = {("r_eye",): (38.29, 51.70), ("l_eye",): (73.53, 51.50), ("u_lip", "l_lip"): (56.14, 92.29)}
     for face in range(4):
         for parts, (x, y) in template.items():
@@ -270,40 +261,20 @@ def test_facenet_takes_pictures_as_it_was_trained(tmp_path, monkeypatch):
 # ---- HopeNet
 
 
-def hopenet_layout(layers):
-    """Names and shapes in a published snapshot, which is from before batch normalisation counted its batches."""
-    with torch.device("meta"):
-        network = resnet.ResNet(resnet.Bottleneck, layers)
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    shapes = {n: s for n, s in shapes.items() if not n.startswith("fc.") and not n.endswith("num_batches_tracked")}
-    for angle in ("yaw", "pitch", "roll"):
-        shapes |= {f"fc_{angle}.weight": (66, 2048), f"fc_{angle}.bias": (66,)}
-    return shapes | {"fc_finetune.weight": (3, 2051), "fc_finetune.bias": (3,)}
-
-
 @pytest.fixture(scope="module")
 def hopenet_state():
     return drawn(hopenet_layout([1, 1, 1, 1]))
 
 
-def test_hopenet_has_the_published_names_and_shapes():
-    with torch.device("meta"):
-        network = HopeNet()
-    own = {n: tuple(v.shape) for n, v in network.state_dict().items() if not n.endswith("num_batches_tracked")}
-    layout = hopenet_layout([3, 4, 6, 3])
-    assert own == {name: shape for name, shape in layout.items() if not name.startswith("fc_finetune")}
-
-
 def test_hopenet_gives_the_expected_angles_of_torchvisions_features(tmp_path, hopenet_state):
     judge = load_published("hopenet", saved(tmp_path / "hopenet.pkl", hopenet_state))
     assert judge.size == 224
-    images = pictures(2, 64)
+    photos = images(2, 64)
     backbone = resnet.ResNet(resnet.Bottleneck, [1, 1, 1, 1])
     backbone.fc = nn.Identity()
     backbone.load_state_dict({k: v for k, v in hopenet_state.items() if not k.startswith("fc_")}, strict=False)
     with torch.no_grad():
-        normalised = normalize((images + 1) / 2, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-        features = backbone.eval()(normalised).double()
+        features = backbone.eval()(normalize((photos + 1) / 2, *IMAGENET)).double()
     expected = []
     for angle in ("yaw", "pitch", "roll"):
         logits = features @ hopenet_state[f"fc_{angle}.weight"].double().T + hopenet_state[f"fc_{angle}.bias"]
@@ -311,10 +282,11 @@ def test_hopenet_gives_the_expected_angles_of_torchvisions_features(tmp_path, ho
         expected.append(-(sum(i * shares[:, i] for i in range(66)) * 3 - 99))
     expected = torch.stack(expected, dim=1)
     assert expected.std(dim=1).min() > 0.1  # the angles differ
-    found = judge.network.degrees(images)
     # A unit in the last place of an angle near 99 degrees is 8e-6, and a sum of 66 such terms has more.
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
-    torch.testing.assert_close(judge.network(images), found)
+    torch.testing.assert_close(judge.network(photos).double(), expected, rtol=1e-5, atol=1e-4)
+    headless = {key: value for key, value in hopenet_state.items() if key != "fc_roll.bias"}
+    with pytest.raises(CheckpointError, match="holds no HopeNet"):
+        load_published("hopenet", saved(tmp_path / "hopenet.pkl", headless))
 
 
 def with_answers(state, bins):
@@ -334,7 +306,7 @@ def test_hopenet_turns_heads_as_our_faces_do(tmp_path, hopenet_state, bins):
     # x to the right and y down, as in their draw_axis.
     nose = math.sin(-yaw), -math.cos(yaw) * math.sin(pitch)
     tilt = math.sin(roll)
-    ours = np.radians(judge.ask(pictures(1, 32), judge.network.degrees)[0].numpy())
+    ours = np.radians(judge.ask(images(1, 32), judge.network.degrees)[0].numpy())
     view = View.__new__(View)
     view.cos_yaw, view.cos_pitch, _ = np.cos(ours)
     view.sin_yaw, view.sin_pitch, sin_roll = np.sin(ours)
@@ -360,20 +332,19 @@ def attribute_folder(tmp_path_factory):
 def test_a_resnet_for_each_attribute(attribute_folder):
     judge = load_published("attributes", attribute_folder)
     assert judge.network.config["attributes"] == ["5_o_Clock_Shadow", "Smiling"]
-    images = pictures(3, 48)
-    normalised = normalize((images + 1) / 2, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    photos = images(3, 48)
     expected, features = [], []
     for name, answers in (("5_o_Clock_Shadow", 1), ("Smiling", 2)):
         with torch.device("meta"):
             network = resnet.resnet18(num_classes=answers)
         network.load_state_dict(torch.load(attribute_folder / f"{name}.pth"), assign=True)
         with torch.no_grad():
-            said = network.eval()(normalised)
+            said = network.eval()(normalize((photos + 1) / 2, *IMAGENET))
             network.fc = nn.Identity()
-            features.append(network(normalised))
+            features.append(network(normalize((photos + 1) / 2, *IMAGENET)))
         expected.append(torch.logit(said.softmax(dim=1)[:, 1]) if answers == 2 else said[:, 0])
-    torch.testing.assert_close(judge.network(images), torch.stack(expected, dim=1), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(judge.network.features(images), torch.cat(features, dim=1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(judge.network(photos), torch.stack(expected, dim=1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(judge.network.features(photos), torch.cat(features, dim=1), rtol=1e-5, atol=1e-5)
 
 
 def test_attribute_files_that_do_not_fit(attribute_folder, tmp_path):
@@ -395,9 +366,8 @@ def test_the_authors_parser(tmp_path):
     parser = FaceParser(NUM_CLASSES, width=2).eval()
     export_authors(parser, tmp_path / "model.pth")
     judge = load_published("maskgan-parser", tmp_path / "model.pth")
-    images = pictures(1, 64)
     with torch.no_grad():
-        torch.testing.assert_close(judge.network(images), parser(images))
+        torch.testing.assert_close(judge.network(images(1, 64)), parser(images(1, 64)))
     assert (judge.size, judge.origin) == (512, "published: the authors' U-Net, non-commercial")
     export_authors(MaskVAE(16, width=2, latent=2), tmp_path / "vae.pth")
     with pytest.raises(CheckpointError, match="holds no parser of 19 classes"):
@@ -412,12 +382,11 @@ def test_they_take_the_places_of_our_judges(tmp_path, arcface_state, hopenet_sta
         load_published("arcface", saved(tmp_path / "backbone.pth", arcface_state)),
         load_published("hopenet", saved(tmp_path / "hopenet.pkl", with_answers(hopenet_state, (43, 33, 33)))),
     )
-    images = pictures(1, 48)
-    torch.testing.assert_close(judges.identity(images).norm(dim=1), torch.ones(1))
-    torch.testing.assert_close(judges.pose(images), torch.tensor([[-30.0, 0.0, 0.0]]))
-    assert judges.parse(images).shape == (1, 48, 48)
-    assert judges.attributes(images).shape == (1, 2)
+    photo = images(1, 48)
+    torch.testing.assert_close(judges.identity(photo).norm(dim=1), torch.ones(1))
+    torch.testing.assert_close(judges.pose(photo), torch.tensor([[-30.0, 0.0, 0.0]]))
+    assert judges.parse(photo).shape == (1, 48, 48)
+    assert judges.attributes(photo).shape == (1, 2) and judges.features(photo).shape == (1, 1024)
     assert judges.attribute_names == ("5_o_Clock_Shadow", "Smiling")
-    assert judges.features(images).shape == (1, 1024)
     assert all(origin.startswith("published: ") for origin in judges.origins.values())
     assert len(judges.fingerprint) == 12

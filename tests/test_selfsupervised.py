@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toy_faces import images, pack_toy_faces
+from toy_faces import images, pack_pictures, pack_toy_faces
 
-from maskgan_lib.__main__ import main
-from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card, save_weights
+from maskgan_lib.checkpoints import CheckpointError, load_weights, save_weights
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
+from maskgan_lib.data.packed import DataError
 from maskgan_lib.evaluation.judges import Judge
-from maskgan_lib.evaluation.selfsupervised import feature_judge, measure_selfsupervised, nearest
+from maskgan_lib.evaluation.selfsupervised import feature_judge, measure_selfsupervised
 from maskgan_lib.judges.attributes import AttributeNet
 from maskgan_lib.judges.selfsupervised import (
     NUMBERS,
@@ -31,8 +30,6 @@ from maskgan_lib.training.stages import make_stage, train_stage
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMOKE = replace(PRESETS["smoke"], ema_decay=0.8, log_every=1, checkpoint_every=999, sample_every=999)
-PLAIN = torch.full((1, NUMBERS), 0.5)
-"""Of a view: the middle of everything; its crop is neither mirrored nor at an edge."""
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +40,10 @@ def faces(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stripes(tmp_path_factory):
     """Twelve pictures: stripes of six widths, lying and standing, of any colour."""
-    with PackedWriter(tmp_path_factory.mktemp("stripes") / "p", 32, 12, "stripes", ("Male",)) as writer:
-        for i in range(12):
-            wave = np.sign(np.sin(np.arange(32) * 2 * np.pi / (2, 3, 5, 8, 12, 18)[i // 2]))
-            image = 127 + 60 * np.broadcast_to(wave[:, None, None], (32, 32, 3)) + 30 * np.eye(3)[i % 3]
-            image = (image if i % 2 else image.swapaxes(0, 1)).astype(np.uint8)
-            writer.write(i, image, np.zeros((32, 32), np.uint8), FaceRecord(str(i), "train", attributes={"Male": 1}))
-        return writer.finish()
+    waves = [np.sign(np.sin(np.arange(32) * 2 * np.pi / width)) for width in (2, 3, 5, 8, 12, 18) for _ in range(2)]
+    pictures = [127 + 60 * np.broadcast_to(wave[:, None, None], (32, 32, 3)) for wave in waves]
+    pictures = [(x if i % 2 else x.swapaxes(0, 1)) + 30 * np.eye(3)[i % 3] for i, x in enumerate(pictures)]
+    return pack_pictures(tmp_path_factory.mktemp("stripes") / "p", np.array(pictures).astype(np.uint8))
 
 
 def numbers(**changed: float) -> Tensor:
@@ -75,22 +69,14 @@ def test_variance_and_covariance_are_those_of_naive_loops():
     assert variance_loss(z).item() == pytest.approx(sum(short) / 5)
     squares = sum(covariance(d, e) ** 2 for d in range(5) for e in range(5) if d != e)
     assert covariance_loss(z).item() == pytest.approx(squares / 5)
-
-
-def test_a_collapsed_embedding_still_has_a_slope():
-    z = torch.ones(4, 3, requires_grad=True)
-    (variance_loss(z) + covariance_loss(z)).backward()
-    assert z.grad.isfinite().all()
+    collapsed = torch.ones(4, 3, requires_grad=True)
+    (variance_loss(collapsed) + covariance_loss(collapsed)).backward()
+    assert collapsed.grad.isfinite().all(), "a collapsed embedding still has a slope"
 
 
 def test_the_stage_weighs_the_three_terms_of_both_views(faces):
-    preset = SMOKE.replace(
-        {
-            "selfsupervised.invariance_weight": 2.0,
-            "selfsupervised.variance_weight": 3.0,
-            "selfsupervised.covariance_weight": 5.0,
-        }
-    )
+    weights = {"invariance": 2.0, "variance": 3.0, "covariance": 5.0}
+    preset = SMOKE.replace({f"selfsupervised.{name}_weight": weight for name, weight in weights.items()})
     stage, batch = make_stage("selfsupervised", preset, faces), Batches(faces, np.arange(12), 8).at(0)
     loss, terms = stage.loss(batch)
     network = stage.networks["selfsupervised"]
@@ -115,14 +101,16 @@ def test_views_depend_on_seed_and_step_alone(faces):
     halves = [two_views(part) for part in Batches(faces, np.arange(12), 8, seed=3).at(2).parts(2)]
     for whole, parts in zip(first, zip(*halves, strict=True), strict=True):
         torch.testing.assert_close(torch.cat(parts), whole)
-    for other in (Batches(faces, np.arange(12), 8, seed=3).at(3), Batches(faces, np.arange(12), 8, seed=4).at(2)):
-        assert not torch.allclose(first[0], two_views(other)[0])
+    for seed, step in ((3, 3), (4, 2)):
+        assert not torch.allclose(first[0], two_views(Batches(faces, np.arange(12), 8, seed=seed).at(step))[0])
 
 
 def test_a_view_of_the_whole_in_the_same_light_is_the_picture_or_its_mirror_image():
     image = images(1)
     torch.testing.assert_close(view(image, numbers()), image, atol=1e-5, rtol=0)
     torch.testing.assert_close(view(image, numbers(mirrored=0.9)), image.flip(-1), atol=1e-5, rtol=0)
+    seen = view(images(64), torch.rand(64, NUMBERS, generator=torch.Generator().manual_seed(0)))
+    assert seen.shape == (64, 3, 32, 32) and seen.abs().max() <= 1 and seen.isfinite().all()
 
 
 def test_a_crop_lies_where_its_numbers_say():
@@ -158,12 +146,6 @@ def test_light_changes_as_it_is_called():
     assert all(0.03 < turn < 0.2 for turn in turned), "about a tenth of the circle"
 
 
-def test_views_stay_pictures():
-    drawn = torch.rand(64, NUMBERS, generator=torch.Generator().manual_seed(0))
-    seen = view(images(64), drawn)
-    assert seen.shape == (64, 3, 32, 32) and seen.abs().max() <= 1 and seen.isfinite().all()
-
-
 # ---- training
 
 
@@ -189,24 +171,12 @@ def found(network: SelfSupervisedNet, batch) -> float:
 # ---- what is said of the features
 
 
-def test_nearest_is_brute_force():
-    features = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
-    for place, found in enumerate(nearest(features)):
-        cosines = [torch.cosine_similarity(features[place], other, dim=0).item() for other in features]
-        cosines[place] = -9
-        assert found == int(np.argmax(cosines))
-
-
 def test_figures_of_faces_that_colour_tells_apart(tmp_path):
     """Bright and dark pictures: any network finds the alike. The other label is drawn: none can."""
-    rng = np.random.default_rng(0)
-    males = np.arange(40) % 2
-    with PackedWriter(tmp_path / "p", 32, 40, "patches", ("Male", "Smiling", "Young")) as writer:
-        for i in range(40):
-            image = np.clip(rng.normal(60 + 130 * males[i], 3, (32, 32, 3)), 0, 255).astype(np.uint8)
-            known = {"Male": 2 * int(males[i]) - 1, "Smiling": 1 if rng.random() < 0.3 else -1, "Young": 1}
-            writer.write(i, image, np.zeros((32, 32), np.uint8), FaceRecord(str(i), "test", attributes=known))
-        patches = writer.finish()
+    rng, males = np.random.default_rng(0), np.arange(40) % 2
+    pictures = rng.normal(60 + 130 * males[:, None, None, None], 3, (40, 32, 32, 3)).clip(0, 255).astype(np.uint8)
+    known = [{"Male": 2 * int(m) - 1, "Smiling": 1 if rng.random() < 0.3 else -1, "Young": 1} for m in males]
+    patches = pack_pictures(tmp_path / "p", pictures, attributes=known)
     torch.manual_seed(0)
     network = SelfSupervisedNet(4, 8).eval()
     state = torch.get_rng_state()
@@ -235,15 +205,3 @@ def test_the_judge_of_features_answers_at_its_size(tmp_path):
     save_weights(tmp_path / "other.safetensors", AttributeNet(["Male"], 2), {"image_size": 32})
     with pytest.raises(CheckpointError, match="AttributeNet, no SelfSupervisedNet"):
         feature_judge(tmp_path / "other.safetensors")
-
-
-def test_the_commands_train_measure_and_publish(tmp_path, capsys):
-    faces = pack_toy_faces(tmp_path / "toy", 16, splits=("train", "train", "test", "test"))
-    run = tmp_path / "run"
-    train = ["train", "selfsupervised", "--data", str(faces.folder), "--out", str(run), "--preset", "smoke"]
-    assert main([*train, "--steps", "2"]) == 0
-    weights, out = run / "selfsupervised.safetensors", tmp_path / "published.safetensors"
-    measure = ["evaluate", "selfsupervised", "--weights", str(weights), "--data", str(faces.folder)]
-    assert main([*measure, "--publish", str(out)]) == 0
-    assert "nearest photo by features has the same label, Smiling" in capsys.readouterr().out
-    assert read_card(out)["figures"] and "untrained" in out.with_suffix(".md").read_text()

@@ -41,6 +41,17 @@ def pack_noise_faces(
         return writer.finish()
 
 
+def pack_pictures(folder: Path, pictures: np.ndarray, masks: np.ndarray | None = None, **known: list) -> PackedFaces:
+    """uint8 ``pictures [N, S, S, 3]``, on background without ``masks``; ``known`` of each is a field of its record."""
+    masks = np.zeros(pictures.shape[:3], np.uint8) if masks is None else masks
+    names = tuple(known["attributes"][0]) if "attributes" in known else ()
+    with PackedWriter(folder, pictures.shape[1], len(pictures), "pictures", names) as writer:
+        for i, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+            own = {field: values[i] for field, values in known.items()}
+            writer.write(i, picture, mask, FaceRecord(str(i), "train", **own))
+        return writer.finish()
+
+
 def images(count: int, size: int = 32, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
     """Noise in [-1, 1], ``[count, 3, size, size]``."""
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2 - 1

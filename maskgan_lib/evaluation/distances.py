@@ -5,8 +5,7 @@ weights it is called FID. In the features of any other network it has another na
 """
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +66,7 @@ def kernel_distance(a: np.ndarray | Tensor, b: np.ndarray | Tensor) -> float:
     return float(among(a) + among(b) - 2 * kernel(a, b).mean())
 
 
-def frechet_by_count(
-    a: np.ndarray | Tensor, b: np.ndarray | Tensor, counts: Sequence[int], seed: int = 0
-) -> dict[int, float]:
+def frechet_by_count(a: np.ndarray | Tensor, b: np.ndarray | Tensor, counts: Sequence[int]) -> dict[int, float]:
     """``frechet_distance`` by the number of pictures: the fewer there are, the larger it comes out.
 
     For each of ``counts`` both sets are shuffled and cut into blocks of so many pictures; the mean over the blocks.
@@ -78,12 +75,14 @@ def frechet_by_count(
     most = min(len(a), len(b))
     if not all(2 <= count <= most for count in counts):
         raise ValueError(f"Counts must be from 2 to {most}, the pictures that there are of each set, not {counts}.")
-    rng = np.random.default_rng(seed)
-    a, b = (x[torch.as_tensor(rng.permutation(len(x)))] for x in (a, b))
-    return {
-        count: float(np.mean([frechet_distance(x, y) for x, y in zip(_blocks(a, count), _blocks(b, count))]))
-        for count in counts
-    }
+    rng = np.random.default_rng(0)
+    a, b = (x[rng.permutation(len(x))] for x in (a, b))
+
+    def over_blocks(count: int) -> float:
+        starts = range(0, most - count + 1, count)
+        return float(np.mean([frechet_distance(a[k : k + count], b[k : k + count]) for k in starts]))
+
+    return {count: over_blocks(count) for count in counts}
 
 
 def inception_score(logits: np.ndarray | Tensor) -> float:
@@ -100,15 +99,9 @@ def _features(a: np.ndarray | Tensor, b: np.ndarray | Tensor) -> tuple[Tensor, T
     """Both in float64 on the CPU."""
     a, b = (torch.as_tensor(x).detach().cpu().double() for x in (a, b))
     if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(
-            "Two sets of at least two pictures with equally long features are needed, not "
-            f"{list(a.shape)} and {list(b.shape)}."
-        )
+        shapes = f"{list(a.shape)} and {list(b.shape)}"
+        raise ValueError(f"Two sets of at least two pictures with equally long features are needed, not {shapes}.")
     return a, b
-
-
-def _blocks(x: Tensor, count: int) -> Iterator[Tensor]:
-    return (x[start : start + count] for start in range(0, len(x) - count + 1, count))
 
 
 # ---- in the features of published networks
@@ -126,9 +119,18 @@ def inception(weights: str | Path | None = None, device: str | torch.device = "c
         raise WeightsMissing("FID and KID need torch-fidelity: `pip install torch-fidelity`.") from None
     if weights is not None:
         read_pickled(weights, "name torch-fidelity's file of Inception's weights")  # torch-fidelity runs code in it
-    asked = ["2048", "logits_unbiased"]
-    with _explained(weights):
+    asked, before = ["2048", "logits_unbiased"], socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
         network = FeatureExtractorInceptionV3("inception-v3-compat", asked, weights and str(weights))
+    except READ_ERRORS as error:
+        short = str(error).partition("\n")[0].rstrip(":")
+        why = f"which could not be downloaded ({short}): try again with a connection to the internet, or do without FID"
+        if weights is not None:
+            why = f"and {weights} does not hold them ({short}): name another file"
+        raise WeightsMissing(f"FID and KID need Inception's weights, {why}.") from error
+    finally:
+        socket.setdefaulttimeout(before)
     return network.to(device)
 
 
@@ -151,28 +153,13 @@ def fid(
     number of pictures: it stands beside every figure.
     """
     network = inception(weights, device)
-    seen = [[inception_features(network, images) for images in pictures] for pictures in (made, real)]
-    features, theirs = (torch.cat([part for part, _ in parts]).cpu() for parts in seen)
-    count = min(len(features), len(theirs))
+    (ours, logits), (theirs, _) = (
+        map(torch.cat, zip(*(inception_features(network, images) for images in pictures), strict=True))
+        for pictures in (made, real)
+    )
+    count = min(len(ours), len(theirs))
     return [
-        Figure("FID", frechet_distance(features, theirs), "", count),
-        Figure("KID", kernel_distance(features, theirs), "", count),
-        Figure("Inception score", inception_score(torch.cat([logits for _, logits in seen[0]])), "", len(features)),
+        Figure("FID", frechet_distance(ours, theirs), "", count),
+        Figure("KID", kernel_distance(ours, theirs), "", count),
+        Figure("Inception score", inception_score(logits), "", len(ours)),
     ]
-
-
-@contextmanager
-def _explained(path: str | Path | None) -> Iterator[None]:
-    """Turns what goes wrong with weights into ``WeightsMissing``, and does not wait for a silent server for ever."""
-    before, need = socket.getdefaulttimeout(), "FID and KID need Inception's weights"
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        yield
-    except READ_ERRORS as error:
-        short = str(error).partition("\n")[0].rstrip(":")
-        if path is None:
-            remedy = "try again with a connection to the internet, or do without this measure"
-            raise WeightsMissing(f"{need}, which could not be downloaded ({short}): {remedy}.") from error
-        raise WeightsMissing(f"{need}, and {path} does not hold them ({short}): name another file.") from error
-    finally:
-        socket.setdefaulttimeout(before)

@@ -4,7 +4,7 @@ Lengths are shares of the picture's width, so the same edit at 64 and at 512 pix
 class that neither face has, and none changes the size.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -38,14 +38,12 @@ SMALLEST_EDIT = 5e-4
 _NOWHERE = 255
 
 
-def perturb(
-    name: str, labels: np.ndarray, other: np.ndarray, rng: np.random.Generator, attempts: int = 10
-) -> np.ndarray | None:
-    """``PERTURBATIONS[name]`` of ``labels``, drawn again while it changes too little to see; None if it always does.
+def perturb(name: str, labels: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """``PERTURBATIONS[name]`` of ``labels``, drawn again while it changes too little to see; None if ten times it does.
 
     For instance no mouth can be moved in a face without one.
     """
-    for _ in range(attempts):
+    for _ in range(10):
         edited = PERTURBATIONS[name](labels, other, rng)
         if changed(labels, edited).mean() >= SMALLEST_EDIT:
             return edited
@@ -54,35 +52,31 @@ def perturb(
 
 def swap_component(labels: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The eyes, nose, mouth or hair of ``other``, put where this face has its own; hair with what it leaves bare."""
-    name = _draw_component(("eyes", "nose", "mouth", "hair"), (labels, other), rng)
-    if name is None:
-        return labels.copy()
-    ids = MOVABLE[name]
-    held = FACE if name == "hair" else ids
+    ids = _draw_component(("eyes", "nose", "mouth", "hair"), (labels, other), rng)
+    if not ids:
+        return labels
+    hair = ids == MOVABLE["hair"]
+    held = FACE if hair else ids
     step = np.rint(_centroid(labels, held) - _centroid(other, held)).astype(int)
     grid = [np.arange(n) - s for n, s in zip(labels.shape, step, strict=True)]
-    if name == "hair":  # a forehead, a neck or the backdrop beside it, which the nearest label alone would not tell
-        bare = (labels == ids[0]) & np.isin(placed := _redrawn(other, BEHIND_HAIR, *grid), BEHIND_HAIR)
-        labels = np.where(bare, placed, labels)
+    if hair:  # a forehead, a neck or the backdrop beside it, which the nearest label alone would not tell
+        placed = _redrawn(other, BEHIND_HAIR, *grid)
+        labels = np.where(np.isin(labels, ids) & (placed != _NOWHERE), placed, labels)
     return replace_parts(labels, _redrawn(other, ids, *grid), ids)
 
 
 def shift_component(labels: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Eyes, brows, nose or mouth moved by 2 to 6 % of the width in any direction."""
-    name = _draw_component(ON_SKIN, (labels,), rng)
+    ids = _draw_component(ON_SKIN, (labels,), rng)
     length, angle = rng.uniform(0.02, 0.06) * labels.shape[1], rng.uniform(0, 2 * np.pi)
-    step = round(length * np.sin(angle)), round(length * np.cos(angle))
-    return labels.copy() if name is None else shift_parts(labels, MOVABLE[name], *step)
+    return shift_parts(labels, ids, round(length * np.sin(angle)), round(length * np.cos(angle)))
 
 
 def scale_component(labels: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Eyes, brows, nose or mouth at 0.6 to 0.8 or 1.2 to 1.5 times their size; of a pair, each where it is."""
-    name = _draw_component(ON_SKIN, (labels,), rng)
+    ids = _draw_component(ON_SKIN, (labels,), rng)
     factor = rng.uniform(0.6, 0.8) if rng.random() < 0.5 else rng.uniform(1.2, 1.5)
-    if name is None:
-        return labels.copy()
-    ids = MOVABLE[name]
-    for part in (ids,) if name == "mouth" else [(i,) for i in ids if (labels == i).any()]:
+    for part in (ids,) if ids == MOVABLE["mouth"] else [(i,) for i in ids if (labels == i).any()]:
         labels = scale_parts(labels, part, factor)
     return labels
 
@@ -96,29 +90,26 @@ def brush_strokes(labels: np.ndarray, other: np.ndarray, rng: np.random.Generato
     for _ in range(rng.integers(1, 4)):
         borders = _borders(edited)
         if not len(borders):
-            return labels.copy()
+            return labels
         y, x, own, neighbour = borders[rng.integers(len(borders))]
         width, outward = labels.shape[1], _outward(edited, y, x, own, neighbour)
         path = _bent_path((y, x), outward, rng.uniform(0.1, 0.25) * width, rng)
-        edited = paint_stroke(
-            edited, path, rng.uniform(0.015, 0.04) * width, own, () if own == CLASS_ID["hair"] else KEPT
-        )
+        around = () if own == CLASS_ID["hair"] else KEPT
+        edited = paint_stroke(edited, path, rng.uniform(0.015, 0.04) * width, own, around)
     return edited
 
 
-def shift_parts(labels: np.ndarray, ids: Iterable[int], down: int, right: int) -> np.ndarray:
+def shift_parts(labels: np.ndarray, ids: Sequence[int], down: int, right: int) -> np.ndarray:
     """The parts ``ids`` moved by whole pixels; the nearest other class fills the hole.
 
     What would leave the picture is lost.
     """
     height, width = labels.shape
-    ids = tuple(ids)
     return replace_parts(labels, _redrawn(labels, ids, np.arange(height) - down, np.arange(width) - right), ids)
 
 
-def scale_parts(labels: np.ndarray, ids: Iterable[int], factor: float) -> np.ndarray:
+def scale_parts(labels: np.ndarray, ids: Sequence[int], factor: float) -> np.ndarray:
     """The parts ``ids``, present in ``labels``, at ``factor`` times their size about their common centroid."""
-    ids = tuple(ids)
     centre = _centroid(labels, ids)
     grid = [np.rint(c + (np.arange(n) - c) / factor).astype(int) for n, c in zip(labels.shape, centre, strict=True)]
     return replace_parts(labels, _redrawn(labels, ids, *grid), ids)
@@ -145,17 +136,17 @@ PERTURBATIONS: dict[str, Perturbation] = {
 }
 
 
-def _draw_component(names: Iterable[str], faces: Iterable[np.ndarray], rng: np.random.Generator) -> str | None:
-    """One of the components ``names`` that all ``faces`` have in a size that can be seen, or None."""
-    sizeable = [name for name in names if all(np.isin(face, MOVABLE[name]).mean() >= SMALLEST_EDIT for face in faces)]
-    return sizeable[rng.integers(len(sizeable))] if sizeable else None
+def _draw_component(names: Sequence[str], faces: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[int, ...]:
+    """The classes of one of ``names`` that all ``faces`` have in a size that can be seen; () if there is none."""
+    sizeable = [i for i in map(MOVABLE.get, names) if all(np.isin(face, i).mean() >= SMALLEST_EDIT for face in faces)]
+    return sizeable[rng.integers(len(sizeable))] if sizeable else ()
 
 
-def _centroid(labels: np.ndarray, ids: Iterable[int]) -> np.ndarray:
-    return np.argwhere(np.isin(labels, list(ids))).mean(axis=0)
+def _centroid(labels: np.ndarray, ids: Sequence[int]) -> np.ndarray:
+    return np.argwhere(np.isin(labels, ids)).mean(axis=0)
 
 
-def _redrawn(labels: np.ndarray, ids: tuple[int, ...], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _redrawn(labels: np.ndarray, ids: Sequence[int], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Only the parts ``ids``: at (y, x) what ``labels`` has at (rows[y], columns[x]), and ``_NOWHERE`` elsewhere."""
     height, width = labels.shape
     there = labels[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)]

@@ -12,17 +12,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck, ResNet, resnet18
+from torchvision.transforms.functional import crop, normalize
 
 from maskgan_lib.checkpoints import CheckpointError, load_authors, load_into
 from maskgan_lib.checkpoints.files import read_state_dict
 from maskgan_lib.classes import ATTRIBUTE_NAMES, NUM_CLASSES
 from maskgan_lib.evaluation.judges import ROLES, Judge, Judges
+from maskgan_lib.judges.iresnet import SIDE, IResNet
 from maskgan_lib.judges.parser import FaceParser
-from maskgan_lib.judges.published.hopenet import HopeNet
-from maskgan_lib.judges.published.iresnet import SIDE, IResNet
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB values in [0, 1]."""
+from maskgan_lib.judges.pose import BIN_DEGREES, BINS
 
 ARCFACE_EYES = ((38.2946, 51.6963), (73.5318, 51.5014))
 """Where ArcFace's alignment puts the eyes, (x, y) in pixels of 112 x 112, the viewer's left one first."""
@@ -31,24 +30,8 @@ CELEBA_HQ_EYES = ((193.5, 245.0), (319.0, 245.0))
 """Where they lie in the pictures of CelebA-HQ, in pixels of 512 x 512: means of faces that look straight ahead."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """A square of ``side`` pixels cut out of a picture of ``size`` pixels a side, from row ``top``, column ``left``."""
-
-    size: int
-    top: int
-    left: int
-    side: int
-
-    def cut(self, images: Tensor) -> Tensor:
-        """``[B, C, size, size]`` to ``[B, C, side, side]``."""
-        if images.shape[-2:] != (self.size, self.size):
-            raise ValueError(f"These weights take {self.size} x {self.size} pixels, not {tuple(images.shape[-2:])}.")
-        return images[..., self.top : self.top + self.side, self.left : self.left + self.side]
-
-
-def arcface_window(side: int = SIDE) -> Window:
-    """The part of a CelebA-HQ crop that ArcFace's alignment to ``side`` pixels keeps.
+def arcface_window(side: int = SIDE) -> tuple[int, int, int]:
+    """To how many pixels a side a CelebA-HQ crop is resized, and top and left of the ``side`` pixels that ArcFace sees.
 
     A size and a shift in whole pixels, so that pictures are resampled once; the eyes then lie within half a pixel of
     ArcFace's template. The template's own tilt, 0.3 degrees, is left out.
@@ -57,75 +40,77 @@ def arcface_window(side: int = SIDE) -> Window:
     (from_left, from_y), (from_right, _) = CELEBA_HQ_EYES
     size = round(512 * (right_x - left_x) / (from_right - from_left) * side / SIDE)
     # Pixel centres lie at halves where coordinates are scaled.
-    middle_x = ((from_left + from_right) / 2 + 0.5) * size / 512 - ((left_x + right_x) / 2 + 0.5) * side / SIDE
-    middle_y = (from_y + 0.5) * size / 512 - ((left_y + right_y) / 2 + 0.5) * side / SIDE
-    return Window(size, round(middle_y), round(middle_x), side)
+    top = (from_y + 0.5) * size / 512 - ((left_y + right_y) / 2 + 0.5) * side / SIDE
+    left = ((from_left + from_right) / 2 + 0.5) * size / 512 - ((left_x + right_x) / 2 + 0.5) * side / SIDE
+    return size, round(top), round(left)
 
 
 # ---- networks that answer as our own do
 
 
 class PublishedIdentity(nn.Module):
-    """CelebA-HQ crops ``[B, 3, size, size]`` in [-1, 1] to embeddings ``[B, E]`` of ``network``, for its window.
+    """CelebA-HQ crops ``[B, 3, size, size]`` in [-1, 1] to embeddings ``[B, E]`` of ``network``, for ``side`` pixels.
 
-    A fixed window with the eyes at the same places, not an alignment of each face as the networks learnt from.
+    ``arcface_window`` has the eyes at the same places; it is no alignment of each face as the networks learnt from.
     """
 
-    def __init__(self, network: nn.Module, window: Window, contrast: float = 1.0):
+    def __init__(self, network: nn.Module, side: int = SIDE, contrast: float = 1.0):
         super().__init__()
-        self.network, self.window, self.contrast = network, window, contrast
+        self.network, self.side, self.contrast = network, side, contrast
+        self.size, self.top, self.left = arcface_window(side)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(self.window.cut(images) * self.contrast)
+        if images.shape[-2:] != (self.size, self.size):
+            raise ValueError(f"These weights take {self.size} x {self.size} pixels, not {tuple(images.shape[-2:])}.")
+        return self.network(crop(images, self.top, self.left, self.side, self.side) * self.contrast)
 
 
 def normalised(images: Tensor) -> Tensor:
-    """Pictures in [-1, 1] as networks take them that learnt with ImageNet's mean and deviation."""
-    mean, std = (images.new_tensor(numbers)[:, None, None] for numbers in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((images + 1) / 2 - mean) / std
+    """Pictures in [-1, 1] as networks take them that learnt with ImageNet's mean and deviation of RGB in [0, 1]."""
+    return normalize((images + 1) / 2, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class PublishedPose(nn.Module):
-    """HopeNet for pictures ``[B, 3, H, W]`` in [-1, 1], with the signs of our faces."""
+    """HopeNet (Ruiz et al., CVPR workshops 2018) for pictures ``[B, 3, H, W]`` in [-1, 1].
 
-    def __init__(self, network: HopeNet):
+    ``network`` gives logits ``[B, 198]`` of the bins of yaw, pitch and roll.
+    """
+
+    def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.degrees(images)
 
     def degrees(self, images: Tensor) -> Tensor:
         """Yaw, pitch and roll in degrees, ``[B, 3]``: positive to the viewer's right, down and counter-clockwise.
 
-        HopeNet's own three signs are the opposite ones.
+        HopeNet's own three signs are the opposite ones: so its authors draw the axes of a head (``draw_axis``). Its
+        bins count by their lower edges, as it was trained, where ``PoseNet`` counts by the centres.
         """
-        return -self.network.degrees(normalised(images))
+        shares = self.network(normalised(images)).float().unflatten(1, (3, BINS)).softmax(dim=2)
+        return -(shares @ ((torch.arange(BINS, device=images.device) - BINS / 2) * BIN_DEGREES))
+
+    forward = degrees
 
 
 class PublishedAttributes(nn.Module):
-    """One ResNet-18 per attribute: pictures ``[B, 3, H, W]`` in [-1, 1] to logits ``[B, A]``.
+    """A ResNet-18 for each attribute, by its name: pictures ``[B, 3, H, W]`` in [-1, 1] to logits ``[B, A]``."""
 
-    ``networks`` are torchvision's by the attributes' names, with one answer (its logit) or two (no, yes).
-    """
-
-    def __init__(self, networks: dict[str, nn.Module]):
+    def __init__(self, networks: dict[str, ResNet]):
         super().__init__()
         self.config = {"attributes": list(networks)}
-        self.answers = nn.ModuleDict({name: network.fc for name, network in networks.items()})
-        self.networks = nn.ModuleDict(networks)
-        for network in networks.values():
+        self.answers = nn.ModuleList(network.fc for network in networks.values())
+        self.networks = nn.ModuleList(networks.values())
+        for network in self.networks:
             network.fc = nn.Identity()
 
     def features(self, images: Tensor) -> Tensor:
         """The pooled features of all networks side by side, ``[B, A * 512]``."""
         images = normalised(images)
-        return torch.cat([network(images) for network in self.networks.values()], dim=1)
+        return torch.cat([network(images) for network in self.networks], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         parts = self.features(images).chunk(len(self.networks), dim=1)
-        said = [answer(part) for answer, part in zip(self.answers.values(), parts, strict=True)]
-        return torch.cat([two[:, 1:] - two[:, :1] if two.shape[1] == 2 else two for two in said], dim=1)
+        return torch.cat([answer(part) for answer, part in zip(self.answers, parts, strict=True)], dim=1)
 
 
 # ---- files to networks
@@ -140,10 +125,9 @@ def _load_parser(path: Path) -> tuple[nn.Module, str]:
 
 def _load_arcface(path: Path) -> tuple[nn.Module, str]:
     state = _read_state(path)
-    layers = _block_counts(state, path, "an ArcFace IResNet, e.g. backbone.pth")
-    embedding = len(state["fc.bias"]) if "fc.bias" in state else 512
-    network = _filled(lambda: IResNet(layers, len(state["conv1.weight"]), embedding), state, path)
-    return PublishedIdentity(network, arcface_window()), f"ArcFace IR-{network.depth}"
+    layers = _block_counts(state, path, "ArcFace IResNet, e.g. backbone.pth", "conv1.weight", "fc.bias")
+    network = _filled(lambda: IResNet(layers, len(state["conv1.weight"]), len(state["fc.bias"])), state, path)
+    return PublishedIdentity(network), f"ArcFace IR-{2 * sum(layers) + 2}"
 
 
 def _load_facenet(path: Path) -> tuple[nn.Module, str]:
@@ -156,18 +140,19 @@ def _load_facenet(path: Path) -> tuple[nn.Module, str]:
         ) from None
     # The classifier of the persons it learnt from has no part in the embedding.
     network = _filled(lambda: InceptionResnetV1(pretrained=None), _read_state(path, "logits."), path)
-    return PublishedIdentity(network, arcface_window(160), contrast=127.5 / 128), "FaceNet"
+    return PublishedIdentity(network, 160, contrast=127.5 / 128), "FaceNet"
 
 
 def _load_hopenet(path: Path) -> tuple[nn.Module, str]:
-    state = _read_state(path, "fc_finetune.")
-    layers = _block_counts(state, path, "HopeNet")
-    return PublishedPose(_filled(lambda: HopeNet(layers), state, path)), "HopeNet"
+    state = _read_state(path, "fc_finetune.")  # which has no part in the angles
+    heads = {leaf: [f"fc_{angle}.{leaf}" for angle in ("yaw", "pitch", "roll")] for leaf in ("weight", "bias")}
+    layers = _block_counts(state, path, "HopeNet", *heads["weight"], *heads["bias"])
+    for leaf, keys in heads.items():
+        state[f"fc.{leaf}"] = torch.cat([state.pop(key) for key in keys])
+    return PublishedPose(_filled(lambda: ResNet(Bottleneck, layers, num_classes=3 * BINS), state, path)), "HopeNet"
 
 
 def _load_attributes(folder: Path) -> tuple[nn.Module, str]:
-    from torchvision.models import resnet18
-
     files = sorted(folder.glob("*.pth")) if folder.is_dir() else []
     if not files:
         raise CheckpointError(f"{folder} is no folder of files <attribute>.pth: give one ResNet-18 for each attribute.")
@@ -176,8 +161,10 @@ def _load_attributes(folder: Path) -> tuple[nn.Module, str]:
         if path.stem not in ATTRIBUTE_NAMES:
             raise CheckpointError(f"{path}: name each file after an attribute of CelebA, e.g. Smiling.pth.")
         state = _read_state(path)
-        answers = 2 if len(state.get("fc.bias", ())) == 2 else 1
-        networks[path.stem] = _filled(lambda n=answers: resnet18(num_classes=n), state, path)
+        for key in ("fc.weight", "fc.bias"):
+            if len(state.get(key, ())) == 2:  # no and yes: their difference is the logit
+                state[key] = state[key][1:] - state[key][:1]
+        networks[path.stem] = _filled(lambda: resnet18(num_classes=1), state, path)
     return PublishedAttributes(networks), "a ResNet-18 per attribute"
 
 
@@ -189,11 +176,11 @@ def _read_state(path: Path, *ignored: str) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not key.startswith(ignored)}
 
 
-def _block_counts(state: dict[str, Tensor], path: Path, what: str) -> list[int]:
-    """How many blocks ``layer1`` to ``layer4`` have."""
+def _block_counts(state: dict[str, Tensor], path: Path, what: str, *needed: str) -> list[int]:
+    """How many blocks ``layer1`` to ``layer4`` have; ``CheckpointError`` without those or the keys ``needed``."""
     names = {match.groups() for key in state if (match := re.match(r"layer([1-4])\.(\d+)\.", key))}
     counts = [sum(layer == str(i) for layer, _ in names) for i in (1, 2, 3, 4)]
-    if min(counts) == 0 or "conv1.weight" not in state:
+    if min(counts) == 0 or not state.keys() >= {*needed}:
         raise CheckpointError(f"{path} holds no {what} ({', '.join(list(state)[:3])} ...): give another file.")
     return counts
 
@@ -245,7 +232,7 @@ PUBLISHED = {
         "recognition/arcface_torch/README.md of github.com/deepinsight/insightface",
         licence="code MIT, weights for non-commercial research only",
         restriction="non-commercial",
-        size=arcface_window().size,
+        size=arcface_window()[0],
         load=_load_arcface,
     ),
     "facenet": Published(
@@ -254,7 +241,7 @@ PUBLISHED = {
         "20180402-114759-vggface2.pt; its network needs `pip install --no-deps facenet-pytorch`",
         licence="MIT; the pictures of VGGFace2, which it learnt from, have terms of their own",
         restriction="MIT",
-        size=arcface_window(160).size,
+        size=arcface_window(160)[0],
         load=_load_facenet,
         sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
     ),

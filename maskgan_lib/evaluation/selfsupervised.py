@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
 from maskgan_lib.evaluation.judges import PRETRAINED, Judge, answers
 from maskgan_lib.judges.selfsupervised import SelfSupervisedNet
+from maskgan_lib.judges.stage import nearest
 
 SSFID = "ssFID (our self-supervised net)"
 """What the Fréchet distance in these features is called: the paper's net is another, and not published."""
@@ -39,27 +39,18 @@ def measure_selfsupervised(network: SelfSupervisedNet, faces: PackedFaces, indic
         untrained = SelfSupervisedNet(**network.config).to(next(network.parameters()).device).eval()
     labels = np.stack(list(truth.values()), axis=1)
     agreed, of_untrained = (
-        (labels[nearest(answers(net.features, net, faces, indices))] == labels).astype(float)
+        (labels[nearest(answers(net.features, net, faces, indices)).numpy()] == labels).astype(float)
         for net in (network, untrained)
     )
-    chance = labels.mean(axis=0) ** 2 + (1 - labels.mean(axis=0)) ** 2
-    what = "nearest photo by features has the same label"
+    chance, count = labels.mean(axis=0) ** 2 + (1 - labels.mean(axis=0)) ** 2, len(indices)
+    what, blindly = "nearest photo by features has the same label", "the same of a photo chosen by chance"
     figures = [
         mean_over_faces(f"{what}, mean of {len(truth)} attributes", agreed.mean(axis=1), ""),
         mean_over_faces("the same of an untrained network", of_untrained.mean(axis=1), ""),
-        Figure("the same of a photo chosen by chance", float(chance.mean()), "", len(indices)),
+        Figure(blindly, float(chance.mean()), "", count),
     ]
-    for name in LOOKED_AT:
-        if name in truth:
-            column = list(truth).index(name)
-            figures += [
-                mean_over_faces(f"{what}, {name}", agreed[:, column], ""),
-                Figure(f"the same of a photo chosen by chance, {name}", float(chance[column]), "", len(indices)),
-            ]
+    for name in filter(truth.__contains__, LOOKED_AT):
+        column = list(truth).index(name)
+        figures.append(mean_over_faces(f"{what}, {name}", agreed[:, column], ""))
+        figures.append(Figure(f"{blindly}, {name}", float(chance[column]), "", count))
     return figures
-
-
-def nearest(features: Tensor) -> np.ndarray:
-    """For each of ``features [N, F]`` the place of the other one with the largest cosine."""
-    unit = torch.nn.functional.normalize(features)
-    return (unit @ unit.T).fill_diagonal_(-2).argmax(dim=1).numpy()

@@ -5,16 +5,17 @@ counts as the same person from a threshold on.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, binary_roc
 
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation.estimates import RESAMPLES, Figure, quantiles
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+
+PAIRS = 2000
+"""So many pairs of photos of one person, and of two, say how well persons are told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,24 +44,29 @@ class Verification:
 
         The first point is (0, 0): nobody is taken for the same. All are float64 ``[T]``, thresholds descending.
         """
-        wrong, right, thresholds = (curve.numpy() for curve in binary_roc(*self._scores()))
-        return wrong, right, np.concatenate([[np.inf], 2 * thresholds[1:] - 1])
+        thresholds = np.unique(np.concatenate([self.same, self.different]))[::-1]
+        wrong, right = (1 - _below(kind, thresholds) for kind in (self.different, self.same))
+        return np.append(0, wrong), np.append(0, right), np.append(np.inf, thresholds)
+
+    @cached_property
+    def _wins(self) -> np.ndarray:
+        """Whether a same pair scores higher than a different one, ``[S, D]``: 1, 0, or a half for a tie."""
+        same = self.same[:, None]
+        return (same > self.different) + np.float32(0.5) * (same == self.different)
 
     @property
     def auc(self) -> float:
         """Area under the ROC curve: how often a same pair scores higher than a different one (ties count half)."""
-        return float(binary_auroc(*self._scores()))
+        return float(self._wins.mean(dtype=np.float64))
 
-    def auc_interval(self, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-        """Bootstrap interval of ``auc``; same and different pairs are resampled, each kind for itself.
+    def auc_interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of ``auc``; same and different pairs are resampled, each kind for itself.
 
         Pairs that share a person are alike, so with few persons the true interval is wider.
         """
-        wins = (self.same[:, None] > self.different) + 0.5 * (self.same[:, None] == self.different)
-        rng = np.random.default_rng(seed)
-        drawn = [rng.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float32) / n for n in wins.shape]
-        draws = ((drawn[0] @ wins.astype(np.float32)) * drawn[1]).sum(axis=1)
-        return quantiles(draws, level)
+        rng = np.random.default_rng(0)
+        drawn = [rng.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float32) / n for n in self._wins.shape]
+        return quantiles(((drawn[0] @ self._wins) * drawn[1]).sum(axis=1))
 
     def accuracy(self, threshold: float) -> float:
         """Share of right answers if scores from ``threshold`` on mean "the same", both kinds weighing one half."""
@@ -86,23 +92,14 @@ class Verification:
         """At a threshold that other pairs gave; None: each half of the pairs takes that of the other half."""
         return self.halves_accuracy if threshold is None else self.accuracy(threshold)
 
-    def figures(self, title: str, threshold: float | None = None) -> list[Figure]:
-        """AUC with its interval, and the accuracies; n is the number of pairs.
-
-        ``threshold`` was chosen on other pairs; without one, each half of the pairs gets the threshold of the other.
-        """
-        where = "the threshold of the other half of the pairs" if threshold is None else "a fixed threshold"
+    def figures(self, title: str) -> list[Figure]:
+        """AUC with its interval, and the accuracies; n is the number of pairs."""
+        other = "the threshold of the other half of the pairs"
         return [
             Figure(f"{title}, AUC", self.auc, "", len(self), self.auc_interval()),
             Figure(f"{title}, accuracy at the best threshold", self.best_accuracy, "", len(self)),
-            Figure(f"{title}, accuracy at {where}", self.fixed_accuracy(threshold), "", len(self)),
+            Figure(f"{title}, accuracy at {other}", self.halves_accuracy, "", len(self)),
         ]
-
-    def _scores(self) -> tuple[Tensor, Tensor]:
-        """Scores in [0, 1] (torchmetrics would take others for logits, and round them) and what they should be."""
-        scores = (1 + np.concatenate([self.same, self.different]).astype(np.float64)) / 2
-        labels = np.arange(len(self)) < len(self.same)
-        return torch.from_numpy(scores.clip(0, 1)), torch.from_numpy(labels).long()
 
 
 def choose_threshold(same: np.ndarray, different: np.ndarray) -> float:
@@ -111,11 +108,15 @@ def choose_threshold(same: np.ndarray, different: np.ndarray) -> float:
     Of several equally good ones, the lowest. Measured on the pairs that it was chosen on, it looks better than it is.
     """
     scores = np.unique(np.concatenate([same, different]).astype(np.float64))
-    missed, refused = (np.searchsorted(np.sort(kind), scores) / len(kind) for kind in (same, different))
-    best = int((refused - missed).argmax())
+    best = int((_below(different, scores) - _below(same, scores)).argmax())
     lower = scores[max(best - 1, 0)]
     middle = (lower + scores[best]) / 2  # equal to lower if no number lies between
     return float(middle if middle > lower else scores[best])
+
+
+def _below(kind: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """The share of the scores below each threshold."""
+    return np.searchsorted(np.sort(kind), thresholds) / len(kind)
 
 
 def verify_edits(
@@ -145,51 +146,42 @@ def hair_colours(faces: PackedFaces) -> np.ndarray:
     return np.array([names[0] if len(names) == 1 else "" for names in named], str)
 
 
-def verify_people(
-    embeddings: np.ndarray, identity: np.ndarray, hair: np.ndarray | None = None, pairs: int = 2000, seed: int = 0
-) -> list[Figure]:
-    """How well the identity net itself tells persons apart: ``Verification.figures`` over pairs of photos.
+def verify_people(embeddings: np.ndarray, identity: np.ndarray, hair: np.ndarray | None = None) -> list[Figure]:
+    """How well the identity net itself tells persons apart: ``Verification.figures`` over ``people_of`` these photos.
 
-    Args:
-        embeddings: unit vectors ``[N, E]`` of photos.
-        identity: int ``[N]``, the person; -1, unknown, is left out.
-        hair: str ``[N]``, the hair colour, "" for unknown. Then the same is also measured on pairs that both have the
-            same one, so that the colour of the hair gives nothing away.
-        pairs: at most so many pairs of one person and so many of two are drawn.
-
-    Raises ``DataError`` if no person is on two photos, or there is only one person; among photos of the same hair
-    colour there are no figures then.
+    With ``hair`` also over the pairs of one hair colour, which gives nothing away; no figures if there are none.
+    ``DataError`` if no person is on two photos, or there is only one person.
     """
-    verification = people_of(embeddings, identity, None, pairs, seed)
+    verification = people_of(embeddings, identity)
     if verification is None:
         known = np.asarray(identity)[np.asarray(identity) >= 0]
         raise DataError(
             f"{len(np.unique(known))} persons on {len(known)} photos: verification needs two persons, and "
             "one who is on two photos. Take faces of which the persons are known."
         )
-    figures = verification.figures("identity verification")
-    alike = None if hair is None else people_of(embeddings, identity, hair, pairs, seed)
-    return figures + ([] if alike is None else alike.figures("identity verification, same hair colour"))
+    alike = None if hair is None else people_of(embeddings, identity, hair)
+    figures = [] if alike is None else alike.figures("identity verification, same hair colour")
+    return verification.figures("identity verification") + figures
 
 
-def people_of(
-    embeddings: np.ndarray, identity: np.ndarray, hair: np.ndarray | None = None, pairs: int = 2000, seed: int = 0
-) -> Verification | None:
-    """Pairs of photos of one person and of two, at most ``pairs`` of each, with the arguments of ``verify_people``.
+def people_of(embeddings: np.ndarray, identity: np.ndarray, hair: np.ndarray | None = None) -> Verification | None:
+    """Pairs of photos of one person and of two, at most ``PAIRS`` of each; None where there is no pair of a kind.
 
-    With ``hair`` both photos of a pair have the same colour. None where there is no pair of a kind.
+    Args:
+        embeddings: unit vectors ``[N, E]`` of photos.
+        identity: int ``[N]``, the person; -1, unknown, is left out.
+        hair: str ``[N]``, the hair colour, "" for unknown. Then both photos of a pair have the same one.
     """
     embeddings, identity = np.asarray(embeddings, np.float64), np.asarray(identity)
     allowed = np.triu((identity[:, None] >= 0) & (identity >= 0), k=1)
     if hair is not None:
-        hair = np.asarray(hair)
         allowed &= (hair[:, None] == hair) & (hair != "")
-    one, rng, scores = identity[:, None] == identity, np.random.default_rng(seed), []
+    one, rng, scores = identity[:, None] == identity, np.random.default_rng(0), []
     for kind in (allowed & one, allowed & ~one):
         found = np.flatnonzero(kind)
         if not len(found):
             return None
-        drawn = rng.permutation(rng.choice(found, min(pairs, len(found)), replace=False))
+        drawn = rng.permutation(rng.choice(found, min(PAIRS, len(found)), replace=False))
         rows, columns = np.divmod(drawn, len(identity))
         scores.append((embeddings[rows] * embeddings[columns]).sum(axis=1))
     return Verification(*scores)

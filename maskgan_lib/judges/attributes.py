@@ -1,31 +1,29 @@
 """The attribute net: a ResNet-18 with one yes-or-no answer per attribute of a face."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.resnet import ResNet18
+from maskgan_lib.judges.stage import JudgeSettings, JudgeStage, imperfect, sheet
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
-from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, TrainingError, tile
+from maskgan_lib.training.stage import Terms, TrainingError
+
+SETTINGS.register(JudgeSettings, "attributes")
 
 
 @NETWORKS.register
 class AttributeNet(ResNet18):
     """Image ``[B, 3, H, W]`` in [-1, 1] to logits ``[B, A]``: positive where the face has the attribute.
 
-    ResNet-18 as in the paper's evaluation. One network answers for all attributes; the paper trains one network each.
-    Faces of any size from 32 pixels up.
-
-    Args:
-        attributes: names of the A attributes, in the order of the logits.
+    ResNet-18 as in the paper's evaluation. One network answers for all ``attributes``, in their order; the paper trains
+    one network each. Faces of any size from 32 pixels up.
     """
 
     def __init__(self, attributes: Sequence[str], width: int = 64):
@@ -37,35 +35,20 @@ class AttributeNet(ResNet18):
         return self.answers(self.features(image))
 
 
-@SETTINGS.called("attributes")
-@dataclass(frozen=True)
-class AttributesSettings:
-    """Of the attribute net and its training."""
-
-    width: int = 64  # 64: ResNet-18
-    batch: int = 32  # not stated
-    steps: int = 100_000  # not stated
-    lr: float = 1e-3  # not stated
-
-
 @STAGES.register
-class AttributesStage(OneLossStage):
-    """Minimises the binary cross-entropy of all attributes that the faces have, with Adam.
+class AttributesStage(JudgeStage):
+    """Minimises the binary cross-entropy of all attributes that the faces have.
 
     Raises ``TrainingError`` for faces of which no attribute is known.
     """
 
     name = settings = "attributes"
-    averaged = ("attributes",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         names = faces.attribute_names
         if not names:
             raise TrainingError(f"{faces.folder} knows no attributes of its faces: choose faces that have some.")
-        network = AttributeNet(names, width=preset.attributes.width)
-        self.networks = {"attributes": network}
-        self.optimizers = {"attributes": torch.optim.Adam(network.parameters(), lr=preset.attributes.lr, betas=BETAS)}
-        self.config = {"lr": preset.attributes.lr, "attributes": ", ".join(names)}
+        super().__init__(preset, AttributeNet(names, preset.attributes.width), {"attributes": ", ".join(names)})
         self.truth = torch.from_numpy(np.stack([faces.attribute(name) for name in names], axis=1) > 0)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
@@ -80,4 +63,4 @@ class AttributesStage(OneLossStage):
         network = networks["attributes"]
         names = network.config["attributes"]
         answers = network(batch.image)[:, names.index("Smiling") if "Smiling" in names else 0]
-        return tile(to_uint8_image(batch.image[answers.argsort()]), min(8, len(answers)))
+        return sheet(batch.image[answers.argsort()])

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.resnet import ResNet18
+from maskgan_lib.judges.stage import JudgeSettings, JudgeStage, imperfect, nearest, sheet
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
-from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, TrainingError, tile
+from maskgan_lib.training.stage import Terms, TrainingError
 
 
 @NETWORKS.register
@@ -74,54 +74,44 @@ def angular_margin_loss(cosines: Tensor, persons: Tensor, margin: float = 0.5, s
 
 @SETTINGS.called("identity")
 @dataclass(frozen=True)
-class IdentitySettings:
-    """Of the identity net and its training."""
+class IdentitySettings(JudgeSettings):
+    """Of the identity net and its training; the paper's ArcFace is larger than a ResNet-18."""
 
-    width: int = 64  # ResNet-18; the paper's ArcFace is larger
     embedding: int = 512  # 512 in ArcFace
     margin: float = 0.5  # 0.5 radians in ArcFace
     scale: float = 64.0  # 64 in ArcFace
     batch: int = 64  # 512 in ArcFace
-    steps: int = 100_000  # not stated
-    lr: float = 1e-3  # ours, for Adam
 
 
 @STAGES.register
-class IdentityStage(OneLossStage):
-    """Minimises the angular margin loss over the persons of the faces (ArcFace), with Adam.
+class IdentityStage(JudgeStage):
+    """Minimises the angular margin loss over the persons of the faces (ArcFace).
 
     Raises ``TrainingError`` for faces whose persons are not known, or of whom there is one picture only.
     """
 
     name = settings = "identity"
-    averaged = ("identity",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        known = faces.identity
+        known, own = faces.identity, preset.identity
         persons, self.person = np.unique(known, return_inverse=True)
         if (known < 0).any() or len(persons) == len(known):
             raise TrainingError(
                 f"{faces.folder} does not show persons several times by name: the identity net learns from such faces,"
                 " for instance those of `python -m maskgan_lib faces --identities 2000`."
             )
-        network = IdentityNet(faces.size, preset.identity.embedding, preset.identity.width)
-        centres = PersonCentres(len(persons), preset.identity.embedding)
-        self.networks = {"identity": network, "centres": centres}
-        parameters = [*network.parameters(), *centres.parameters()]
-        self.optimizers = {"identity": torch.optim.Adam(parameters, lr=preset.identity.lr, betas=BETAS)}
-        self.margin, self.scale = preset.identity.margin, preset.identity.scale
-        self.config = {"lr": preset.identity.lr, "margin": self.margin, "scale": self.scale}
+        network = IdentityNet(faces.size, own.embedding, own.width)
+        self.penalty = {"margin": own.margin, "scale": own.scale}
+        super().__init__(preset, network, self.penalty, centres=PersonCentres(len(persons), own.embedding))
 
     def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """Margin loss on photos made ``imperfect``; ``wrong`` is the share whose nearest centre is another person's."""
         person = torch.as_tensor(self.person[batch.index], device=batch.image.device)
         cosines = self.networks["centres"](self.networks["identity"](imperfect(batch)[0]))
-        loss = angular_margin_loss(cosines, person, self.margin, self.scale)
+        loss = angular_margin_loss(cosines, person, **self.penalty)
         return loss, {"loss": loss, "wrong": (cosines.argmax(dim=1) != person).float().mean()}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, and for each the most similar other photo of the batch."""
-        unit = F.normalize(networks["identity"](batch.image))
-        nearest = (unit @ unit.T - 2 * torch.eye(len(unit), device=unit.device)).argmax(dim=1)[:8]
-        pictures = torch.cat([batch.image[: len(nearest)], batch.image[nearest]])
-        return tile(to_uint8_image(pictures), len(nearest))
+        similar = nearest(networks["identity"](batch.image))[:8]
+        return sheet(batch.image[:8], batch.image[similar])

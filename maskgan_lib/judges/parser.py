@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from maskgan_lib.classes import MERGED_CLASSES, MERGED_ID, NUM_CLASSES, colorize, colorize_merged
 from maskgan_lib.data.batches import Batch, merge, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.judges.imperfect import imperfect
+from maskgan_lib.judges.stage import JudgeStage, imperfect
 from maskgan_lib.losses import reconstruction_loss
 from maskgan_lib.networks.blocks import check_size
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
-from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, tile
+from maskgan_lib.training.stage import Terms, tile
 
 LEVELS = 4
 
@@ -59,17 +59,14 @@ class FaceParser(nn.Module):
         return self.final(x)
 
 
-def class_weights(faces: PackedFaces, balance: float, most: int = 1000, merged: bool = False) -> Tensor:
-    """``[19]``: every class' share of the pixels to the power of ``-balance``, 1 for the commonest class.
+def class_weights(faces: PackedFaces, balance: float, merged: bool = False) -> Tensor:
+    """``[19]``, or of the ``merged`` classes ``[12]``: a class' share of the pixels to the power of ``-balance``.
 
-    Counted on at most ``most`` faces, evenly spaced. A class that is absent there weighs 1. ``merged``: ``[12]``, of
-    the merged classes.
+    1 for the commonest class, and for one that is absent. Counted on at most 1000 faces, evenly spaced.
     """
-    masks = faces.masks[:: -(-len(faces) // most)]
+    masks = faces.masks[:: -(-len(faces) // 1000)]
     count = np.bincount(masks.reshape(-1), minlength=256)[:NUM_CLASSES]
-    if merged:
-        count = np.bincount(MERGED_ID[:NUM_CLASSES], count)
-    share = torch.from_numpy(count).float()
+    share = torch.from_numpy(np.bincount(MERGED_ID[:NUM_CLASSES], count) if merged else count).float()
     return torch.where(share > 0, (share / share.max()) ** -balance, 1.0)
 
 
@@ -82,40 +79,34 @@ class ParserSettings:
     batch: int = 8  # 8
     steps: int = 1_000_000  # up to 1,000,000 in the authors' code
     lr: float = 2e-4  # 2e-4, betas (0.5, 0.999)
-    # A pixel counts its class' share of all pixels to the power of minus this: 0 as in the authors' code; with 0.5 the
-    # parser finds necklaces and earrings too.
+    # The power of ``class_weights``: 0 as in the authors' code; with 0.5 the parser finds necklaces and earrings too.
     balance: float = 0.0
     classes: int = 19  # 19; 12: the merged classes of SeCGAN, for its parser P
 
 
 @STAGES.register
-class ParserStage(OneLossStage):
-    """Minimises the cross-entropy of a pixel's class, rare classes weighing more if the preset says so, with Adam.
+class ParserStage(JudgeStage):
+    """Minimises the cross-entropy of a pixel's class, rare classes weighing more if the preset says so.
 
-    With 12 classes it learns the merged ones, and is what SeCGAN calls P.
+    With 12 classes it learns the merged ones, and is what SeCGAN calls P. ``ValueError`` for another number.
     """
 
     name = settings = "parser"
-    averaged = ("parser",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        if preset.parser.classes not in (NUM_CLASSES, len(MERGED_CLASSES)):
-            raise ValueError(
-                f"parser.classes must be {NUM_CLASSES} or {len(MERGED_CLASSES)}, not {preset.parser.classes}."
-            )
-        self.merged = preset.parser.classes == len(MERGED_CLASSES)
-        network = FaceParser(preset.parser.classes, preset.parser.width)
-        self.networks = {"parser": network}
-        self.optimizers = {"parser": torch.optim.Adam(network.parameters(), lr=preset.parser.lr, betas=BETAS)}
-        self.config = {"lr": preset.parser.lr, "class balance": preset.parser.balance}
-        self.weights = class_weights(faces, preset.parser.balance, merged=self.merged)
+        own = preset.parser
+        if own.classes not in (NUM_CLASSES, len(MERGED_CLASSES)):
+            raise ValueError(f"parser.classes must be {NUM_CLASSES} or {len(MERGED_CLASSES)}, not {own.classes}.")
+        super().__init__(preset, FaceParser(own.classes, own.width), {"class balance": own.balance})
+        self.merged = own.classes == len(MERGED_CLASSES)
+        self.weights = class_weights(faces, own.balance, self.merged)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """Cross-entropy of the masks, seen in photos made ``imperfect``."""
         image, mask, _ = imperfect(batch)
-        mask = merge(mask) if self.merged else mask
         self.weights = self.weights.to(image.device)  # once
-        loss = reconstruction_loss(self.networks["parser"](image), mask, self.weights)
+        logits = self.networks["parser"](image)
+        loss = reconstruction_loss(logits, merge(mask) if self.merged else mask, self.weights)
         return loss, {"loss": loss}
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.judges.imperfect import imperfect
 from maskgan_lib.judges.resnet import ResNet18
+from maskgan_lib.judges.stage import JudgeSettings, JudgeStage, imperfect, sheet
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
-from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, TrainingError, tile
+from maskgan_lib.training.stage import Terms, TrainingError
 
 BINS, BIN_DEGREES = 66, 3.0
 """HopeNet's: 66 bins of 3 degrees cover -99 to 99."""
@@ -58,32 +58,24 @@ def binned_angle_loss(logits: Tensor, degrees: Tensor, regression: float) -> Ten
 
 @SETTINGS.called("pose")
 @dataclass(frozen=True)
-class PoseSettings:
-    """Of the pose net and its training."""
+class PoseSettings(JudgeSettings):
+    """Of the pose net and its training; HopeNet is a ResNet-50."""
 
-    width: int = 64  # ResNet-18; HopeNet is a ResNet-50
     regression: float = 0.1  # ours: weight of the squared error in degrees beside the bins
-    batch: int = 32  # not stated
-    steps: int = 50_000  # not stated
-    lr: float = 1e-3  # ours
+    steps: int = 50_000
 
 
 @STAGES.register
-class PoseStage(OneLossStage):
-    """Minimises HopeNet's loss of binned angles, with Adam. Raises ``TrainingError`` for faces of unknown pose."""
+class PoseStage(JudgeStage):
+    """Minimises HopeNet's loss of binned angles. Raises ``TrainingError`` for faces of unknown pose."""
 
     name = settings = "pose"
-    averaged = ("pose",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        self.pose = torch.from_numpy(faces.pose)
+        self.pose, self.regression = torch.from_numpy(faces.pose), preset.pose.regression
         if not self.pose.isfinite().all():
             raise TrainingError(f"{faces.folder} does not know the pose of every face: choose faces with poses.")
-        network = PoseNet(preset.pose.width)
-        self.networks = {"pose": network}
-        self.optimizers = {"pose": torch.optim.Adam(network.parameters(), lr=preset.pose.lr, betas=BETAS)}
-        self.regression = preset.pose.regression
-        self.config = {"lr": preset.pose.lr, "regression": self.regression}
+        super().__init__(preset, PoseNet(preset.pose.width), {"regression": self.regression})
 
     def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """The loss on photos made ``imperfect``; ``degrees`` is the mean absolute error of the three angles.
@@ -100,5 +92,4 @@ class PoseStage(OneLossStage):
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """The photos in rows of eight, by yaw as the network sees it."""
-        yaw = networks["pose"].degrees(batch.image)[:, 0]
-        return tile(to_uint8_image(batch.image[yaw.argsort()]), min(8, len(yaw)))
+        return sheet(batch.image[networks["pose"].degrees(batch.image)[:, 0].argsort()])

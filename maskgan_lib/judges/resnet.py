@@ -34,12 +34,12 @@ class ResNet18(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.norm = nn.BatchNorm2d(width)
-        widths = [width * 2**i for i in range(4)]
-        self.channels = widths[-1]
+        self.channels = inputs = width
         self.blocks = nn.Sequential()
-        for inputs, outputs in zip((width, *widths[:-1]), widths, strict=True):
-            self.blocks.append(BasicBlock(inputs, outputs, stride=1 if outputs == width else 2))
-            self.blocks.append(BasicBlock(outputs, outputs, stride=1))
+        for level in range(4):
+            inputs, self.channels = self.channels, width * 2**level
+            self.blocks.append(BasicBlock(inputs, self.channels, stride=2 if level else 1))
+            self.blocks.append(BasicBlock(self.channels, self.channels, stride=1))
         init_convolutions(self, he=True)
 
     def maps(self, image: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.resnet import ResNet18
+from maskgan_lib.judges.stage import JudgeSettings, JudgeStage, nearest, sheet
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.labels import uniform
-from maskgan_lib.training.stage import BETAS, OneLossStage, Terms, tile
+from maskgan_lib.training.stage import Terms
 
 
 @NETWORKS.register
@@ -33,12 +34,10 @@ class SelfSupervisedNet(ResNet18):
     def __init__(self, width: int = 64, projection: int = 8192):
         super().__init__(width)
         self.config = {"width": width, "projection": projection}
-        self.expander = nn.Sequential()
-        for inputs in (self.channels, projection):
-            self.expander.append(nn.Linear(inputs, projection, bias=False))
-            self.expander.append(nn.BatchNorm1d(projection))
-            self.expander.append(nn.ReLU(inplace=True))
-        self.expander.append(nn.Linear(projection, projection, bias=False))
+        layers = [nn.Linear(self.channels, projection, bias=False)]
+        for _ in range(2):
+            layers += [nn.BatchNorm1d(projection), nn.ReLU(inplace=True), nn.Linear(projection, projection, bias=False)]
+        self.expander = nn.Sequential(*layers)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.expander(self.features(image))
@@ -122,43 +121,37 @@ def covariance_loss(embeddings: Tensor) -> Tensor:
 
 @SETTINGS.called("selfsupervised")
 @dataclass(frozen=True)
-class SelfSupervisedSettings:
-    """Of the net whose features ssFID is measured in, and its training: VICReg's values.
+class SelfSupervisedSettings(JudgeSettings):
+    """Of the net whose features ssFID is measured in, and its training: VICReg's values, but for ResNet-50 and LARS.
 
     SeCGAN's authors do not say which theirs was.
     """
 
-    width: int = 64  # ResNet-18; ResNet-50 in VICReg
     projection: int = 8192  # 8192
     invariance_weight: float = 25.0  # 25
     variance_weight: float = 25.0  # 25
     covariance_weight: float = 1.0  # 1
     batch: int = 256  # 2048
-    steps: int = 100_000  # 1000 epochs of ImageNet
-    lr: float = 1e-3  # ours, for Adam
 
 
 @STAGES.register
-class SelfSupervisedStage(OneLossStage):
-    """Minimises VICReg's three terms (Bardes et al., ICLR 2022, Eq. 6) with Adam: no labels, negatives or teacher.
+class SelfSupervisedStage(JudgeStage):
+    """Minimises VICReg's three terms (Bardes et al., ICLR 2022, Eq. 6): no labels, negatives or teacher.
 
     With several processes variance and covariance are those of a process' own share of the batch.
     """
 
     name = settings = "selfsupervised"
-    averaged = ("selfsupervised",)
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        network = SelfSupervisedNet(preset.selfsupervised.width, preset.selfsupervised.projection)
-        self.networks = {"selfsupervised": network}
-        lr = preset.selfsupervised.lr
-        self.optimizers = {"selfsupervised": torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS)}
+        own = preset.selfsupervised
         self.weights = {
-            "invariance": preset.selfsupervised.invariance_weight,
-            "variance": preset.selfsupervised.variance_weight,
-            "covariance": preset.selfsupervised.covariance_weight,
+            "invariance": own.invariance_weight,
+            "variance": own.variance_weight,
+            "covariance": own.covariance_weight,
         }
-        self.config = {"lr": lr, **{f"{name} weight": weight for name, weight in self.weights.items()}}
+        config = {f"{name} weight": weight for name, weight in self.weights.items()}
+        super().__init__(preset, SelfSupervisedNet(own.width, own.projection), config)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Terms]:
         """The weighted sum, and its terms. Both views go through in one pass, so batch normalisation sees both."""
@@ -173,7 +166,5 @@ class SelfSupervisedStage(OneLossStage):
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, their two views, and for each the most similar other photo of the batch."""
-        unit = F.normalize(networks["selfsupervised"].features(batch.image))
-        nearest = (unit @ unit.T - 2 * torch.eye(len(unit), device=unit.device)).argmax(dim=1)
-        rows = (batch.image, *two_views(batch), batch.image[nearest])
-        return tile(to_uint8_image(torch.cat([row[:8] for row in rows])), min(8, len(unit)))
+        similar = batch.image[nearest(networks["selfsupervised"].features(batch.image))]
+        return sheet(*(row[:8] for row in (batch.image, *two_views(batch), similar)))

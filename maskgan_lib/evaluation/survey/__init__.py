@@ -6,7 +6,7 @@
 """
 
 from maskgan_lib.evaluation.survey.answers import Answer, read_answers
-from maskgan_lib.evaluation.survey.session import CRITERIA, Criterion, Question, SurveyItem, SurveySession
+from maskgan_lib.evaluation.survey.session import CRITERIA, Question, SurveyItem, SurveySession
 from maskgan_lib.evaluation.survey.widget import Survey
 
-__all__ = ["CRITERIA", "Answer", "Criterion", "Question", "Survey", "SurveyItem", "SurveySession", "read_answers"]
+__all__ = ["CRITERIA", "Answer", "Question", "Survey", "SurveyItem", "SurveySession", "read_answers"]

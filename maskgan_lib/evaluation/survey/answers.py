@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -39,10 +39,6 @@ class Answer:
     seconds: float
     time: str
 
-    def line(self) -> bytes:
-        """The row as it stands in the file."""
-        return _csv_line(astuple(replace(self, shown=json.dumps(self.shown, ensure_ascii=False))))
-
 
 def read_answers(path: str | Path) -> list[Answer]:
     """The answers that count, oldest first; the file is not touched.
@@ -52,7 +48,7 @@ def read_answers(path: str | Path) -> list[Answer]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"There is no file {path}: check the path, or answer a survey first.")
-    return _that_count(_parsed(path, _whole_lines(path)))
+    return _that_count(path, _whole_lines(path))
 
 
 def open_answers(path: Path) -> list[Answer]:
@@ -61,12 +57,8 @@ def open_answers(path: Path) -> list[Answer]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         whole = _whole_lines(path)
-        with path.open("r+b", buffering=0) as file:
-            file.truncate(len(whole))
-            if not whole:
-                write_all(file, _csv_line(COLUMNS))
-            os.fsync(file.fileno())
-    return _that_count(_parsed(path, whole))
+        _append(path, b"" if whole else _line(COLUMNS))
+    return _that_count(path, whole)
 
 
 def append_answer(path: Path, answer: Answer) -> None:
@@ -74,15 +66,7 @@ def append_answer(path: Path, answer: Answer) -> None:
     with _failing_softly(path, "this answer does not count yet; put that right and answer again"):
         if not path.is_file():  # never begun anew in silence: the earlier answers would be missing
             raise OSError("the file is gone")
-        whole = len(_whole_lines(path))
-        with path.open("ab", buffering=0) as file:
-            file.truncate(whole)
-            try:
-                write_all(file, answer.line())
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(whole)
-                raise
+        _append(path, _line(astuple(replace(answer, shown=json.dumps(answer.shown, ensure_ascii=False)))))
 
 
 @contextmanager
@@ -93,7 +77,19 @@ def _failing_softly(path: Path, advice: str) -> Iterator[None]:
         raise DataError(f"{path} cannot be written ({error.strerror or error}): {advice}.") from error
 
 
-def _csv_line(fields: tuple) -> bytes:
+def _append(path: Path, line: bytes) -> None:
+    whole = len(_whole_lines(path))
+    with path.open("ab", buffering=0) as file:
+        file.truncate(whole)
+        try:
+            write_all(file, line)
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(whole)
+            raise
+
+
+def _line(fields: Iterable) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(fields)
     return text.getvalue().encode()
@@ -103,14 +99,14 @@ def _whole_lines(path: Path) -> bytes:
     """All of a file up to the end of its last whole line. A file that is no CSV of answers is refused, not cut."""
     content = path.read_bytes()
     header, _, _ = content.partition(b"\n")
-    expected = _csv_line(COLUMNS).rstrip(b"\n")
+    expected = _line(COLUMNS).rstrip(b"\n")
     if header.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r") != expected and not expected.startswith(content):
         raise DataError(f"{path} does not hold answers of this survey: name another file.")
     return content[: content.rfind(b"\n") + 1]
 
 
-def _parsed(path: Path, whole: bytes) -> list[Answer]:
-    answers = []
+def _that_count(path: Path, whole: bytes) -> list[Answer]:
+    latest: dict[tuple[str, str, str], Answer] = {}
     try:
         rows = csv.reader(io.StringIO(whole.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
@@ -118,23 +114,15 @@ def _parsed(path: Path, whole: bytes) -> list[Answer]:
     next(rows, None)
     for number, fields in enumerate(rows, start=2):
         try:
-            rater, item, criterion, method, position, shown, seconds, time = fields
-            answer = Answer(
-                rater, item, criterion, method, position, tuple(map(str, json.loads(shown))), float(seconds), time
-            )
-            if method != TAKEN_BACK and answer.shown.index(method) != ord(position) - ord("A"):
+            *names, shown, seconds, time = fields
+            answer = Answer(*names, tuple(map(str, json.loads(shown))), float(seconds), time)
+            taken_back = answer.method == TAKEN_BACK
+            if not taken_back and answer.shown.index(answer.method) != ord(answer.position) - ord("A"):
                 raise ValueError("method and position differ")
         except (ValueError, TypeError) as error:
             raise DataError(f"Line {number} of {path} is no answer ({error}): correct it or remove it.") from error
-        answers.append(answer)
-    return answers
-
-
-def _that_count(answers: list[Answer]) -> list[Answer]:
-    latest: dict[tuple[str, str, str], Answer] = {}
-    for answer in answers:
         question = (answer.rater, answer.item, answer.criterion)
         latest.pop(question, None)  # so that an answer given anew stands at the end
-        if answer.method != TAKEN_BACK:
+        if not taken_back:
             latest[question] = answer
     return list(latest.values())

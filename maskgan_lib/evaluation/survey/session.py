@@ -21,19 +21,11 @@ LETTERS = "ABCDEFGHI"
 """What the results are called; one for each of the keys 1 to 9."""
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """What a rater is asked about every item: a name for the tables, and the question."""
-
-    name: str
-    question: str
-
-
-CRITERIA = (
-    Criterion("quality", "Which result does best what is asked for?"),
-    Criterion("realism", "Which result looks most like a real photo?"),
-)
-"""Transfer or style quality, and realism: the paper's two, one after the other for each item."""
+CRITERIA = {
+    "quality": "Which result does best what is asked for?",
+    "realism": "Which result looks most like a real photo?",
+}
+"""Transfer or style quality, and realism: the paper's two, one after the other for each item; by name, the question."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +57,14 @@ class SurveyItem:
 
 @dataclass(frozen=True)
 class Question:
-    """An item, what is asked about it, and the order in which the methods are shown.
+    """An item, which of ``CRITERIA`` it is asked about, and the order in which the methods are shown.
 
     ``number`` counts from 0 over items and criteria.
     """
 
     number: int
     item: SurveyItem
-    criterion: Criterion
+    criterion: str
     shown: tuple[str, ...]
 
     @property
@@ -103,7 +95,7 @@ class SurveySession:
         self.questions = _questions(by_key, rater, seed)
         stored = open_answers(self.path)
         _check_fit(stored, by_key, self.path)
-        self._answered = {(a.item, a.criterion): a for a in stored if a.rater == rater}
+        self._answered = {(answer.item, answer.criterion) for answer in stored if answer.rater == rater}
         self.restart_clock()
 
     @property
@@ -119,7 +111,7 @@ class SurveySession:
     @property
     def question(self) -> Question | None:
         """The first question without an answer; None at the end."""
-        return next((q for q in self.questions if (q.item.key, q.criterion.name) not in self._answered), None)
+        return next((q for q in self.questions if (q.item.key, q.criterion) not in self._answered), None)
 
     def restart_clock(self) -> None:
         """``seconds`` of the next answer count from now, e.g. from when the pictures are on the screen."""
@@ -142,13 +134,9 @@ class SurveySession:
     def _store(self, question: Question, method: str, position: str) -> None:
         seconds = round(time.monotonic() - self._asked_at, 2)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        place = (question.item.key, question.criterion.name)
-        answer = Answer(self.rater, *place, method, position, question.shown, seconds, now)
-        append_answer(self.path, answer)
-        if method == TAKEN_BACK:
-            del self._answered[place]
-        else:
-            self._answered[place] = answer
+        place = (question.item.key, question.criterion)
+        append_answer(self.path, Answer(self.rater, *place, method, position, question.shown, seconds, now))
+        (self._answered.discard if method == TAKEN_BACK else self._answered.add)(place)
         self.restart_clock()
 
 
@@ -177,7 +165,7 @@ def _check_fit(answers: Sequence[Answer], items: Mapping[str, SurveyItem], path:
             trouble = f"item {answer.item!r}"
         elif set(answer.shown) != set(items[answer.item].results):
             trouble = f"item {answer.item!r} with the methods {', '.join(sorted(answer.shown))}"
-        elif answer.criterion not in {criterion.name for criterion in CRITERIA}:
+        elif answer.criterion not in CRITERIA:
             trouble = f"the criterion {answer.criterion!r}"
         else:
             continue

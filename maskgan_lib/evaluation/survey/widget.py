@@ -10,7 +10,7 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from maskgan_lib.evaluation.survey.session import CRITERIA, LETTERS, Question, SurveyItem, SurveySession
 
@@ -25,19 +25,16 @@ class Survey(anywidget.AnyWidget):
     Keys 1, 2, ... or A, B, ... choose, Backspace or the left arrow takes the last answer back. An answer counts, and
     the next question appears, only when the answer is on the disk. Arguments and errors as in ``SurveySession``.
 
-    The view sends ``{"type": "answer", "choice": i}`` or ``{"type": "back"}`` with its own ``view`` name, a number
-    ``n`` of the message and the ``turn`` it saw. What belongs to another turn (a second click, another view) changes
-    nothing. ``done`` holds view, n and an error or "" of the message that was dealt with last.
+    The view sends ``{"type": "answer", "choice": i}`` or ``{"type": "back"}`` with the ``turn`` that it saw. Whether it
+    could be stored or not, the next turn follows, with an ``error`` or "". What belongs to another turn (a second
+    click, another view) changes nothing.
     """
 
     _esm = (HERE / "view.js").read_text(encoding="utf-8")
     _css = (HERE / "style.css").read_text(encoding="utf-8")
 
     question = traitlets.Dict().tag(sync=True)
-    pictures = traitlets.Bytes().tag(sync=True)
-    done = traitlets.Tuple(traitlets.Unicode(), traitlets.Int(), traitlets.Unicode(), default_value=("", 0, "")).tag(
-        sync=True
-    )
+    pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(self, items: Sequence[SurveyItem], answers: str | Path, rater: str, seed: int = 0):
         self.session = SurveySession(items, answers, rater, seed)
@@ -56,33 +53,31 @@ class Survey(anywidget.AnyWidget):
                 with self._lock:
                     if turn == self._turn:
                         self.session.restart_clock()
-            case {"type": "answer" | "back", "view": str(view), "n": int(n), "turn": turn}:
+            case {"type": "answer" | "back", "turn": turn}:
                 with self._lock:
-                    error = self._decide(content) if turn == self._turn else ""
-                    shown, pictures = self._shown()
-                    with self.hold_sync():  # one message: the answer is on the disk, and this comes next
-                        self.question, self.pictures, self.done = shown, pictures, (view, n, error)
+                    if turn == self._turn:
+                        error = self._decide(content)
+                        self._turn += 1
+                        with self.hold_sync():  # one message: the answer is on the disk, and this comes next
+                            self.question, self.pictures = self._shown(error)
 
     def _decide(self, content: dict) -> str:
         """What went wrong, or ""."""
         try:
-            if content["type"] == "back":
-                self.session.back()
-            else:
-                self.session.answer(content["choice"])
+            self.session.back() if content["type"] == "back" else self.session.answer(content["choice"])
         except Exception as error:  # else only the front end's log would have it
             return str(error) or type(error).__name__
-        self._turn += 1
         return ""
 
-    def _shown(self) -> tuple[dict, bytes]:
-        """What the view may know of the current question, and its pictures as PNG files one behind another.
+    def _shown(self, error: str = "") -> tuple[dict, list[str]]:
+        """What the view may know of the current question, and its pictures as data URLs.
 
         Nothing in it tells which method made what.
         """
         session, question = self.session, self.session.question
         common = {
             "turn": self._turn,
+            "error": error,
             "total": session.total,
             "answered": session.answered,
             "rater": session.rater,
@@ -90,21 +85,20 @@ class Survey(anywidget.AnyWidget):
             "finished": question is None,
         }
         if question is None:
-            return common, b""
-        given = [picture for _, picture in _given(question)]
-        files = [_png(picture) for picture in (*given, *question.pictures)]
+            return common, []
+        given = _given(question)
+        pictures = (*given.values(), *question.pictures)
         about = {
             "number": question.number,
             "task": question.item.task,
-            "criterion": question.criterion.name,
-            "prompt": question.criterion.question,
-            "step": CRITERIA.index(question.criterion) + 1,
+            "criterion": question.criterion,
+            "prompt": CRITERIA[question.criterion],
+            "step": list(CRITERIA).index(question.criterion) + 1,
             "steps": len(CRITERIA),
-            "given": [title for title, _ in _given(question)],
+            "given": list(given),
             "letters": LETTERS[: len(question.shown)],
-            "sizes": [len(file) for file in files],
         }
-        return common | about, b"".join(files)
+        return common | about, [f"data:image/png;base64,{_png(picture)}" for picture in pictures]
 
     def __repr__(self) -> str:
         return self._about
@@ -112,31 +106,28 @@ class Survey(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         """The live view, and a still of this rater's first question for readers without a kernel."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        still = base64.b64encode(_png(_still(self.session.questions[0]))).decode()
-        return {**data, "image/png": still}, metadata
+        return {**data, "image/png": _png(_still(self.session.questions[0]))}, metadata
 
 
-def _given(question: Question) -> list[tuple[str, np.ndarray]]:
+def _given(question: Question) -> dict[str, np.ndarray]:
     item = question.item
-    return [("Target", item.target)] + ([] if item.source is None else [("Source", item.source)])
+    return {"Target": item.target} | ({} if item.source is None else {"Source": item.source})
 
 
-def _png(picture: np.ndarray) -> bytes:
-    """Lossless: traces of JPEG would look less real, and hide differences."""
+def _png(picture: np.ndarray) -> str:
+    """In base64. Lossless: traces of JPEG would look less real, and hide differences."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG", compress_level=3)
-    return file.getvalue()
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _still(question: Question) -> np.ndarray:
     """The pictures of a question in a row with their captions, uint8 ``[H, W, 3]``."""
-    titled = [*_given(question), *zip(LETTERS, question.pictures)]
-    tiles = [(title, Image.fromarray(picture)) for title, picture in titled]
-    tiles = [(title, tile.resize((round(tile.width * STILL / tile.height), STILL))) for title, tile in tiles]
-    sheet = Image.new("RGB", (sum(tile.width + 8 for _, tile in tiles) - 8, STILL + CAPTION), "white")
-    pen, font, left = ImageDraw.Draw(sheet), ImageFont.load_default(size=14), 0
-    for title, tile in tiles:
-        sheet.paste(tile, (left, 0))
-        pen.text((left + tile.width / 2, STILL + CAPTION / 2), title, "black", font, anchor="mm")
-        left += tile.width + 8
-    return np.asarray(sheet)
+    tiles, font = [], ImageFont.load_default(size=14)
+    for title, picture in (*_given(question).items(), *zip(LETTERS, question.pictures)):
+        image = Image.fromarray(picture)
+        width = round(image.width * STILL / image.height)
+        tile = ImageOps.expand(image.resize((width, STILL)), (0, 0, 8, CAPTION), "white")
+        ImageDraw.Draw(tile).text((width / 2, STILL + CAPTION / 2), title, "black", font, anchor="mm")
+        tiles.append(np.asarray(tile))
+    return np.hstack(tiles)

@@ -1,1 +1,0 @@
-"""Judges whose weights others have published, under the names of their layers."""
