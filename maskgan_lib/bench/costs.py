@@ -7,13 +7,11 @@ from functools import partial
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from maskgan_lib.bench.measuring import in_turn, prepared
-from maskgan_lib.data.batches import Batches
+from maskgan_lib.bench.measuring import at_work, in_turn
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.methods import Request, TrainedMethod
-from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import Preset
-from maskgan_lib.training.stages import STAGES, make_stage, run_settings
+from maskgan_lib.training.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,12 @@ def costs_of(methods: Sequence[TrainedMethod], request: Request, seconds: float 
     """
     one = {name: value[:1] for name, value in vars(request).items() if isinstance(value, torch.Tensor)}
     first = replace(request, **one, labels={name: label[:1] for name, label in request.labels.items()})
-    operations = []
-    for method in methods:
+    costs = []
+    for method, time in zip(methods, in_turn([partial(method.make, first) for method in methods], seconds)):
         with FlopCounterMode(display=False) as counter:
             method.make(first)
-        operations.append(counter.get_total_flops())
-    times = in_turn([lambda m=method: m.make(first) for method in methods], seconds)
-    return [
-        Cost(method.name, method.parameters, count, 1000 * time)
-        for method, count, time in zip(methods, operations, times, strict=True)
-    ]
+        costs.append(Cost(method.name, method.parameters, counter.get_total_flops(), 1000 * time))
+    return costs
 
 
 def update_times(stages: Sequence[str], preset: Preset, faces: PackedFaces, seconds: float = 2.0) -> dict[str, float]:
@@ -51,13 +45,7 @@ def update_times(stages: Sequence[str], preset: Preset, faces: PackedFaces, seco
 
     Steps are made in turn for ``seconds`` and once at least, all on the same faces of the train split.
     """
-    maskvae = MaskVAE(faces.size, width=preset.maskvae.width, latent=preset.maskvae.latent)
-    steps = []
-    for name in stages:
-        stage = make_stage(name, preset, faces, maskvae=maskvae)
-        accelerator, count = prepared(stage), run_settings(name, preset).batch_size
-        indices, where = faces.indices("train"), accelerator.device
-        batch = Batches(faces, indices, count, device=where, references=stage.references).at(0)
-        steps.append(partial(stage.step, [batch], accelerator))
+    at_works = [at_work(name, preset, faces) for name in stages]
+    steps = [partial(stage.step, [batches.at(0)], accelerator) for stage, accelerator, batches in at_works]
     times = in_turn(steps, seconds)
     return {name: time / STAGES[name].updates_per_step(preset) for name, time in zip(stages, times, strict=True)}

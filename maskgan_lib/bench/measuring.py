@@ -1,56 +1,51 @@
-"""What a measurement is made of: its rows, how much is measured, and stopwatches."""
+"""What a measurement is made of: how much is measured, a stage to measure, and stopwatches."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
 
+from maskgan_lib.classes import MERGED_CLASSES
+from maskgan_lib.data.batches import Batches
+from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.judges.parser import FaceParser
+from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS, Preset
 from maskgan_lib.training.execution import make_accelerator
 from maskgan_lib.training.loop import prepare
 from maskgan_lib.training.stage import Stage
+from maskgan_lib.training.stages import make_stage, run_settings
 
-
-@dataclass(frozen=True)
-class Row:
-    """One measured figure: ``part`` of the work, what was measured, and the value in its unit."""
-
-    part: str
-    name: str
-    value: float
-    unit: str
-
-    def __str__(self) -> str:
-        return f"{self.part:<12} {self.name:<58} {self.value:>9.4g} {self.unit}"
+Figure = tuple[str, float, str]
+"""What was measured, the value, and its unit."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured. Sizes are pixels a side."""
+    """How much is measured."""
 
     seconds: float  # for each figure
-    face_sizes: tuple[int, ...]
     prepared: int  # faces drawn in the layout of CelebAMask-HQ
-    photograph: int  # their size
     packed: int  # faces in the folder that batches are read from
     preset: Preset  # of training
-    edited: tuple[tuple[str, int], ...]  # preset and size of the networks that make an edit
-    estimated: tuple[str, ...] = ("colab", "paper")  # presets whose need of a GPU's memory is estimated
+    edited: Mapping[str, tuple[int, ...]]  # sizes in pixels of an edit, by the preset of the network that makes it
 
 
-EDITED = (("shipped", 128), ("shipped", 256), ("paper", 128), ("paper", 256), ("paper", 512))
-FULL = Effort(3.0, (64, 128, 512), 8, 1024, 400, PRESETS["laptop"], EDITED)
-QUICK = Effort(0.1, (64, 128, 512), 1, 1024, 16, PRESETS["smoke"], (("smoke", 64),))
+FULL = Effort(3.0, 8, 200, PRESETS["laptop"], {"shipped": (128, 256), "paper": (128, 256, 512)})
+QUICK = Effort(0.1, 1, 16, PRESETS["smoke"], {"smoke": (64,)})
 
 
-def prepared(stage: Stage) -> Accelerator:
-    """The stage as the training loop prepares it, and its accelerator."""
-    accelerator = make_accelerator()
+def at_work(name: str, preset: Preset, faces: PackedFaces) -> tuple[Stage, Accelerator, Batches]:
+    """The stage ``name`` with fresh networks, as the training loop prepares it, and batches of the train split."""
+    maskvae = MaskVAE(faces.size, width=preset.maskvae.width, latent=preset.maskvae.latent)
+    parser = FaceParser(len(MERGED_CLASSES), preset.parser.width)
+    stage, accelerator = make_stage(name, preset, faces, maskvae=maskvae, parser=parser), make_accelerator()
     prepare(stage, accelerator)
-    return accelerator
+    indices, size = faces.indices("train"), run_settings(name, preset).batch_size
+    return stage, accelerator, Batches(faces, indices, size, device=accelerator.device, references=stage.references)
 
 
 def rate(work: Callable[[int], object], seconds: float) -> float:

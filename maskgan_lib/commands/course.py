@@ -29,4 +29,4 @@ def _course(options) -> int:
 def _bench(options) -> None:
     from maskgan_lib.bench import run_bench
 
-    run_bench(quick=options.quick, json_path=options.json)
+    run_bench(**given(options))
