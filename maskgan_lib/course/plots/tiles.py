@@ -1,16 +1,16 @@
 """Tiles of faces and label maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from PIL import Image
+from matplotlib.patches import Patch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from maskgan_lib.classes import CLASS_TITLES, COLORS, NUM_CLASSES, colorize
-from maskgan_lib.course.plots.style import GAP, LINE, MUTED, canvas, text_width
+from maskgan_lib.course.plots.style import GAP, LINE, MUTED, canvas, drawn
 from maskgan_lib.data.batches import to_uint8_image
 
 Picture = np.ndarray | Tensor
@@ -43,6 +43,7 @@ def heat(values: np.ndarray, top: float | None = None) -> np.ndarray:
     return (plt.get_cmap("inferno")(values / max(top, 1e-6))[..., :3] * 255).astype(np.uint8)
 
 
+@drawn
 def grid(
     rows: Sequence[Sequence[Picture | None]],
     row_titles: Sequence[str] = (),
@@ -53,32 +54,31 @@ def grid(
 ) -> Figure:
     """Rows of pictures. ``None`` leaves a tile empty; ``captions`` go under the tiles; ``tile`` is a side in pixels."""
     columns = max(len(row) for row in rows)
-    left = max((text_width(text) + 14 for text in row_titles), default=GAP)
-    tile = tile or int(min(128, (980 - left) / columns - GAP))
-    under = LINE * max((c.count("\n") + 1 for row in captions for c in row if c), default=0)
-    heads = LINE * max((t.count("\n") + 1 for t in column_titles), default=0)
-    top = heads + (LINE + 8 if title else 0) + 4
-    width = left + columns * (tile + GAP)
-    width = max(width, left + text_width(title, "bold") + GAP)
-    height = top + len(rows) * (tile + GAP + under)
-    sheet = np.full((height, width, 3), 255, np.uint8)
-    figure, axes = canvas(width, height)
+    tile = tile or int(min(128, 940 / columns - GAP))
+    wide, high = tile + GAP, tile + GAP + _height(text for row in captions for text in row)
+    sheet = np.full((len(rows) * high, columns * wide, 3), 255, np.uint8)
+    figure, axes = canvas(*sheet.shape[1::-1])
     for i, row in enumerate(rows):
-        y = top + i * (tile + GAP + under)
-        if i < len(row_titles):
-            axes.text(left - 8, y + tile / 2, row_titles[i], ha="right", va="center")
         for j, source in enumerate(row):
-            x = left + j * (tile + GAP)
             if source is not None:
-                sheet[y : y + tile, x : x + tile] = resized(source, tile)
-            if captions and j < len(captions[i]):
-                axes.text(x + tile / 2, y + tile + 2, captions[i][j], ha="center", va="top", color=MUTED, fontsize=8)
+                sheet[i * high : i * high + tile, j * wide : j * wide + tile] = resized(source, tile)
+    axes.imshow(sheet, interpolation="nearest", extent=(0, columns * wide, len(rows) * high, 0))
+    for i, text in enumerate(row_titles):
+        axes.text(-8, i * high + tile / 2, text, ha="right", va="center")
     for j, text in enumerate(column_titles):
-        axes.text(left + j * (tile + GAP) + tile / 2, top - 4, text, ha="center", va="bottom")
+        axes.text(j * wide + tile / 2, -4, text, ha="center", va="bottom")
+    for i, row in enumerate(captions):
+        for j, text in enumerate(row):
+            place = j * wide + tile / 2, i * high + tile + 2
+            axes.text(*place, text, ha="center", va="top", color=MUTED, fontsize=8)
     if title:
-        axes.text(left, 2, title, va="top", fontsize=10, weight="bold")
-    axes.imshow(sheet, interpolation="nearest", extent=(0, width, height, 0))
+        axes.text(0, -_height(column_titles) - 8, title, va="bottom", fontsize=10, weight="bold")
     return figure
+
+
+def _height(texts: Iterable[str]) -> int:
+    """Pixels of the tallest of some texts."""
+    return LINE * max((text.count("\n") + 1 for text in texts if text), default=0)
 
 
 def strip(pictures: Sequence[Picture], titles: Sequence[str] = (), title: str = "", tile: int | None = None) -> Figure:
@@ -118,30 +118,27 @@ def style_copy_grid(
     return grid(rows, title=title, tile=tile)
 
 
-def class_legend(present: Sequence[int] | None = None, values: Mapping[int, str] | None = None) -> Figure:
+@drawn
+def class_legend(present: Collection[int] | None = None, values: Mapping[int, str] | None = None) -> Figure:
     """The 19 classes with id, colour and name; those not in ``present`` are pale; ``values`` adds a text to a class."""
-    rows, column = 7, 190
-    figure, axes = canvas(3 * column + 10, rows * 24 + 8)
-    for i in range(NUM_CLASSES):
-        x, y = 6 + i // rows * column, 6 + i % rows * 24
-        alpha = 1.0 if present is None or i in present else 0.25
-        axes.add_patch(
-            Rectangle((x, y), 30, 18, facecolor=COLORS[i] / 255, edgecolor=MUTED, linewidth=0.5, alpha=alpha)
+    patches = [
+        Patch(
+            facecolor=COLORS[i] / 255,
+            edgecolor=MUTED,
+            linewidth=0.5,
+            alpha=1.0 if present is None or i in present else 0.25,
+            label=f"{i:>2}  {CLASS_TITLES[i]}" + (f"  {values[i]}" if values and i in values else ""),
         )
-        text = f"{i:>2}  {CLASS_TITLES[i]}" + (f"  {values[i]}" if values and i in values else "")
-        axes.text(x + 37, y + 9, text, va="center", alpha=alpha)
+        for i in range(NUM_CLASSES)
+    ]
+    figure = plt.figure(figsize=(5.8, 1.8))
+    legend = figure.legend(handles=patches, ncols=3, loc="center", mode="expand", handleheight=1.4, frameon=False)
+    for text, patch in zip(legend.get_texts(), patches, strict=True):
+        text.set_alpha(patch.get_alpha())
     return figure
 
 
 def resized(source: Picture, side: int) -> np.ndarray:
     """A square tile: colours of labels are never mixed, images are filtered."""
-    rgb = picture(source)
     method = Image.Resampling.NEAREST if source.ndim == 2 else Image.Resampling.LANCZOS
-    scale = side / max(rgb.shape[:2])
-    fitted = Image.fromarray(rgb).resize(
-        (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))), method
-    )
-    tile = np.full((side, side, 3), 255, np.uint8)
-    y, x = (side - fitted.height) // 2, (side - fitted.width) // 2
-    tile[y : y + fitted.height, x : x + fitted.width] = np.asarray(fitted)
-    return tile
+    return np.asarray(ImageOps.pad(Image.fromarray(picture(source)), (side, side), method, "white"))
