@@ -44,19 +44,13 @@ def four_faces(tmp_path, monkeypatch):
     return pack(tmp_path / "four", ("train", "train", "val", "test"))
 
 
-def test_start_says_what_the_chapter_runs_with(capsys):
+def test_start_seeds_and_says_what_the_chapter_runs_with(capsys):
     course = start("01")
-    shown = capsys.readouterr().out
+    first, shown = torch.rand(3), capsys.readouterr().out
     for part in ("01", course.chapter.title, "smoke", "64 x 64", torch.__version__, "procedural"):
         assert part in shown
-    assert course.is_embedded
-
-
-def test_start_seeds_so_that_two_runs_draw_the_same():
-    start("00")
-    first = torch.rand(3)
-    start("00")
-    assert torch.equal(torch.rand(3), first)
+    start("01")
+    assert torch.equal(torch.rand(3), first) and course.is_embedded
 
 
 @pytest.mark.parametrize(
@@ -81,9 +75,10 @@ def test_relative_paths_begin_at_the_project_whatever_the_working_directory(tmp_
     monkeypatch.chdir("/")
     assert chapter.data_path() == (tmp_path / "set").resolve()
     assert chapter.build_folder() == tmp_path / "elsewhere"
+    assert chapter.from_project(f"{tmp_path}/a is missing, {tmp_path}/b too") == "a is missing, b too"
 
 
-def test_embedded_faces_are_drawn_once_and_differ_from_those_of_other_counts(capsys):
+def test_embedded_faces_are_drawn_once_for_each_size_and_count(capsys):
     course = start("01")
     packed = course.faces(count=6)
     assert len(packed) == 6 and packed.size == 64 and "Preparing" in capsys.readouterr().out
@@ -92,10 +87,12 @@ def test_embedded_faces_are_drawn_once_and_differ_from_those_of_other_counts(cap
     assert len(course.faces(32, count=3)) == 3
 
 
-def test_procedural_faces_are_there_whatever_the_data(four_faces):
+def test_a_packed_folder_has_one_size_and_procedural_faces_are_there_beside_it(four_faces):
     course = start("04")
     drawn = course.procedural_faces(32, 3)
     assert not course.is_embedded and len(drawn) == 3 and drawn.size == 32 and "procedural" in drawn.source
+    with pytest.raises(CourseError, match=r"16.*32"):
+        course.faces(32)
 
 
 def test_tiny_data_is_used_whole_and_that_is_said_once(four_faces, capsys):
@@ -106,7 +103,7 @@ def test_tiny_data_is_used_whole_and_that_is_said_once(four_faces, capsys):
         np.testing.assert_array_equal(course.train_faces(packed), range(4))
         np.testing.assert_array_equal(course.show_faces(packed, count), range(min(count, 4)))
     shown = capsys.readouterr().out
-    assert shown.count("Too few training faces (2)") == shown.count("Too few test faces (1)") == 1
+    assert shown.count("Too few faces in train (2)") == shown.count("Too few faces in test (1)") == 1
 
 
 def test_large_enough_splits_are_kept_apart(tmp_path, capsys):
@@ -116,11 +113,6 @@ def test_large_enough_splits_are_kept_apart(tmp_path, capsys):
     np.testing.assert_array_equal(course.train_faces(packed), packed.indices("train"))
     np.testing.assert_array_equal(course.show_faces(packed, 5), packed.indices("test")[:5])
     assert capsys.readouterr().out == ""
-
-
-def test_a_packed_folder_of_another_size_is_refused(four_faces):
-    with pytest.raises(CourseError, match=r"16.*32"):
-        start("02").faces(32)
 
 
 def test_runs_on_other_data_or_presets_have_folders_of_their_own(four_faces, monkeypatch):
@@ -136,13 +128,12 @@ def test_pretrained_weights_are_loaded_by_name(tmp_path, monkeypatch):
     network = DenseMappingNetwork(width=4, blocks=1, style_width=2)
     save_weights(tmp_path / "dmn.safetensors", network, {"data": "none"})
     monkeypatch.setenv("MASKGAN_PRETRAINED", str(tmp_path))
-    course = start("00")
-    loaded = course.pretrained("dmn")
+    loaded = start("00").pretrained("dmn")
     assert not loaded.training
     for ours, theirs in zip(loaded.parameters(), network.parameters(), strict=True):
         assert torch.equal(ours.cpu(), theirs)
     with pytest.raises(CourseError, match="maskvae"):
-        course.pretrained("maskvae")
+        start("00").pretrained("maskvae")
 
 
 def test_measurements_are_printed_kept_and_replaced(build, capsys):
@@ -154,27 +145,17 @@ def test_measurements_are_printed_kept_and_replaced(build, capsys):
     assert "accuracy: 0.9877 of 1" in capsys.readouterr().out
     kept = [("03", Measurement("accuracy", 0.98765, "of 1", "test faces")), ("03", Measurement("faces", 64))]
     assert measured(build, ["01", "03"]) == kept
-    table = runner.measured_table(build, ["03"]).splitlines()
-    assert [line.split() for line in table] == [
-        ["03", "accuracy", "0.9877", "of", "1", "(test", "faces)"],
-        ["03", "faces", "64"],
-    ]
+    table = [line.split(maxsplit=2) for line in runner.measured_table(build, ["03"]).splitlines()]
+    assert table == [["03", "accuracy", "0.9877 of 1 (test faces)"], ["03", "faces", "64"]]
     start("03")
     assert measured(build, ["03"]) == [], "a new run begins with an empty table"
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(21.2345, "21.23"), (25951.3, "25,951"), (0.00012345, "0.0001234"), (64, "64")]
-)
-def test_values_are_shown_as_people_write_them(value, shown):
-    assert str(Measurement("x", value)) == f"x: {shown}"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (9000, "2.5 h")]
-)
-def test_durations_read_naturally(seconds, text):
-    assert describe_seconds(seconds) == text
+def test_values_and_durations_are_shown_as_people_write_them():
+    values = {21.2345: "21.23", 25951.3: "25,951", 0.00012345: "0.0001234", 64: "64", "yes": "yes"}
+    assert [Measurement("x", value).shown for value in values] == [*values.values()]
+    seconds = {0.2: "1 s", 89: "89 s", 90: "2 min", 3600: "60 min", 9000: "2.5 h"}
+    assert [*map(describe_seconds, seconds)] == [*seconds.values()]
 
 
 def test_times_come_from_here_first_and_are_never_invented(build, tmp_path):
@@ -206,12 +187,6 @@ def test_figures_are_stored_only_when_the_notebooks_are_published(tmp_path, monk
     monkeypatch.setenv("MASKGAN_WRITE_BACK", "1")
     course.save_figure(Figure((1, 1)), "teaser")
     assert (tmp_path / "figures" / "teaser.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_messages_show_no_path_of_this_machine(build):
-    course = start("00")
-    assert course.path(course.root / "data" / "x.npy") == "data/x.npy"
-    assert course.path(f"{course.root}/a is missing, {course.root}/b too") == "a is missing, b too"
 
 
 # ---- executing notebooks
