@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 
 import nbformat
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import save_weights
 from maskgan_lib.classes import COLORS
 from maskgan_lib.course import CHAPTERS, CourseError, chapter, publishing, runner, start
@@ -241,6 +243,16 @@ def test_a_dead_kernel_is_reported(two_notebooks, capfd):
     write_notebook(two_notebooks / "00_first.ipynb", "import os; os._exit(1)")
     assert runner.run_course(["00"]) == 1
     assert "the kernel died in cell 1" in capfd.readouterr().err
+
+
+def test_ctrl_c_ends_the_course_and_the_kernel(two_notebooks, tmp_path, capfd):
+    """Pressed in a terminal it reaches the course alone: the kernel has a session of its own."""
+    press = "import os, signal, time; open('pid', 'w').write(str(os.getpid())); os.kill(os.getppid(), signal.SIGINT)"
+    write_notebook(two_notebooks / "00_first.ipynb", press, "time.sleep(600)")
+    assert main(["course"]) == 130
+    assert "kernel died" not in capfd.readouterr().err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((two_notebooks / "pid").read_text()), 0)
 
 
 def test_notebooks_are_found_by_number_name_and_path(two_notebooks):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import sys
 import textwrap
 import time
@@ -81,6 +82,8 @@ async def execute(path: Path, copy: Path, environment: dict[str, str], title: st
         coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],  # a kernel warns about its transport, in the middle of the progress line
         resources={"metadata": {"path": str(path.parent)}},
+        # nbclient's own handler of Ctrl-C shuts the kernel down, and takes it for one that died.
+        on_notebook_start=lambda notebook: asyncio.get_running_loop().remove_signal_handler(signal.SIGINT),
         on_cell_execute=lambda cell, cell_index: bar.update(),
     )
     form, failure = "{desc}, cell {n} of {total}, {elapsed_s:.0f} s{postfix}", ""
@@ -94,6 +97,8 @@ async def execute(path: Path, copy: Path, environment: dict[str, str], title: st
             failure = f"{path.name}, code cell {bar.n} failed:\n\n{describe_failure(code[bar.n - 1])}"
         except DeadKernelError:
             failure = f"{path.name}: the kernel died in cell {bar.n}; most often that is memory running out."
+        except asyncio.CancelledError as error:  # Ctrl-C while the kernel starts
+            raise KeyboardInterrupt from error
         bar.set_postfix_str("failed" if failure else "done")
     clean(notebook)
     copy.parent.mkdir(parents=True, exist_ok=True)
