@@ -100,24 +100,11 @@ def test_intervals_that_miss_zero_are_stronger():
     assert (first.get_title("left"), second.get_title("left")) == ("m", "n")
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: plots.class_legend({0, 1}, {1: "27 %"}),
-        lambda: plots.bars({"first": 3.0, "second": 1.5}, form="{:.1f} %"),
-        lambda: plots.vectors(np.eye(2), {"to": (np.zeros(2), np.ones(2))}, {"z": np.zeros(2)}),
-        lambda: plots.style_copy_grid([[flat(60)] * 2] * 2, [flat(9)] * 2, [flat(99)] * 2, "styles", tile=24),
-        lambda: plots.curves({"a": ([0, 1], [1, 2]), "b": ([0, 1], [2, 1])}, "t", "x", "y"),
-        lambda: plots.histogram({"yaw": np.arange(50.0), "pitch": np.arange(2.0)}, "Pose"),
-        lambda: plots.course_map([("00", "Start", "an edit"), ("01", "Data", "a data set")], "00"),
-        lambda: plots.class_scatter(np.array([[1.0, 2.0], [9.0, 3.0]]), (1, 13)),
-    ],
-)
-def test_charts_draw_something_and_are_closed(draw):
+def test_figures_are_closed():
+    """An open one is shown twice in a notebook."""
     before = plt.get_fignums()
-    pixels = drawn(draw())
-    assert plt.get_fignums() == before, "an open figure is shown twice in a notebook"
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 2
+    plots.strip([flat(0)]), plots.bars({"first": 3.0}), plots.course_map([("00", "Start", "an edit")], "00")
+    assert plt.get_fignums() == before
 
 
 def test_dots_show_every_series_with_its_interval_in_one_scale_and_colour():

@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from maskgan_lib.bench.costs import update_times
-from maskgan_lib.bench.measuring import at_work
+from maskgan_lib.bench.costs import at_work, update_times
 from maskgan_lib.checkpoints import read_card
 from maskgan_lib.commands import parser
 from maskgan_lib.course.chapter import ROOT

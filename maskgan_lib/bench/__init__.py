@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from maskgan_lib.bench.measuring import FULL, QUICK
+from maskgan_lib.bench.costs import FULL, QUICK
 from maskgan_lib.bench.memory import bench_memory
 from maskgan_lib.bench.speed import bench_batches, bench_edits, bench_faces, bench_preparation, bench_training
 from maskgan_lib.data.filling import available_cores

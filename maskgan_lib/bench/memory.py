@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from maskgan_lib.bench.measuring import Effort, Figure, at_work
+from maskgan_lib.bench.costs import Effort, Figure, at_work
 from maskgan_lib.data import procedural
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces

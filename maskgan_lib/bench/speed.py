@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from maskgan_lib import faces
-from maskgan_lib.bench.measuring import Effort, Figure, at_work, in_turn, rate
+from maskgan_lib.bench.costs import Effort, Figure, at_work, in_turn, rate
 from maskgan_lib.classes import NUM_CLASSES
 from maskgan_lib.data import celebamask, procedural
 from maskgan_lib.data.batches import Batch, Batches, to_float_image, to_uint8_image
