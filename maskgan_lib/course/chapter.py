@@ -84,9 +84,10 @@ def from_project(text: str | Path) -> str:
 def data_path() -> Path | None:
     """``$MASKGAN_DATA`` as an absolute path; None if it is not set. ``CourseError`` if nothing is there."""
     named = os.environ.get("MASKGAN_DATA")
-    if named and not in_project("MASKGAN_DATA").exists():
+    path = in_project("MASKGAN_DATA").resolve()
+    if named and not path.exists():
         raise CourseError(f"MASKGAN_DATA={named} names nothing that exists: give the folder or zip of CelebAMask-HQ.")
-    return in_project("MASKGAN_DATA").resolve() if named else None
+    return path if named else None
 
 
 def start(chapter: str) -> "Course":
@@ -138,10 +139,13 @@ class Course:
     @cached_property
     def data_name(self) -> str:
         """A short name of the data for folders: what was trained on other data must not be mistaken for this."""
+        return f"{self._source}-{self.preset.faces}"
+
+    @cached_property
+    def _source(self) -> str:
         if self._data is None:
-            return f"procedural-v{faces.VERSION}-seed{self.seed}-{self.preset.faces}"
-        digest = hashlib.sha256(str(self._data).encode()).hexdigest()
-        return f"{self._data.stem.lower()}-{digest[:6]}-{self.preset.faces}"
+            return f"procedural-v{faces.VERSION}-seed{self.seed}"
+        return f"{self._data.stem.lower()}-{hashlib.sha256(str(self._data).encode()).hexdigest()[:6]}"
 
     def faces(self, size: int | None = None, count: int | None = None) -> PackedFaces:
         """The course's faces at ``size`` (the preset's if None): drawn or prepared on the first call, then opened.
@@ -149,18 +153,16 @@ class Course:
         ``count`` asks for fewer than the preset's number: the first so many. Of CelebAMask-HQ, bad faces are left out.
         """
         size, count = size or self.preset.image_size, count or self.preset.faces
-        if self._packed:
-            if size != self._packed.size:
-                raise CourseError(
-                    f"MASKGAN_DATA is a packed folder of {self._packed.size} pixels a side, but {size} are needed here:"
-                    " name CelebAMask-HQ itself, which is then prepared at any size."
-                )
-            return self._packed
         if self._data is None:
             return self.procedural_faces(size, count)
-        settings = {"size": size, "limit": count, "keep_going": True, "exclude_known_bad": True}
-        name = f"{self.data_name.rpartition('-')[0]}-{count}-{size}"
-        return self._prepared(name, size, partial(celebamask.prepare, self._data, **settings))
+        if self._packed is None:
+            settings = {"size": size, "limit": count, "keep_going": True, "exclude_known_bad": True}
+            make = partial(celebamask.prepare, self._data, **settings)
+            return self._prepared(f"{self._source}-{count}-{size}", size, make)
+        if size != self._packed.size:
+            remedy = "name CelebAMask-HQ itself, which is then prepared at any size"
+            raise CourseError(f"MASKGAN_DATA is packed at {self._packed.size} pixels, but {size} are needed: {remedy}.")
+        return self._packed
 
     def procedural_faces(self, size: int, count: int, identities: int | None = None) -> PackedFaces:
         """The embedded faces, whatever the course's own are: the shipped weights know no others.

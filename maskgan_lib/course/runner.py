@@ -58,7 +58,7 @@ def run_course(notebooks: Sequence[str] | None = None, write_back: str = "") -> 
 
 def find_notebooks(names: Sequence[str] | None = None) -> list[Path]:
     """The course's notebooks in order, or those whose number, name or path is in ``names``, in that order."""
-    course = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    course = sorted(NOTEBOOKS.glob("??_*.ipynb"))
     by_name = {name: path for path in course for name in (path.stem, path.name[:2])}
     for name in names or ():
         if Path(name).stem not in by_name:
