@@ -103,7 +103,7 @@ def test_intervals_that_miss_zero_are_stronger():
 def test_figures_are_closed():
     """An open one is shown twice in a notebook."""
     before = plt.get_fignums()
-    plots.strip([flat(0)]), plots.bars({"first": 3.0}), plots.course_map([("00", "Start", "an edit")], "00")
+    plots.class_legend({0}), plots.bars({"first": 3.0}), plots.course_map([("00", "Start", "an edit")], "00")
     assert plt.get_fignums() == before
 
 

@@ -47,9 +47,10 @@ def in_few_colors(picture: Image.Image) -> Image.Image:
     """``picture`` (RGB) with a palette fitted to it; white and the colours of the 19 classes stay exact."""
     exact = np.append(COLORS, [[255, 255, 255]], axis=0).astype(np.uint8)
     pixels = np.asarray(picture)
-    cells, counts = np.unique(pixels.reshape(-1, 3) >> 3, axis=0, return_counts=True)
+    counts = np.bincount(np.ravel_multi_index((pixels >> 3).reshape(-1, 3).T, (32, 32, 32)), minlength=32**3)
     # The root, or the few pixels of a lip would get no colour of their own beside so much skin.
-    sample = np.repeat(cells * 8 + 4, np.ceil(np.sqrt(counts)).astype(int), axis=0)
+    sample = np.repeat(np.indices((32, 32, 32)).reshape(3, -1).T * 8 + 4, np.ceil(np.sqrt(counts)).astype(int), axis=0)
+    sample = sample.astype(np.uint8)
     fitted = Image.fromarray(sample[None]).quantize(PALETTE - len(exact), kmeans=1)
     indices = np.array(picture.quantize(palette=fitted, dither=Image.Dither.NONE))
     for k, color in enumerate(exact):

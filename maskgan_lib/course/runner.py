@@ -38,13 +38,17 @@ def run_course(notebooks: Sequence[str] | None = None, write_back: str = "") -> 
         return 2
     build, began = build_folder(), time.monotonic()
     for k, path in enumerate(paths, start=1):
-        copy, started = build / "notebooks" / path.name, time.monotonic()
-        failure = asyncio.run(execute(path, copy, environment, f"notebook {k} of {len(paths)}: {path.stem}"))
+        copy, notebook, started = build / "notebooks" / path.name, nbformat.read(path, as_version=4), time.monotonic()
+        title = f"notebook {k} of {len(paths)}: {path.stem}"
+        failure = asyncio.run(execute(notebook, path, environment, title))
+        seconds = time.monotonic() - started
+        clean(notebook)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, copy)
         if failure:
             print(f"\n{failure}\n\nThe notebook up to there: {from_project(copy)}", file=sys.stderr)
             return 1
-        folders = [build / "measured"] + ([NOTEBOOKS] if write_back else [])
-        keep_time(path.name[:2], time.monotonic() - started, folders)
+        keep_time(path.name[:2], seconds, [build / "measured"] + ([NOTEBOOKS] if write_back else []))
         if write_back == "notebooks":
             path.write_bytes(copy.read_bytes())
     if write_back:
@@ -67,12 +71,11 @@ def find_notebooks(names: Sequence[str] | None = None) -> list[Path]:
     return [by_name[Path(name).stem] for name in names] if names else course
 
 
-async def execute(path: Path, copy: Path, environment: dict[str, str], title: str) -> str:
-    """Execute a notebook into ``copy``; returns what failed, "" if nothing did.
+async def execute(notebook: nbformat.NotebookNode, path: Path, environment: dict[str, str], title: str) -> str:
+    """Execute the notebook of ``path`` in its place; returns what failed, "" if nothing did.
 
     A line that begins with ``title`` says where it is: anew every second in a terminal, now and then in a log.
     """
-    notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     client = NotebookClient(
         notebook,
@@ -100,9 +103,6 @@ async def execute(path: Path, copy: Path, environment: dict[str, str], title: st
         except asyncio.CancelledError as error:  # Ctrl-C while the kernel starts
             raise KeyboardInterrupt from error
         bar.set_postfix_str("failed" if failure else "done")
-    clean(notebook)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, copy)
     return failure
 
 

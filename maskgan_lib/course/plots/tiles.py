@@ -1,6 +1,6 @@
 """Tiles of faces and label maps."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,12 +17,10 @@ Picture = np.ndarray | Tensor
 
 
 def picture(source: Picture) -> np.ndarray:
-    """Any picture of the course as uint8 ``[H, W, 3]``."""
-    if isinstance(source, Tensor) and source.is_floating_point():
-        if source.ndim != 3 or source.shape[0] != 3:
-            raise ValueError(f"A float picture is [3, H, W], not {list(source.shape)}.")
+    """Any picture of the course as uint8 ``[H, W, 3]``; ``ValueError`` for what is none."""
+    array = source.detach().cpu().numpy() if isinstance(source, Tensor) else np.asarray(source)
+    if isinstance(source, Tensor) and source.is_floating_point() and source.ndim == 3 and len(source) == 3:
         return to_uint8_image(source)
-    array = source.cpu().numpy() if isinstance(source, Tensor) else np.asarray(source)
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
         return array
     if array.ndim == 2 and array.dtype == bool:
@@ -87,54 +85,39 @@ def strip(pictures: Sequence[Picture], titles: Sequence[str] = (), title: str = 
 
 
 def show_faces(
-    images: Sequence[Picture],
-    masks: Sequence[Picture] | None = None,
-    titles: Sequence[str] = (),
-    title: str = "",
-    tile: int | None = None,
+    images: Sequence[Picture], masks: Sequence[Picture] | None = None, title: str = "", tile: int | None = None
 ) -> Figure:
     """Faces in a row and, if given, their label maps below them."""
     if masks is None:
-        return strip(images, titles, title, tile)
-    return grid([images, masks], ("image", "label map"), titles, title, tile=tile)
+        return strip(images, title=title, tile=tile)
+    return grid([images, masks], ("image", "label map"), title=title, tile=tile)
 
 
-def edit(before: Picture, mask: np.ndarray, edited_mask: np.ndarray, after: Picture, title: str = "") -> Figure:
+def edit(before: Picture, mask: np.ndarray, edited_mask: np.ndarray, after: Picture) -> Figure:
     """An edit from left to right: picture, mask, edited mask, new picture, and how much each pixel changed."""
     change = difference(before, after)
     titles = ("before", "its mask", "edited mask", "after", f"change, 0 to {change.max():.0f}")
-    return strip([before, mask, edited_mask, after, heat(change)], titles, title)
+    return strip([before, mask, edited_mask, after, heat(change)], titles)
 
 
 def style_copy_grid(
-    pictures: Sequence[Sequence[Picture]],
-    masks: Sequence[Picture],
-    styles: Sequence[Picture],
-    title: str = "",
-    tile: int | None = None,
+    pictures: Sequence[Sequence[Picture]], masks: Sequence[Picture], styles: Sequence[Picture], tile: int | None = None
 ) -> Figure:
     """``pictures[i][j]`` = mask ``i`` rendered in style ``j``; masks stand at the left, style images on top."""
-    rows = [[None, *styles], *([mask, *row] for mask, row in zip(masks, pictures, strict=True))]
-    return grid(rows, title=title, tile=tile)
+    return grid([[None, *styles], *([mask, *row] for mask, row in zip(masks, pictures, strict=True))], tile=tile)
 
 
 @drawn
-def class_legend(present: Collection[int] | None = None, values: Mapping[int, str] | None = None) -> Figure:
-    """The 19 classes with id, colour and name; those not in ``present`` are pale; ``values`` adds a text to a class."""
+def class_legend(present: Collection[int]) -> Figure:
+    """The 19 classes with id, colour and name; those not in ``present`` are pale."""
     patches = [
-        Patch(
-            facecolor=COLORS[i] / 255,
-            edgecolor=MUTED,
-            linewidth=0.5,
-            alpha=1.0 if present is None or i in present else 0.25,
-            label=f"{i:>2}  {CLASS_TITLES[i]}" + (f"  {values[i]}" if values and i in values else ""),
-        )
+        Patch(facecolor=COLORS[i] / 255, edgecolor=MUTED, linewidth=0.5, label=f"{i:>2}  {CLASS_TITLES[i]}")
         for i in range(NUM_CLASSES)
     ]
     figure = plt.figure(figsize=(5.8, 1.8))
     legend = figure.legend(handles=patches, ncols=3, loc="center", mode="expand", handleheight=1.4, frameon=False)
-    for text, patch in zip(legend.get_texts(), patches, strict=True):
-        text.set_alpha(patch.get_alpha())
+    for i, shown in enumerate(zip(legend.get_patches(), legend.get_texts(), strict=True)):
+        plt.setp(shown, alpha=1.0 if i in present else 0.25)
     return figure
 
 
