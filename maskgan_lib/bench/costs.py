@@ -51,19 +51,24 @@ def at_work(name: str, preset: Preset, faces: PackedFaces) -> tuple[Stage, Accel
     return stage, accelerator, Batches(faces, indices, size, device=accelerator.device, references=stage.references)
 
 
+def now() -> float:
+    """Seconds on a clock that is read when a GPU has worked through its queue: only then is a difference a time."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def rate(work: Callable[[int], object], seconds: float) -> float:
     """Calls of ``work(0)``, ``work(1)``, ... per second, after one that warms up."""
     work(0)
-    finish_queue()
-    start, calls = time.perf_counter(), 0
+    start, calls = now(), 0
     while calls == 0 or time.perf_counter() - start < seconds:
         calls += 1
         work(calls)
-    finish_queue()
-    return calls / (time.perf_counter() - start)
+    return calls / (now() - start)
 
 
-def in_turn(ways: list[Callable[[], object]], seconds: float) -> list[float]:
+def in_turn(ways: Sequence[Callable[[], object]], seconds: float) -> list[float]:
     """Median seconds of each of ``ways``, called in turn so that a busy spell of the machine hits them all."""
     times: list[list[float]] = [[] for _ in ways]
     for way in ways:
@@ -71,18 +76,10 @@ def in_turn(ways: list[Callable[[], object]], seconds: float) -> list[float]:
     stop = time.perf_counter() + seconds
     while not times[-1] or time.perf_counter() < stop:
         for way, taken in zip(ways, times, strict=True):
-            finish_queue()
-            start = time.perf_counter()
+            start = now()
             way()
-            finish_queue()
-            taken.append(time.perf_counter() - start)
+            taken.append(now() - start)
     return [statistics.median(taken) for taken in times]
-
-
-def finish_queue() -> None:
-    """A GPU works through a queue: a time is only one when the queue is empty."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 # ---- methods: a picture, and an update of the training

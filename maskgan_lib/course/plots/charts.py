@@ -141,16 +141,16 @@ def dots(groups: Mapping[str, Mapping[str, Mapping[str, Interval]]], title: str 
     """
     names = list(dict.fromkeys(name for rows in groups.values() for values in rows.values() for name in values))
     labels = list(dict.fromkeys(row for rows in groups.values() for row in rows))
-    high = 0.8 + (0.1 + 0.09 * len(names)) * len(labels)
-    figure, panels = _panels(groups, len(groups), 3.9, high, title, sharex=True, sharey=True)
+    tall = 0.8 + (0.1 + 0.09 * len(names)) * len(labels)
+    figure, panels = _panels(groups, len(groups), 3.9, tall, title, sharex=True, sharey=True)
     colors = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     shifts = np.linspace(-0.26, 0.26, len(names)) if len(names) > 1 else [0.0]
     for axes, rows in zip(panels, groups.values(), strict=True):
         for name, shift, color in zip(names, shifts, colors, strict=False):
-            there = [(labels.index(row) + shift, values[name]) for row, values in rows.items() if name in values]
-            heights, numbers = [row for row, _ in there], np.array([value for _, value in there]).reshape(-1, 3)
-            axes.hlines(heights, numbers[:, 1], numbers[:, 2], color=color, linewidth=1.6, alpha=0.6)
-            axes.plot(numbers[:, 0], heights, "o", color=color, markersize=4, label=name)
+            there = {labels.index(row) + shift: values[name] for row, values in rows.items() if name in values}
+            mean, low, high = np.reshape([*there.values()], (-1, 3)).T
+            axes.hlines([*there], low, high, color=color, linewidth=1.6, alpha=0.6)
+            axes.plot(mean, [*there], "o", color=color, markersize=4, label=name)
         axes.set_xlabel(label)
         axes.grid(axis="x", color=PAPER)
         _name_rows(axes, [row.replace("_", " ") for row in labels])
