@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 
 import nbformat
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from toy_faces import pack_toy_faces
 
+from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import save_weights
 from maskgan_lib.classes import COLORS
 from maskgan_lib.course import CHAPTERS, CourseError, chapter, publishing, runner, start
 from maskgan_lib.course.measured import Measurement, describe_seconds, expected_time, measured, write_json
-from maskgan_lib.data.packed import FaceRecord, PackedWriter
 from maskgan_lib.networks import DenseMappingNetwork
 
 
@@ -29,34 +31,20 @@ def build(tmp_path, monkeypatch):
     return tmp_path / "build"
 
 
-def pack(folder, splits):
-    """A packed folder of black faces, 16 pixels a side."""
-    with PackedWriter(folder, 16, len(splits), "a test") as writer:
-        for i, split in enumerate(splits):
-            writer.write(i, np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), np.uint8), FaceRecord(str(i), split))
-        return writer.finish()
-
-
 @pytest.fixture
 def four_faces(tmp_path, monkeypatch):
     """``MASKGAN_DATA`` = a packed folder of four faces: two to train on, one each to validate and test."""
     monkeypatch.setenv("MASKGAN_DATA", str(tmp_path / "four"))
-    return pack(tmp_path / "four", ("train", "train", "val", "test"))
+    return pack_toy_faces(tmp_path / "four", 4, splits=("train", "train", "val", "test"))
 
 
-def test_start_says_what_the_chapter_runs_with(capsys):
+def test_start_seeds_and_says_what_the_chapter_runs_with(capsys):
     course = start("01")
-    shown = capsys.readouterr().out
+    first, shown = torch.rand(3), capsys.readouterr().out
     for part in ("01", course.chapter.title, "smoke", "64 x 64", torch.__version__, "procedural"):
         assert part in shown
-    assert course.is_embedded
-
-
-def test_start_seeds_so_that_two_runs_draw_the_same():
-    start("00")
-    first = torch.rand(3)
-    start("00")
-    assert torch.equal(torch.rand(3), first)
+    start("01")
+    assert torch.equal(torch.rand(3), first) and course.is_embedded
 
 
 @pytest.mark.parametrize(
@@ -81,9 +69,10 @@ def test_relative_paths_begin_at_the_project_whatever_the_working_directory(tmp_
     monkeypatch.chdir("/")
     assert chapter.data_path() == (tmp_path / "set").resolve()
     assert chapter.build_folder() == tmp_path / "elsewhere"
+    assert chapter.from_project(f"{tmp_path}/a is missing, {tmp_path}/b too") == "a is missing, b too"
 
 
-def test_embedded_faces_are_drawn_once_and_differ_from_those_of_other_counts(capsys):
+def test_embedded_faces_are_drawn_once_for_each_size_and_count(capsys):
     course = start("01")
     packed = course.faces(count=6)
     assert len(packed) == 6 and packed.size == 64 and "Preparing" in capsys.readouterr().out
@@ -92,35 +81,25 @@ def test_embedded_faces_are_drawn_once_and_differ_from_those_of_other_counts(cap
     assert len(course.faces(32, count=3)) == 3
 
 
-def test_procedural_faces_are_there_whatever_the_data(four_faces):
+def test_a_packed_folder_has_one_size_and_procedural_faces_are_there_beside_it(four_faces):
     course = start("04")
-    drawn = course.procedural_faces(32, 3)
-    assert not course.is_embedded and len(drawn) == 3 and drawn.size == 32 and "procedural" in drawn.source
+    drawn = course.procedural_faces(48, 3)
+    assert not course.is_embedded and len(drawn) == 3 and drawn.size == 48 and "procedural" in drawn.source
+    with pytest.raises(CourseError, match=r"32.*48"):
+        course.faces(48)
 
 
-def test_tiny_data_is_used_whole_and_that_is_said_once(four_faces, capsys):
-    course = start("02")
-    packed = course.faces()
-    assert course.preset.image_size == 16
-    for count in (8, 2):
-        np.testing.assert_array_equal(course.train_faces(packed), range(4))
-        np.testing.assert_array_equal(course.show_faces(packed, count), range(min(count, 4)))
-    shown = capsys.readouterr().out
-    assert shown.count("Too few training faces (2)") == shown.count("Too few test faces (1)") == 1
-
-
-def test_large_enough_splits_are_kept_apart(tmp_path, capsys):
-    packed = pack(tmp_path / "forty", ("train", "train", "train", "test") * 10)
-    course = start("02")
+def test_splits_are_kept_apart_but_tiny_ones_are_used_whole_and_that_is_said_once(four_faces, tmp_path, capsys):
+    course, forty = start("02"), pack_toy_faces(tmp_path / "forty", 40, splits=("train", "train", "train", "test"))
     capsys.readouterr()
-    np.testing.assert_array_equal(course.train_faces(packed), packed.indices("train"))
-    np.testing.assert_array_equal(course.show_faces(packed, 5), packed.indices("test")[:5])
-    assert capsys.readouterr().out == ""
-
-
-def test_a_packed_folder_of_another_size_is_refused(four_faces):
-    with pytest.raises(CourseError, match=r"16.*32"):
-        start("02").faces(32)
+    np.testing.assert_array_equal(course.train_faces(forty), forty.indices("train"))
+    np.testing.assert_array_equal(course.show_faces(forty, 5), forty.indices("test")[:5])
+    assert capsys.readouterr().out == "" and course.preset.image_size == 32
+    for count in (8, 2):
+        np.testing.assert_array_equal(course.train_faces(four_faces), range(4))
+        np.testing.assert_array_equal(course.show_faces(four_faces, count), range(min(count, 4)))
+    shown = capsys.readouterr().out
+    assert shown.count("Too few faces in train (2)") == shown.count("Too few faces in test (1)") == 1
 
 
 def test_runs_on_other_data_or_presets_have_folders_of_their_own(four_faces, monkeypatch):
@@ -136,13 +115,12 @@ def test_pretrained_weights_are_loaded_by_name(tmp_path, monkeypatch):
     network = DenseMappingNetwork(width=4, blocks=1, style_width=2)
     save_weights(tmp_path / "dmn.safetensors", network, {"data": "none"})
     monkeypatch.setenv("MASKGAN_PRETRAINED", str(tmp_path))
-    course = start("00")
-    loaded = course.pretrained("dmn")
+    loaded = start("00").pretrained("dmn")
     assert not loaded.training
     for ours, theirs in zip(loaded.parameters(), network.parameters(), strict=True):
         assert torch.equal(ours.cpu(), theirs)
     with pytest.raises(CourseError, match="maskvae"):
-        course.pretrained("maskvae")
+        start("00").pretrained("maskvae")
 
 
 def test_measurements_are_printed_kept_and_replaced(build, capsys):
@@ -154,27 +132,17 @@ def test_measurements_are_printed_kept_and_replaced(build, capsys):
     assert "accuracy: 0.9877 of 1" in capsys.readouterr().out
     kept = [("03", Measurement("accuracy", 0.98765, "of 1", "test faces")), ("03", Measurement("faces", 64))]
     assert measured(build, ["01", "03"]) == kept
-    table = runner.measured_table(build, ["03"]).splitlines()
-    assert [line.split() for line in table] == [
-        ["03", "accuracy", "0.9877", "of", "1", "(test", "faces)"],
-        ["03", "faces", "64"],
-    ]
+    table = [line.split(maxsplit=2) for line in runner.measured_table(build, ["03"]).splitlines()]
+    assert table == [["03", "accuracy", "0.9877 of 1 (test faces)"], ["03", "faces", "64"]]
     start("03")
     assert measured(build, ["03"]) == [], "a new run begins with an empty table"
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(21.2345, "21.23"), (25951.3, "25,951"), (0.00012345, "0.0001234"), (64, "64")]
-)
-def test_values_are_shown_as_people_write_them(value, shown):
-    assert str(Measurement("x", value)) == f"x: {shown}"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (9000, "2.5 h")]
-)
-def test_durations_read_naturally(seconds, text):
-    assert describe_seconds(seconds) == text
+def test_values_and_durations_are_shown_as_people_write_them():
+    values = {21.2345: "21.23", 25951.3: "25,951", 0.00012345: "0.0001234", 64: "64", "yes": "yes"}
+    assert [Measurement("x", value).shown for value in values] == [*values.values()]
+    seconds = {0.2: "1 s", 89: "89 s", 90: "2 min", 3600: "60 min", 9000: "2.5 h"}
+    assert [*map(describe_seconds, seconds)] == [*seconds.values()]
 
 
 def test_times_come_from_here_first_and_are_never_invented(build, tmp_path):
@@ -193,8 +161,7 @@ def test_the_time_of_a_run_is_kept_under_what_it_ran_with_and_shown_in_the_table
         ((key, entry),) = json.loads((folder / "times.json").read_text()).items()
         assert key.startswith("00 smoke ") and entry["seconds"] == 12.3
     table = runner.chapter_table({"01 laptop cpu": {"seconds": 600, "machine": "2 CPU cores"}}).splitlines()
-    row = next(line for line in table if line.startswith("| [01 "))
-    assert "| 10 min |" in row and "| not measured |" in row and len(table) == len(CHAPTERS) + 2
+    assert len(table) == len(CHAPTERS) + 2 and "| 10 min |" in table[3] and "| not measured |" in table[3]
 
 
 def test_figures_are_stored_only_when_the_notebooks_are_published(tmp_path, monkeypatch):
@@ -206,12 +173,6 @@ def test_figures_are_stored_only_when_the_notebooks_are_published(tmp_path, monk
     monkeypatch.setenv("MASKGAN_WRITE_BACK", "1")
     course.save_figure(Figure((1, 1)), "teaser")
     assert (tmp_path / "figures" / "teaser.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_messages_show_no_path_of_this_machine(build):
-    course = start("00")
-    assert course.path(course.root / "data" / "x.npy") == "data/x.npy"
-    assert course.path(f"{course.root}/a is missing, {course.root}/b too") == "a is missing, b too"
 
 
 # ---- executing notebooks
@@ -237,8 +198,7 @@ def test_the_course_stops_at_the_first_error_and_shows_cell_and_message(two_note
     assert runner.run_course() == 1
     shown, errors = capfd.readouterr()
     assert "00_first, cell 2 of 3" in shown and "failed" in shown
-    for part in ("code cell 2", "    noses = 3", "ZeroDivisionError: division by zero"):
-        assert part in errors
+    assert all(part in errors for part in ("cell 2", "    noses = 3", "ZeroDivisionError: division by zero"))
     assert len(errors.splitlines()) < 40
     copy = nbformat.read(build / "notebooks" / "00_first.ipynb", as_version=4)
     assert [c.execution_count for c in copy.cells if c.cell_type == "code"] == [1, 2, None]
@@ -268,6 +228,16 @@ def test_a_dead_kernel_is_reported(two_notebooks, capfd):
     assert "the kernel died in cell 1" in capfd.readouterr().err
 
 
+def test_ctrl_c_ends_the_course_and_the_kernel(two_notebooks, tmp_path, capfd):
+    """Pressed in a terminal it reaches the course alone: the kernel has a session of its own."""
+    press = "import os, signal, time; open('pid', 'w').write(str(os.getpid())); os.kill(os.getppid(), signal.SIGINT)"
+    write_notebook(two_notebooks / "00_first.ipynb", press, "time.sleep(600)")
+    assert main(["course"]) == 130
+    assert "kernel died" not in capfd.readouterr().err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((two_notebooks / "pid").read_text()), 0)
+
+
 def test_notebooks_are_found_by_number_name_and_path(two_notebooks):
     first, second = runner.find_notebooks()
     for name in ("01", "01_second", "01_second.ipynb", "notebooks/01_second.ipynb"):
@@ -277,13 +247,11 @@ def test_notebooks_are_found_by_number_name_and_path(two_notebooks):
         runner.find_notebooks(["07"])
 
 
-def test_the_kernel_finds_data_named_from_the_callers_folder(tmp_path, monkeypatch):
-    (tmp_path / "set").mkdir()
+def test_the_kernel_finds_data_named_from_the_callers_folder_and_none_is_published(four_faces, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MASKGAN_DATA", "set")
-    assert runner.kernel_environment("")["MASKGAN_DATA"] == str((tmp_path / "set").resolve())
-    with pytest.raises(CourseError, match="MASKGAN_DATA"):
-        runner.kernel_environment("notebooks")
+    monkeypatch.setenv("MASKGAN_DATA", "four")
+    assert runner.kernel_environment("")["MASKGAN_DATA"] == str((tmp_path / "four").resolve())
+    assert runner.run_course(write_back="notebooks") == 2
 
 
 # ---- making them fit to be kept

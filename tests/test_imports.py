@@ -7,12 +7,12 @@ import subprocess
 import sys
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARY = ROOT / "maskgan_lib"
 
 FLOORS = (
     {"classes", "progress", "registry"},
@@ -33,12 +33,6 @@ FLOORS = (
 """From the ground up. A module imports from its own package and from floors below, never from a neighbour."""
 
 FLOOR_OF = {name: height for height, floor in enumerate(FLOORS) for name in floor}
-PATHS = sorted(LIBRARY.rglob("*.py"))
-
-
-def name_of(path: Path) -> str:
-    """The dotted name of a file of the library."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def room(name: str) -> str:
@@ -46,30 +40,30 @@ def room(name: str) -> str:
     return name.partition(".")[2].partition(".")[0]
 
 
-MODULES = {name_of(path): path for path in PATHS}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "maskgan_lib").rglob("*.py"))
+}
 
 
 @cache
 def imports_of(name: str) -> set[str]:
     """The modules that a module imports, also within functions, as absolute dotted names."""
-    path, found = MODULES[name], set()
-    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    found, package = set(), name if MODULES[name].stem == "__init__" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*start, *([node.module] if node.module else [])])
+            base = resolve_name("." * node.level + (node.module or ""), package)
             # `from maskgan_lib import course` names a module, `from maskgan_lib.course import start` a function
-            found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base for alias in node.names}
+            full = [f"{base}.{alias.name}" for alias in node.names]
+            found |= {module if module in MODULES else base for module in full}
     return found
 
 
 def test_imports_go_down_and_never_in_a_circle():
     assert {room(name) for name in MODULES} - {""} <= FLOOR_OF.keys(), "every module has a floor"
-    graph = {
-        name: {other for other in imports_of(name) if other.partition(".")[0] == "maskgan_lib"} for name in MODULES
-    }
+    graph = {name: imports_of(name) & MODULES.keys() for name in MODULES}
     assert not graph["maskgan_lib"] and "maskgan_lib.faces.people" in graph["maskgan_lib.faces.render"]
     wrong = [
         f"{name} imports {other}"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, ROOT
-from maskgan_lib.course.measured import read_times
+from maskgan_lib.course.measured import read_json
 from maskgan_lib.course.publishing import WIDGET_VIEW
 from maskgan_lib.course.runner import chapter_table, find_notebooks
 
@@ -28,25 +28,13 @@ def notebook(path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
-def code_cells(notebook) -> list:
+@pytest.fixture
+def code(notebook) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def texts_of_outputs(notebook) -> list[str]:
-    """All text that a reader may see below the cells."""
-    texts = []
-    for cell in code_cells(notebook):
-        for output in cell.outputs:
-            texts += [output.get("text", "")] + [str(v) for k, v in output.get("data", {}).items() if "image" not in k]
-    return texts
 
 
 def by_id(notebook, cell_id: str):
     return next(cell for cell in notebook.cells if cell.id == cell_id)
-
-
-def tagged(notebook, tag: str) -> list:
-    return [cell for cell in code_cells(notebook) if tag in cell.metadata.get("tags", [])]
 
 
 def test_there_is_one_notebook_for_each_chapter_of_the_map():
@@ -54,48 +42,41 @@ def test_there_is_one_notebook_for_each_chapter_of_the_map():
     assert find_notebooks() == PATHS, "make course runs them all"
 
 
-def test_it_is_valid_and_was_executed_from_top_to_bottom(notebook):
+def test_it_is_valid_and_was_executed_from_top_to_bottom(notebook, code):
     nbformat.validate(notebook)
-    counts = [cell.execution_count for cell in code_cells(notebook)]
+    counts = [cell.execution_count for cell in code]
     assert counts == list(range(1, len(counts) + 1)), "execute it: python -m maskgan_lib course --write-back notebooks"
-    for cell in code_cells(notebook):
+    for cell in code:
         assert not any(output.output_type == "error" for output in cell.outputs), cell.source
+        marks = [line for line in cell.source.splitlines() if "NBVAL" in line]
+        assert marks in ([], ["# NBVAL_CHECK_OUTPUT"]), "nbval ignores a marker with anything else on its line"
 
 
-def test_it_renders_where_it_is_only_read(path, notebook):
+def test_it_renders_where_it_is_only_read(path, notebook, code):
     assert "widgets" not in notebook.metadata
     assert path.stat().st_size <= 1.5e6
-    pictures = 0
-    for cell in code_cells(notebook):
-        for output in cell.outputs:
-            data = output.get("data", {})
-            assert WIDGET_VIEW not in data
-            assert {kind for kind in data if kind.startswith("image/")} <= {"image/png"}, "only PNG renders the same"
-            if "image/png" in data:
-                pictures += 1
-                with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
-                    picture.load()
-    assert pictures
+    shown = [output.data for cell in code for output in cell.outputs if "data" in output]
+    assert not any(WIDGET_VIEW in data for data in shown)
+    assert {kind for data in shown for kind in data if kind.startswith("image/")} == {"image/png"}
+    for data in shown:
+        if "image/png" in data:
+            with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
+                picture.load()
 
 
-def test_no_path_of_one_machine_is_in_it(notebook):
-    for text in texts_of_outputs(notebook) + [cell.source for cell in notebook.cells]:
+def test_no_path_of_one_machine_is_in_it(notebook, code):
+    texts = [cell.source for cell in notebook.cells]
+    for output in (output for cell in code for output in cell.outputs):
+        texts += [output.get("text", "")] + [str(v) for k, v in output.get("data", {}).items() if "image" not in k]
+    for text in texts:
         assert not MACHINE_PATH.search(text), text[:400]
-
-
-def test_cells_that_nbval_compares_say_so_on_a_line_of_their_own(notebook):
-    for cell in code_cells(notebook):
-        for line in cell.source.splitlines():
-            if "NBVAL" in line:
-                assert line == "# NBVAL_CHECK_OUTPUT", "nbval ignores a marker with anything else on its line"
-    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
 
 
 def test_the_setup_cell_is_the_same_everywhere(path, notebook):
     first = nbformat.read(PATHS[0], as_version=4)
-    number = path.name[:2]
-    assert by_id(notebook, "setup").source == by_id(first, "setup").source.replace('"00"', f'"{number}"')
-    assert f'start("{number}")' in by_id(notebook, "setup").source
+    setup = by_id(notebook, "setup").source
+    assert setup == by_id(first, "setup").source.replace('"00"', f'"{path.name[:2]}"')
+    assert f'start("{path.name[:2]}")' in setup
 
 
 def test_links_and_pictures_in_its_prose_exist(path, notebook):
@@ -106,13 +87,13 @@ def test_links_and_pictures_in_its_prose_exist(path, notebook):
             assert not re.search(r"!\[[^]]*\]\(https?:", cell.source), "pictures come with the project"
 
 
-def test_the_checks_of_exercises_pass_with_the_solutions_and_only_hint_without(path, notebook, capsys):
+def test_the_checks_of_exercises_pass_with_the_solutions_and_only_hint_without(path, notebook, code, capsys):
     solutions = NOTEBOOKS / "solutions" / f"{path.stem}.py"
-    exercises, checks = tagged(notebook, "exercise"), tagged(notebook, "check")
+    tagged = {tag: [cell for cell in code if tag in cell.metadata.get("tags", [])] for tag in ("exercise", "check")}
+    exercises, checks = tagged.values()
     assert checks and len(exercises) == len(checks)
     names: dict = {"__name__": "exercises"}
-    exec(by_id(notebook, "imports").source, names)
-    for cell in exercises:
+    for cell in (by_id(notebook, "imports"), *exercises):
         exec(cell.source, names)
     for cell in checks:
         exec(cell.source, names)
@@ -124,4 +105,4 @@ def test_the_checks_of_exercises_pass_with_the_solutions_and_only_hint_without(p
 
 
 def test_the_table_in_the_readme_is_the_measured_one():
-    assert chapter_table(read_times(NOTEBOOKS)) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert chapter_table(read_json(NOTEBOOKS / "times.json")) in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -17,14 +17,10 @@ def test_only_what_is_between_the_marks_changes(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    "content", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {BEGIN} {END}", f"{BEGIN} {END} {END}", f"{END} {BEGIN} {END}"]
-)
+@pytest.mark.parametrize("content", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {BEGIN} {END}", f"{BEGIN} {END} {END}"])
 def test_a_file_without_the_marks_is_left_alone(tmp_path, content):
     path = tmp_path / "README.md"
     path.write_text(content)
-    with pytest.raises(
-        DataError, match=r"README\.md needs one line <!-- b --> and below it one line <!-- end of b -->"
-    ):
+    with pytest.raises(DataError, match=r"README\.md.*<!-- b -->.*<!-- end of b -->"):
         write_between(path, BEGIN, END, "text")
     assert path.read_text() == content

@@ -5,23 +5,19 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from maskgan_lib.bench.costs import update_times
-from maskgan_lib.bench.data import noise_folder
-from maskgan_lib.bench.measuring import prepared
+from maskgan_lib.bench.costs import at_work, update_times
 from maskgan_lib.checkpoints import read_card
 from maskgan_lib.commands import parser
 from maskgan_lib.course.chapter import ROOT
-from maskgan_lib.data.batches import Batches
+from maskgan_lib.data import procedural
 from maskgan_lib.evaluation.judges import PRETRAINED
 from maskgan_lib.evaluation.secgan_runs import Arm
 from maskgan_lib.evaluation.secgan_table import SeCGANTable
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
-from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS, changed, read_preset
-from maskgan_lib.training.stages import STAGES, make_stage, run_settings
+from maskgan_lib.training.stages import STAGES, run_settings
 
 PRETENDS = """#!{python}
 import json, pathlib, sys
@@ -119,23 +115,19 @@ def test_presets_of_the_cards_are_those_of_today():
 
 
 @pytest.fixture(scope="module")
-def noise(tmp_path_factory):
-    return noise_folder(tmp_path_factory.mktemp("noise") / "packed", 8, 64)
+def drawn(tmp_path_factory):
+    return procedural.render_packed(tmp_path_factory.mktemp("drawn") / "packed", 10, 64, progress=False)
 
 
 @pytest.mark.parametrize("name", ["dmn", "ebst", "pix2pixhd-m", "spade", "stargan", "elegant"])
-def test_updates_of_a_step_are_counted(name, noise):
+def test_updates_of_a_step_are_counted(name, drawn):
     preset = PRESETS["smoke"].replace({"elegant.attributes": ("Smiling", "Smiling")})
-    stage = make_stage(
-        name, preset, noise, maskvae=MaskVAE(64, width=preset.maskvae.width, latent=preset.maskvae.latent)
-    )
+    stage, accelerator, batches = at_work(name, preset, drawn)
     maker = set(stage.networks[stage.averaged[0]].parameters())
     updates = []
     for optimizer in stage.optimizers.values():
         if maker & {parameter for group in optimizer.param_groups for parameter in group["params"]}:
-            optimizer.register_step_post_hook(lambda *_: updates.append(1))
-    accelerator = prepared(stage)
-    batches = Batches(noise, np.arange(8), run_settings(name, preset).batch_size, references=stage.references)
+            optimizer.optimizer.register_step_post_hook(lambda *_: updates.append(1))
     stage.step([batches.at(0)], accelerator)
     assert len(updates) == STAGES[name].updates_per_step(preset)
     assert Phase(name, preset).updates == len(updates) * run_settings(name, preset).steps
@@ -147,6 +139,6 @@ def test_faces_seen():
         assert Phase(stage, preset).faces == steps * faces, stage
 
 
-def test_every_stage_is_timed(noise):
-    times = update_times(["dmn", "ebst", "stargan"], PRESETS["smoke"], noise, seconds=0.01)
+def test_every_stage_is_timed(drawn):
+    times = update_times(["dmn", "ebst", "stargan"], PRESETS["smoke"], drawn, seconds=0.01)
     assert list(times) == ["dmn", "ebst", "stargan"] and all(time > 0 for time in times.values())

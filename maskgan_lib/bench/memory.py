@@ -7,7 +7,7 @@ the "meta" device have shapes and no numbers.
 import resource
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from maskgan_lib.bench.data import noise_folder
-from maskgan_lib.bench.measuring import Effort, Row, prepared
-from maskgan_lib.data.batches import Batch, Batches
+from maskgan_lib.bench.costs import Effort, Figure, at_work
+from maskgan_lib.data import procedural
+from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import PerceptualLoss, VGG19Features
 from maskgan_lib.networks import MaskVAE
@@ -43,20 +43,16 @@ class Tally(TorchDispatchMode):
         result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self.known:
-                self._enter(tensor.untyped_storage())
+                storage = tensor.untyped_storage()
+                self.known.add(storage._cdata)
+                weakref.finalize(storage, self._leave, storage._cdata, storage.nbytes())
+                self.now += storage.nbytes()
+                self.peak = max(self.peak, self.now)
         return result
 
-    def _enter(self, storage: torch.UntypedStorage) -> None:
-        place, size = storage._cdata, storage.nbytes()
-        self.known.add(place)
-        self.now += size
-        self.peak = max(self.peak, self.now)
-
-        def leave() -> None:
-            self.known.discard(place)
-            self.now -= size
-
-        weakref.finalize(storage, leave)
+    def _leave(self, place: int, size: int) -> None:
+        self.known.discard(place)
+        self.now -= size
 
 
 def need(stage: EBSTStage, batch: Batch, parts: int, recompute: bool, accelerator: Accelerator) -> tuple[int, int]:
@@ -64,75 +60,58 @@ def need(stage: EBSTStage, batch: Batch, parts: int, recompute: bool, accelerato
 
     What stays are weights, the averaged ones, frozen networks, gradients and the optimisers' moments.
     """
-    modules = stage.modules()
+    modules, trained = stage.modules(), stage.networks.values()
     for module in modules:
         set_recompute(module, recompute)
-    held = _bytes(tensor for module in modules for tensor in module.state_dict().values())
-    held += _bytes(tensor for name in stage.averaged for tensor in stage.networks[name].state_dict().values())
+    networks = [*modules, *(stage.networks[name] for name in stage.averaged)]
+    held = sum(tensor.nbytes for network in networks for tensor in network.state_dict().values())
     with Tally() as tally:
         for optimizer in stage.optimizers.values():  # a step without a gradient makes the moments
             for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
                 parameter.grad = torch.zeros_like(parameter)
             optimizer.step()
         stage.step(batch.parts(parts), accelerator)
-    gradients = _bytes(p.grad for network in stage.networks.values() for p in network.parameters())
+    gradients = sum(parameter.grad.nbytes for network in trained for parameter in network.parameters())
     states = (state for optimizer in stage.optimizers.values() for state in optimizer.state.values())
-    moments = _bytes(tensor for state in states for tensor in state.values())
+    moments = sum(tensor.nbytes for state in states for tensor in state.values())
     return held + gradients + moments, held + tally.peak
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-class _NoNumbers(Batch):
-    """A batch on the meta device, which has no random numbers."""
-
-    def noise(self, *shape: int) -> Tensor:
-        return torch.empty(len(self.image), *shape, device=self.image.device)
 
 
 def stage_without_numbers(preset: Preset, faces: PackedFaces) -> tuple[EBSTStage, Batch]:
     """EBST at the size of ``faces`` and one of its batches, on the meta device."""
-    size, batch_size = faces.size, preset.ebst.batch
-    # The stage takes the fingerprint of a MaskVAE's numbers: a slight one is made first.
-    slight = MaskVAE(size, width=1, latent=1)
+    size, count = faces.size, preset.ebst.batch
+    slight = MaskVAE(size, width=1, latent=1)  # the stage takes the fingerprint of its numbers
     with torch.device("meta"):
         stage = EBSTStage(preset.replace({"adversary.perceptual": "random-pyramid"}), faces, slight)
         maskvae = MaskVAE(size, width=preset.maskvae.width, latent=preset.maskvae.latent)
         stage.maskvae = maskvae.eval().requires_grad_(False)
         if preset.adversary.perceptual == "vgg19":
             stage.perceptual = PerceptualLoss(VGG19Features(trained=False))
-        masks = [torch.empty(batch_size, size, size, dtype=torch.uint8) for _ in range(2)]
-        image = torch.empty(batch_size, 3, size, size)
+        image = torch.empty(count, 3, size, size)
+        mask, reference = torch.empty(2, count, size, size, dtype=torch.uint8)
     # Step 1: one without R1, as most are.
-    whole = (np.arange(batch_size), 1, 0, slice(0, batch_size), batch_size)
-    return stage, _NoNumbers(image, masks[0], *whole, masks[1])
+    return stage, Batch(image, mask, np.arange(count), 1, 0, slice(0, count), count, reference)
 
 
-def bench_memory(effort: Effort, folder: Path) -> Iterator[Row]:
+def bench_memory(effort: Effort, folder: Path) -> Iterator[Figure]:
     """What a step of EBST needs here, what it would need on a GPU, and the most that this process has held so far."""
-    preset = effort.preset
-    size, batch_size = preset.image_size, preset.ebst.batch
-    faces = noise_folder(folder / "kept", 2 * batch_size, size)
-    stage = EBSTStage(preset, faces, MaskVAE(size, width=preset.maskvae.width, latent=preset.maskvae.latent))
-    accelerator = prepared(stage)
-    batch = Batches(faces, faces.indices("train"), batch_size, device=accelerator.device, references=True).at(1)
-    for option, (parts, recompute) in OPTIONS.items():
-        stays, most = need(stage, batch, parts, recompute, accelerator)
-        what = f"ebst keeps, {size} x {size}, batch {batch_size}"
-        yield Row("memory", f"{what}, {option}: measured", (most - stays) / 1e6, "MB")
-    for name in effort.estimated:
+    size, count = effort.preset.image_size, effort.preset.ebst.batch
+    faces = procedural.render_packed(folder / "to-keep", 2 * count, size, progress=False)
+    for option, way in OPTIONS.items():
+        stage, accelerator, batches = at_work("ebst", effort.preset, faces)
+        stays, most = need(stage, batches.at(1), *way, accelerator)
+        yield f"ebst keeps, {size} x {size}, batch {count}, {option}: measured", (most - stays) / 1e6, "MB"
+    for name in ("colab", "paper"):
         preset = PRESETS[name]
         size = preset.image_size
-        faces = noise_folder(folder / f"sizes-{size}", 2, size)
+        faces = procedural.render_packed(folder / f"of-{size}", 1, size, progress=False)
         what = f"ebst, {name}, {size} x {size}, batch {preset.ebst.batch}"
         for option, way in OPTIONS.items():
             stays, most = need(*stage_without_numbers(preset, faces), *way, accelerator)
             if option == "plain":
-                yield Row("memory", f"{what}: state, counted", stays / 1e9, "GB")
-            yield Row("memory", f"{what}, {option}: estimated", most / 1e9, "GB")
+                yield f"{what}: state, counted", stays / 1e9, "GB"
+            yield f"{what}, {option}: estimated", most / 1e9, "GB"
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
-    yield Row("memory", "peak of this process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, "MB")
+    yield "peak of this process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, "MB"
     if torch.cuda.is_available():
-        yield Row("memory", "peak on the GPU", torch.cuda.max_memory_allocated() / 1e6, "MB")
+        yield "peak on the GPU", torch.cuda.max_memory_allocated() / 1e6, "MB"

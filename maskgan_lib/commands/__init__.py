@@ -5,7 +5,7 @@ The library is imported when a command runs, so that ``--help`` is quick.
 
 import argparse
 
-from maskgan_lib.commands import course, data, editing, evaluation, training
+from maskgan_lib.commands import course, data, evaluation, training
 from maskgan_lib.commands.adding import adder
 
 
@@ -13,6 +13,6 @@ def parser() -> argparse.ArgumentParser:
     """All commands; what is parsed has ``run``, to be called with it."""
     made = argparse.ArgumentParser(prog="python -m maskgan_lib", description="MaskGAN from the ground up.")
     command = adder(made.add_subparsers(metavar="command", required=True))
-    for group in (course, data, training, evaluation, editing):
+    for group in (course, data, training, evaluation):
         group.add(command)
     return made

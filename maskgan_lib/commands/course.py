@@ -1,4 +1,4 @@
-"""The commands around the course: course and bench."""
+"""What is done with the library as it is: course, render and bench."""
 
 from pathlib import Path
 
@@ -6,18 +6,26 @@ from maskgan_lib.commands.adding import Command, given
 
 
 def add(command: Command) -> None:
-    course = command("course", _course, "Execute the notebooks in order and show what they measured.")
-    course.add_argument("notebooks", nargs="*", help="numbers, names or paths; all of them if none is named")
-    course.add_argument(
-        "--write-back",
-        choices=("", "times", "notebooks"),
-        default="",
-        help="for publishing: keep the measured times, or the executed notebooks too",
-    )
+    option = command("course", _course, "Execute the notebooks in order and show what they measured.").add_argument
+    option("notebooks", nargs="*", help="numbers, names or paths; all of them if none is named")
+    kept = "for publishing: keep the measured times, or the executed notebooks too"
+    option("--write-back", choices=("", "times", "notebooks"), default="", help=kept)
 
-    bench = command("bench", _bench, "Measure faces, data, training and edits on this machine, and memory.")
-    bench.add_argument("--quick", action="store_true", help="a short run, for a first impression")
-    bench.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    summary = "One edit from files: a face, its mask and the edited mask to a picture."
+    option = command("render", _render, summary).add_argument
+    option("--image", type=Path, required=True, help="the face, cropped as in CelebA-HQ (see parse)")
+    option("--mask", type=Path, required=True, help="its label map, a PNG of class ids")
+    option("--edited", type=Path, required=True, help="the label map that the result should have")
+    option("--out", type=Path, required=True, help="picture to write, PNG or JPEG")
+    option("--weights", type=Path, help="of a DMN (default: the regional one, which ships)")
+    option("--style", type=Path, help="another face, whose looks the result should have")
+    option("--style-mask", type=Path, help="the label map of that face")
+    option("--keep", type=float, help="how strongly the photo stays where nothing was edited, 0 to 1")
+    option("--size", type=int, help="pixels a side (default: as the weights learnt)")
+
+    option = command("bench", _bench, "Measure faces, data, training and edits here, and memory.").add_argument
+    option("--quick", action="store_true", help="a short run, for a first impression")
+    option("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
 
 
 def _course(options) -> int:
@@ -26,7 +34,13 @@ def _course(options) -> int:
     return run_course(**given(options))
 
 
+def _render(options) -> None:
+    from maskgan_lib.editor.files import render_files
+
+    print(render_files(**given(options)))
+
+
 def _bench(options) -> None:
     from maskgan_lib.bench import run_bench
 
-    run_bench(quick=options.quick, json_path=options.json)
+    run_bench(**given(options))

@@ -4,21 +4,44 @@ from pathlib import Path
 
 from maskgan_lib.commands.adding import Command, given
 
+SCHEMES = ("celebamask-hq", "bisenet", "facesynthetics", "lapa", "helen")
+
 
 def add(command: Command) -> None:
-    for add_one in (_add_faces, _add_prepare, _add_parse, _add_download):
-        add_one(command)
+    summary = "Draw procedural faces: a packed folder, or the layout of CelebAMask-HQ."
+    option = command("faces", _faces, summary).add_argument
+    option("out", type=Path, help="folder to write")
+    option("--count", type=int, default=2000, help="how many faces")
+    option("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
+    option("--seed", type=int, default=0, help="another seed draws other people")
+    option("--identities", type=int, help="how many people (default: one per face)")
+    option("--layout", choices=("packed", "celebamask-hq"), default="packed")
+    option("--workers", type=int, help="processes (default: one per core)")
 
+    summary = "Turn CelebAMask-HQ, or folders of images and label maps, into a packed folder."
+    option = command("prepare", _prepare, summary).add_argument
+    option("root", type=Path, help="CelebAMask-HQ, unpacked or its zip; with --labels a folder of images")
+    option("--out", type=Path, required=True, help="packed folder to write")
+    option("--size", type=int, default=512, help="pixels a side")
+    option("--labels", type=Path, help="a folder of label maps, one for each image of root")
+    option("--scheme", choices=SCHEMES, default=SCHEMES[0], help="whose class ids the label maps of --labels use")
+    option("--keep-going", action="store_true", help="leave bad faces out and list them in a file")
+    option("--limit", type=int, help="only the first so many faces of CelebAMask-HQ")
+    option("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
+    option("--workers", type=int, help="processes (default: one per core)")
 
-def _add_faces(command: Command) -> None:
-    faces = command("faces", _faces, "Draw procedural faces: a packed folder, or the layout of CelebAMask-HQ.")
-    faces.add_argument("out", type=Path, help="folder to write")
-    faces.add_argument("--count", type=int, default=2000, help="how many faces")
-    faces.add_argument("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
-    faces.add_argument("--seed", type=int, default=0, help="another seed draws other people")
-    faces.add_argument("--identities", type=int, help="how many people (default: one per face)")
-    faces.add_argument("--layout", choices=("packed", "celebamask-hq"), default="packed")
-    faces.add_argument("--workers", type=int, help="processes (default: one per core)")
+    summary = "Cut the face out of a photo as CelebA-HQ does, and make its label map."
+    details = " The parser that ships knows procedural faces only: look at the label map before you use it."
+    option = command("parse", _parse, summary, details).add_argument
+    option("photo", type=Path, help="a picture file")
+    option("--out", type=Path, required=True, help="folder for image.png and labels.png")
+    option("--size", type=int, default=512, help="pixels a side of the crop")
+    points = "two eyes, then two corners of the mouth, in pixels of the photo (default: the parser looks for them)"
+    option("--points", nargs=4, type=_point, metavar="X,Y", help=points)
+    option("--parser", type=Path, metavar="FILE", help="weights (default: those that ship)")
+
+    option = command("download", _download, "Fetch CelebAMask-HQ (3 GB, for non-commercial research).").add_argument
+    option("folder", type=Path, help="folder to keep it in")
 
 
 def _faces(options) -> None:
@@ -29,26 +52,6 @@ def _faces(options) -> None:
         procedural.render_celebamask_hq(options.out, options.count, image_size=options.size or 1024, **people)
     else:
         procedural.render_packed(options.out, options.count, options.size or 128, **people)
-
-
-def _add_prepare(command: Command) -> None:
-    prepare = command(
-        "prepare", _prepare, "Turn CelebAMask-HQ, or folders of images and label maps, into a packed folder."
-    )
-    prepare.add_argument("root", type=Path, help="CelebAMask-HQ, unpacked or its zip; with --labels a folder of images")
-    prepare.add_argument("--out", type=Path, required=True, help="packed folder to write")
-    prepare.add_argument("--size", type=int, default=512, help="pixels a side")
-    prepare.add_argument("--labels", type=Path, help="a folder of label maps, one for each image of root")
-    prepare.add_argument(
-        "--scheme",
-        choices=("celebamask-hq", "bisenet", "facesynthetics", "lapa", "helen"),
-        default="celebamask-hq",
-        help="whose class ids the label maps of --labels use",
-    )
-    prepare.add_argument("--keep-going", action="store_true", help="leave bad faces out and list them in a file")
-    prepare.add_argument("--limit", type=int, help="only the first so many faces of CelebAMask-HQ")
-    prepare.add_argument("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
-    prepare.add_argument("--workers", type=int, help="processes (default: one per core)")
 
 
 def _prepare(options) -> None:
@@ -65,26 +68,6 @@ def _prepare(options) -> None:
         print(f"{len(faces.left_out)} faces were left out: {options.out / 'left_out.json'} says why.")
 
 
-def _add_parse(command: Command) -> None:
-    parse = command(
-        "parse",
-        _parse,
-        "Cut the face out of a photo as CelebA-HQ does, and make its label map.",
-        " The parser that ships knows procedural faces only: look at the label map before you use it.",
-    )
-    parse.add_argument("photo", type=Path, help="a picture file")
-    parse.add_argument("--out", type=Path, required=True, help="folder for image.png and labels.png")
-    parse.add_argument("--size", type=int, default=512, help="pixels a side of the crop")
-    parse.add_argument(
-        "--points",
-        nargs=4,
-        type=_point,
-        metavar="X,Y",
-        help="two eyes, then two corners of the mouth, in pixels of the photo (default: the parser looks for them)",
-    )
-    parse.add_argument("--parser", type=Path, metavar="FILE", help="weights (default: those that ship)")
-
-
 def _point(text: str) -> tuple[float, float]:
     x, y = map(float, text.split(","))  # a ValueError makes argparse name the argument
     return x, y
@@ -95,11 +78,6 @@ def _parse(options) -> None:
 
     prepared = parse_photo(**given(options))
     print(f"{options.out / 'image.png'} and labels.png: {options.size} x {options.size} pixels, {prepared.how}")
-
-
-def _add_download(command: Command) -> None:
-    download = command("download", _download, "Fetch CelebAMask-HQ (3 GB, for non-commercial research).")
-    download.add_argument("folder", type=Path, help="folder to keep it in")
 
 
 def _download(options) -> None:

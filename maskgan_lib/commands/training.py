@@ -1,96 +1,49 @@
 """The command train."""
 
-from collections.abc import Iterator
+from collections import ChainMap
 from pathlib import Path
 
 from maskgan_lib.commands.adding import Command
 from maskgan_lib.presets import PRESETS, changed, preset_of
 from maskgan_lib.registry import STAGES
 
-
-class _Stages:
-    """The stages by name, and "all". Their files are imported when somebody looks: other commands stay quick."""
-
-    def __iter__(self) -> Iterator[str]:
-        yield from (*STAGES, "all")
-
-    def __contains__(self, name: str) -> bool:
-        return name in (*STAGES, "all")
+DETAILS = """ A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume,
+and ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...; several
+processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch normalisation, which are
+maskvae, spade, secgan on attgan and the judges, then see a process's share of it at a time)."""
 
 
 def add(command: Command) -> None:
-    train = command(
-        "train",
-        _train,
-        "Train one stage, or MaskGAN's three in order, on the train split of a packed folder.",
-        " A run that was interrupted or killed goes on from its last checkpoint with the same command and --resume, and"
-        " ends as if nothing had happened. Several GPUs share every batch: accelerate launch -m maskgan_lib train ...;"
-        " several processes on CPUs: torchrun --nproc-per-node 2 -m maskgan_lib train ... (networks with batch"
-        " normalisation, which are maskvae, spade, secgan on attgan and the judges, then see a process's share of it at"
-        " a time).",
-    )
-    train.add_argument(
-        "stage",
-        choices=_Stages(),
-        metavar="stage",
-        help="what to train: one of %(choices)s; all: maskvae, dmn and ebst, each in a folder of its name in OUT",
-    )
-    train.add_argument("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
-    train.add_argument(
-        "--out", type=Path, required=True, help="folder of the run: its log, samples, checkpoints and weights"
-    )
-    train.add_argument(
-        "--preset",
-        default="laptop",
-        help=f"widths, rates, batches and steps: {', '.join(PRESETS)}, or a .toml file (see maskgan_lib/presets.py)",
-    )
-    train.add_argument("--steps", type=int, help="how many steps (default: the preset's)")
-    train.add_argument("--seed", type=int, default=0, help="of the first weights and of the order of the faces")
-    train.add_argument(
-        "--init",
-        type=Path,
-        metavar="RUN",
-        help="start from the networks of the run in this folder, or from this weights file; steps count from zero",
-    )
-    train.add_argument("--maskvae", type=Path, metavar="FILE", help="the MaskVAE's weights, which ebst needs")
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.FIELD=VALUE",
-        help="another value for a field of the preset (see maskgan_lib/presets.py): dmn.style=regional, dmn.lr=1e-4,"
-        " dmn.style_mask=concat, stargan.attributes=Smiling,Male, parser.classes=12, secgan.variant=concat",
-    )
-    train.add_argument(
-        "--backbone",
-        choices=("stargan", "attgan"),
-        help="whose layers and losses secgan takes (default: the preset's, stargan)",
-    )
-    train.add_argument(
-        "--parser",
-        type=Path,
-        metavar="FILE",
-        help="the weights of a parser of 12 classes, which secgan needs but for the variant baseline",
-    )
-    train.add_argument("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
-    how = train.add_argument_group(
-        "execution",
-        "Speed and memory. What is learnt stays the same up to rounding, and a resumed run may change them.",
-    )
-    how.add_argument(
-        "--precision",
-        choices=("no", "bf16", "fp16"),
-        help="of the computation; no: float32, fp16: on GPUs only (default: bf16 on a GPU that has it, else no)",
-    )
-    how.add_argument(
-        "--accumulate",
-        type=int,
-        default=1,
-        metavar="PARTS",
-        help="do every batch in so many equal parts, for less memory; not with batch normalisation",
-    )
-    how.add_argument("--recompute", action="store_true", help="compute activations twice, for less memory")
-    how.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard, in OUT/tensorboard")
+    summary = "Train one stage, or MaskGAN's three in order, on the train split of a packed folder."
+    train = command("train", _train, summary, DETAILS)
+    option = train.add_argument
+    # The files of the stages are imported when somebody looks for one: other commands stay quick.
+    stages = {"choices": ChainMap(STAGES, {"all": None}), "metavar": "stage"}
+    option("stage", **stages, help="%(choices)s; all: maskvae, dmn and ebst, each in a folder of its name in OUT")
+    option("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
+    option("--out", type=Path, required=True, help="folder of the run: its log, samples, checkpoints and weights")
+    presets = f"{', '.join(PRESETS)}, or a .toml file (see maskgan_lib/presets.py)"
+    option("--preset", default="laptop", help=f"widths, rates, batches and steps: {presets}")
+    option("--steps", type=int, help="how many steps (default: the preset's)")
+    option("--seed", type=int, default=0, help="of the first weights and of the order of the faces")
+    option("--init", type=Path, metavar="RUN", help="folder of another run, or weights file, to start from at step 0")
+    option("--maskvae", type=Path, metavar="FILE", help="the MaskVAE's weights, which ebst needs")
+    examples = "dmn.style=regional, dmn.lr=1e-4, stargan.attributes=Smiling,Male, secgan.variant=concat"
+    setting = {"action": "append", "default": [], "metavar": "SECTION.FIELD=VALUE"}
+    option("--set", **setting, help=f"another value for a field of the preset (see maskgan_lib/presets.py): {examples}")
+    layers = "whose layers and losses secgan takes (default: the preset's, stargan)"
+    option("--backbone", choices=("stargan", "attgan"), help=layers)
+    option("--parser", type=Path, metavar="FILE", help="a parser of 12 classes, for secgan (but for its baseline)")
+    option("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
+
+    speed = "Speed and memory. What is learnt stays the same up to rounding, and a resumed run may change them."
+    option = train.add_argument_group("execution", speed).add_argument
+    precision = "no: float32; fp16: on GPUs only (default: bf16 on a GPU that has it, else no)"
+    option("--precision", choices=("no", "bf16", "fp16"), help=precision)
+    parts = "do every batch in so many equal parts, for less memory; not with batch normalisation"
+    option("--accumulate", type=int, default=1, metavar="PARTS", help=parts)
+    option("--recompute", action="store_true", help="compute activations twice, for less memory")
+    option("--tensorboard", action="store_true", help="also log for TensorBoard, in OUT/tensorboard")
 
 
 def _train(options) -> None:
@@ -100,31 +53,21 @@ def _train(options) -> None:
     from maskgan_lib.training.stages import train_all, train_stage
 
     faces = PackedFaces.open(options.data)
+    if options.backbone and options.stage != "secgan":
+        raise TrainingError(f"--backbone is secgan's: leave it out with {options.stage}.")
+    backbone = [f"secgan.backbone={options.backbone}"] if options.backbone else []
     try:
-        backbone = [] if options.backbone is None else [f"secgan.backbone={options.backbone}"]
         preset = changed(preset_of(options.preset), [*options.set, *backbone])
     except ValueError as error:
         raise TrainingError(str(error)) from error
-    if options.backbone and options.stage != "secgan":
-        raise TrainingError(f"--backbone is secgan's: leave it out with {options.stage}.")
     say(f"{faces} on {processes()} x {hardware()}")
     execution = Execution(options.precision, options.accumulate, options.recompute, options.tensorboard)
-    if options.stage == "all":
-        if options.steps or options.init or options.maskvae or options.parser:
-            raise TrainingError("--steps, --init, --maskvae and --parser are for one stage: leave them out with all.")
-        train_all(preset, faces, options.out, seed=options.seed, execution=execution)
+    how = {"seed": options.seed, "execution": execution}
+    of_one = {name: getattr(options, name) for name in ("steps", "init", "maskvae", "parser")}
+    if options.stage != "all":
+        train_stage(options.stage, preset, faces, options.out, resume=options.resume, **of_one, **how)
+    elif any(of_one.values()):
+        raise TrainingError("--steps, --init, --maskvae and --parser are for one stage: leave them out with all.")
     else:
-        train_stage(
-            options.stage,
-            preset,
-            faces,
-            options.out,
-            steps=options.steps,
-            seed=options.seed,
-            resume=options.resume,
-            init=options.init,
-            maskvae=options.maskvae,
-            parser=options.parser,
-            execution=execution,
-        )
+        train_all(preset, faces, options.out, **how)
     say(f"weights: {' '.join(sorted(map(str, options.out.rglob('*.safetensors'))))}")

@@ -10,8 +10,9 @@ import hashlib
 import os
 import platform
 import random
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ class CourseError(Exception):
     """Something the reader can put right, in one sentence."""
 
 
-def in_project(variable: str, default: str) -> Path:
+def in_project(variable: str, default: str = "") -> Path:
     """The path that a variable of the environment names, or else ``default``; relative ones start at the project."""
     return ROOT / Path(os.environ.get(variable) or default).expanduser()
 
@@ -76,15 +77,18 @@ def build_folder() -> Path:
     return in_project("MASKGAN_BUILD", "build")
 
 
+def from_project(text: str | Path) -> str:
+    """``text``, a path or a message, with paths relative to the project: what a shared notebook may print."""
+    return str(text).replace(f"{ROOT}{os.sep}", "")
+
+
 def data_path() -> Path | None:
     """``$MASKGAN_DATA`` as an absolute path; None if it is not set. ``CourseError`` if nothing is there."""
     named = os.environ.get("MASKGAN_DATA")
-    if not named:
-        return None
-    path = in_project("MASKGAN_DATA", "").resolve()
-    if not path.exists():
+    path = in_project("MASKGAN_DATA").resolve()
+    if named and not path.exists():
         raise CourseError(f"MASKGAN_DATA={named} names nothing that exists: give the folder or zip of CelebAMask-HQ.")
-    return path
+    return path if named else None
 
 
 def start(chapter: str) -> "Course":
@@ -109,14 +113,14 @@ def start(chapter: str) -> "Course":
 class Course:
     """What a chapter runs with. Everything that takes long is made once and kept in ``build``."""
 
-    def __init__(self, chapter: Chapter, preset: Preset, device: torch.device, seed: int = SEED):
+    seed = SEED
+
+    def __init__(self, chapter: Chapter, preset: Preset, device: torch.device):
         self.chapter = chapter
         self.device = device
-        self.seed = seed
-        self.root = ROOT
         self.build = build_folder()
         self.pretrained_folder = in_project("MASKGAN_PRETRAINED", "data/pretrained")
-        self.measurements: list[Measurement] = []
+        self.measurements: dict[str, Measurement] = {}
         self._data = data_path()
         self._said: set[str] = set()
         packed = self._data is not None and (self._data / "faces.json").is_file()
@@ -136,10 +140,13 @@ class Course:
     @cached_property
     def data_name(self) -> str:
         """A short name of the data for folders: what was trained on other data must not be mistaken for this."""
+        return f"{self._source}-{self.preset.faces}"
+
+    @cached_property
+    def _source(self) -> str:
         if self._data is None:
-            return f"procedural-v{faces.VERSION}-seed{self.seed}-{self.preset.faces}"
-        digest = hashlib.sha256(str(self._data).encode()).hexdigest()
-        return f"{self._data.stem.lower()}-{digest[:6]}-{self.preset.faces}"
+            return f"procedural-v{faces.VERSION}-seed{self.seed}"
+        return f"{self._data.stem.lower()}-{hashlib.sha256(str(self._data).encode()).hexdigest()[:6]}"
 
     def faces(self, size: int | None = None, count: int | None = None) -> PackedFaces:
         """The course's faces at ``size`` (the preset's if None): drawn or prepared on the first call, then opened.
@@ -147,20 +154,16 @@ class Course:
         ``count`` asks for fewer than the preset's number: the first so many. Of CelebAMask-HQ, bad faces are left out.
         """
         size, count = size or self.preset.image_size, count or self.preset.faces
-        if self._packed:
-            if size != self._packed.size:
-                raise CourseError(
-                    f"MASKGAN_DATA is a packed folder of {self._packed.size} pixels a side, but {size} are needed here:"
-                    " name CelebAMask-HQ itself, which is then prepared at any size."
-                )
-            return self._packed
         if self._data is None:
             return self.procedural_faces(size, count)
-        folder = self.build / "data" / f"{self.data_name.rpartition('-')[0]}-{count}-{size}"
-        if not folder.exists():
-            self._say_preparing(folder, size)
-            celebamask.prepare(self._data, folder, size, limit=count, keep_going=True, exclude_known_bad=True)
-        return PackedFaces.open(folder)
+        if self._packed is None:
+            settings = {"size": size, "limit": count, "keep_going": True, "exclude_known_bad": True}
+            make = partial(celebamask.prepare, self._data, **settings)
+            return self._prepared(f"{self._source}-{count}-{size}", size, make)
+        if size != self._packed.size:
+            remedy = "name CelebAMask-HQ itself, which is then prepared at any size"
+            raise CourseError(f"MASKGAN_DATA is packed at {self._packed.size} pixels, but {size} are needed: {remedy}.")
+        return self._packed
 
     def procedural_faces(self, size: int, count: int, identities: int | None = None) -> PackedFaces:
         """The embedded faces, whatever the course's own are: the shipped weights know no others.
@@ -168,30 +171,36 @@ class Course:
         ``identities`` asks for so many people in several pictures each; without it every face is another person.
         """
         people = f"-of{identities}" if identities else ""
-        folder = self.build / "data" / f"procedural-v{faces.VERSION}-seed{self.seed}-{count}{people}-{size}"
+        name = f"procedural-v{faces.VERSION}-seed{self.seed}-{count}{people}-{size}"
+        settings = {"count": count, "size": size, "seed": self.seed, "identities": identities}
+        return self._prepared(name, size, partial(procedural.render_packed, **settings))
+
+    def _prepared(self, name: str, size: int, make: Callable[[Path], PackedFaces]) -> PackedFaces:
+        folder = self.build / "data" / name
         if not folder.exists():
-            self._say_preparing(folder, size)
-            procedural.render_packed(folder, count, size, self.seed, identities)
+            print(f"Preparing the faces at {size} x {size}, once, in {self.path(folder)}")
+            make(folder)
         return PackedFaces.open(folder)
 
     def train_faces(self, packed: PackedFaces) -> np.ndarray:
         """int64 indices to train on: the "train" split, or all faces, said aloud, where that is too small."""
-        chosen = packed.indices("train")
-        if len(chosen) >= FEWEST_TO_TRAIN:
-            return chosen
-        self._say_once(f"Too few training faces ({len(chosen)}): all {len(packed)} are used, val and test too.")
-        return np.arange(len(packed))
+        return self._split_or_all(packed, "train", FEWEST_TO_TRAIN, "training uses all {} faces, val and test too.")
 
     def show_faces(self, packed: PackedFaces, count: int = 8) -> np.ndarray:
         """At most ``count`` int64 indices to look at: of "test", or of all faces, said aloud, if that is too small."""
-        chosen = packed.indices("test")
-        if len(chosen) < min(count, FEWEST_TO_SHOW):
-            self._say_once(
-                f"Too few test faces ({len(chosen)}): pictures and figures use all {len(packed)} faces, those of the"
-                " training too, and so say nothing about unseen faces."
-            )
-            chosen = np.arange(len(packed))
-        return chosen[:count]
+        remark = (
+            "pictures and figures use all {} faces, those of the training too, and so say nothing about unseen faces."
+        )
+        return self._split_or_all(packed, "test", min(count, FEWEST_TO_SHOW), remark)[:count]
+
+    def _split_or_all(self, packed: PackedFaces, split: str, fewest: int, remark: str) -> np.ndarray:
+        chosen = packed.indices(split)
+        if len(chosen) >= fewest:
+            return chosen
+        if split not in self._said:
+            print(f"Too few faces in {split} ({len(chosen)}):", remark.format(len(packed)))
+            self._said.add(split)
+        return np.arange(len(packed))
 
     def run_folder(self, stage: str) -> Path:
         """Where the training of ``stage`` ("maskvae", "dmn", ...) keeps its checkpoints for this preset and data."""
@@ -201,17 +210,15 @@ class Course:
         """The network that ships as ``data/pretrained/<name>.safetensors``, on the device, ready for inference."""
         path = self.pretrained_folder / f"{name}.safetensors"
         if not path.is_file():
-            raise CourseError(
-                f"{self.path(path)} is missing: it comes with the project, so get the whole project again."
-            )
+            raise CourseError(f"{self.path(path)} is missing: it comes with the project, so get all of that again.")
         return checkpoints.load_weights(path, self.device).eval()
 
     def record(self, name: str, value: float | int | str, unit: str = "", note: str = "") -> None:
         """Print a measured value and keep it for the table at the end of ``make course``. A repeated name replaces."""
-        measurement = Measurement(name, value.item() if hasattr(value, "item") else value, unit, note)
-        self.measurements = [m for m in self.measurements if m.name != name] + [measurement]
+        value = value.item() if hasattr(value, "item") else value
+        self.measurements[name] = Measurement(name, value, unit, note)
         self.write_measurements()
-        print(measurement)
+        print(self.measurements[name])
 
     def write_measurements(self) -> None:
         """Store this chapter's measurements in ``build/measured/<chapter>.json``, whole or not at all."""
@@ -221,18 +228,16 @@ class Course:
             "device": self.device.type,
             "machine": torch.cuda.get_device_name() if self.device.type == "cuda" else f"{os.cpu_count()} CPU cores",
             "data": self.data_name,
-            "values": [asdict(m) for m in self.measurements],
+            "values": [asdict(m) for m in self.measurements.values()],
         }
         write_json(self.build / "measured" / f"{self.chapter.number}.json", run)
 
     def save_figure(self, figure: Figure, name: str) -> None:
         """Store ``figure`` as ``figures/<name>.png`` if the notebooks are executed for publishing; else do nothing."""
         if os.environ.get("MASKGAN_WRITE_BACK") and self.is_embedded:
-            figure.savefig(ROOT / "figures" / f"{name}.png")
+            figure.savefig(ROOT / "figures" / f"{name}.png", bbox_inches="tight")
 
-    def path(self, text: str | Path) -> str:
-        """``text``, a path or a message, with paths relative to the project: what a shared notebook may print."""
-        return str(text).replace(f"{ROOT}{os.sep}", "")
+    path = staticmethod(from_project)
 
     def print_table(self) -> None:
         """Print what this chapter runs with, and how long it takes."""
@@ -249,11 +254,3 @@ class Course:
             "time": expected_time(key, self.build, NOTEBOOKS),
         }
         print("\n".join(f"{name:<9}{text}" for name, text in rows.items()))
-
-    def _say_preparing(self, folder: Path, size: int) -> None:
-        print(f"Preparing the faces at {size} x {size}, once, in {self.path(folder)}")
-
-    def _say_once(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
-            print(sentence)

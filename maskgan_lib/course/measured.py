@@ -20,9 +20,8 @@ class Measurement:
     @property
     def shown(self) -> str:
         """Value, unit and note, as a person would write them."""
-        precision = ",.0f" if isinstance(self.value, float) and abs(self.value) >= 1000 else ".4g"
-        value = format(self.value, precision) if isinstance(self.value, float) else str(self.value)
-        return f"{value} {self.unit}".rstrip() + (f" ({self.note})" if self.note else "")
+        precision = "" if not isinstance(self.value, float) else ",.0f" if abs(self.value) >= 1000 else ".4g"
+        return f"{self.value:{precision}} {self.unit}".rstrip() + (f" ({self.note})" if self.note else "")
 
     def __str__(self) -> str:
         return f"{self.name}: {self.shown}"
@@ -39,34 +38,26 @@ def read_json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def read_run(build: Path, chapter: str) -> dict:
-    """What the last run of ``chapter`` left in ``build``: preset, device, machine, data, values. Empty if none ran."""
-    return read_json(build / "measured" / f"{chapter}.json")
-
-
 def measured(build: Path, chapters: Sequence[str]) -> list[tuple[str, Measurement]]:
     """What the last run of each of ``chapters`` measured: pairs of chapter number and measurement."""
-    runs = [(number, read_run(build, number)) for number in chapters]
+    runs = [(number, read_json(build / "measured" / f"{number}.json")) for number in chapters]
     return [(number, Measurement(**value)) for number, run in runs for value in run.get("values", ())]
 
 
-def read_times(folder: Path) -> dict[str, dict]:
-    """Measured times in ``folder``: ``{"01 laptop cpu": {"seconds": 60, "machine": "2 CPU cores"}}``; empty if none."""
-    return read_json(folder / "times.json")
+def expected_time(key: str, build: Path, notebooks: Path) -> str:
+    """How long a chapter takes: by the last run in ``build``, or by the one that made the notebooks.
+
+    ``times.json`` in either has ``{key: {"seconds": 60, "machine": "2 CPU cores"}}``, ``key`` as of ``time_key``.
+    """
+    for folder, where in ((build / "measured", "the last run here"), (notebooks, None)):
+        if time := read_json(folder / "times.json").get(key):
+            return f"about {describe_seconds(time['seconds'])}, measured on {where or time['machine']}"
+    return "not measured yet with this preset and device"
 
 
 def time_key(chapter: str, preset: str, device: str) -> str:
     """Under which name ``times.json`` keeps the time of a chapter."""
     return f"{chapter} {preset} {device}"
-
-
-def expected_time(key: str, build: Path, notebooks: Path) -> str:
-    """How long the chapter of ``key`` takes: by the last run in ``build``, or by the one that made the notebooks."""
-    for folder, where in ((build / "measured", "the last run here"), (notebooks, None)):
-        time = read_times(folder).get(key)
-        if time:
-            return f"about {describe_seconds(time['seconds'])}, measured on {where or time['machine']}"
-    return "not measured yet with this preset and device"
 
 
 def describe_seconds(seconds: float) -> str:

@@ -45,12 +45,12 @@ def smaller_png(encoded: str) -> str:
 
 def in_few_colors(picture: Image.Image) -> Image.Image:
     """``picture`` (RGB) with a palette fitted to it; white and the colours of the 19 classes stay exact."""
-    exact = np.concatenate([COLORS, [[255, 255, 255]]]).astype(np.uint8)
+    exact = np.append(COLORS, [[255, 255, 255]], axis=0).astype(np.uint8)
     pixels = np.asarray(picture)
-    cells = np.bincount((pixels >> 3).reshape(-1, 3) @ np.array([1024, 32, 1]), minlength=32**3)
+    counts = np.bincount(np.ravel_multi_index((pixels >> 3).reshape(-1, 3).T, (32, 32, 32)), minlength=32**3)
     # The root, or the few pixels of a lip would get no colour of their own beside so much skin.
-    sample = np.repeat(np.arange(32**3), np.ceil(np.sqrt(cells)).astype(int))
-    sample = np.stack([sample >> 10, sample >> 5 & 31, sample & 31], axis=1).astype(np.uint8) * 8 + 4
+    sample = np.repeat(np.indices((32, 32, 32)).reshape(3, -1).T * 8 + 4, np.ceil(np.sqrt(counts)).astype(int), axis=0)
+    sample = sample.astype(np.uint8)
     fitted = Image.fromarray(sample[None]).quantize(PALETTE - len(exact), kmeans=1)
     indices = np.array(picture.quantize(palette=fitted, dither=Image.Dither.NONE))
     for k, color in enumerate(exact):

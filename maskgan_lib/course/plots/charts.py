@@ -52,9 +52,7 @@ def losses(log: Sequence[Mapping[str, float]], title: str = "", names: Sequence[
     """A training log as the loop writes it, one small chart per loss: the entries, and a running mean over them."""
     names = names or [name for name in log[-1] if name not in ("step", "seconds")]
     steps = [entry["step"] for entry in log]
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
-    figure, panels = _panels(names, columns, (3.3 * columns + 0.3, 2.1 * rows + 0.3), title)
+    figure, panels = _panels(names, 3, 3.3, 2.1, title)
     for axes, name in zip(panels, names, strict=True):
         values = np.array([entry[name] for entry in log])
         axes.plot(steps, values, color=ACCENT, alpha=0.35, linewidth=1)
@@ -69,7 +67,7 @@ def losses(log: Sequence[Mapping[str, float]], title: str = "", names: Sequence[
 @drawn
 def histogram(values: Mapping[str, np.ndarray], title: str = "", label: str = "") -> Figure:
     """Histograms side by side, one small chart for each name."""
-    figure, panels = _panels(values, len(values), (2.6 * len(values) + 0.4, 2.1), title, sharey=True)
+    figure, panels = _panels(values, len(values), 2.6, 1.8, title, sharey=True)
     for axes, numbers in zip(panels, values.values(), strict=True):
         axes.hist(numbers, bins=min(24, max(4, len(numbers) // 4)), color=ACCENT, edgecolor="white")
         axes.set_xlabel(label)
@@ -144,16 +142,13 @@ def vectors(
 
 
 @drawn
-def intervals(groups: Mapping[str, Mapping[str, Interval]], title: str = "", columns: int = 2) -> Figure:
+def intervals(groups: Mapping[str, Mapping[str, Interval]], title: str = "") -> Figure:
     """One small chart for each group: its values ``{name: (mean, low, high)}`` as dots with bars, and a line at 0.
 
     Those whose bar does not reach the line are drawn stronger.
     """
-    columns = min(columns, len(groups))
-    rows = -(-len(groups) // columns)
     most = max(len(values) for values in groups.values())
-    size = (4.9 * columns, (0.75 + 0.2 * most) * rows + 0.3)
-    figure, panels = _panels(groups, columns, size, title, sharey=True)
+    figure, panels = _panels(groups, 2, 4.9, 0.75 + 0.2 * most, title, sharey=True)
     for axes, values in zip(panels, groups.values(), strict=True):
         for row, (mean, low, high) in enumerate(values.values()):
             color = MUTED if low <= 0 <= high else ACCENT
@@ -173,16 +168,16 @@ def dots(groups: Mapping[str, Mapping[str, Mapping[str, Interval]]], title: str 
     """
     names = list(dict.fromkeys(name for rows in groups.values() for values in rows.values() for name in values))
     labels = list(dict.fromkeys(row for rows in groups.values() for row in rows))
-    size = (1.5 + 3.3 * len(groups), 1.1 + (0.1 + 0.09 * len(names)) * len(labels))
-    figure, panels = _panels(groups, len(groups), size, title, sharex=True, sharey=True)
+    tall = 0.8 + (0.1 + 0.09 * len(names)) * len(labels)
+    figure, panels = _panels(groups, len(groups), 3.9, tall, title, sharex=True, sharey=True)
     colors = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     shifts = np.linspace(-0.26, 0.26, len(names)) if len(names) > 1 else [0.0]
     for axes, rows in zip(panels, groups.values(), strict=True):
         for name, shift, color in zip(names, shifts, colors, strict=False):
-            there = [(labels.index(row) + shift, values[name]) for row, values in rows.items() if name in values]
-            heights, numbers = [row for row, _ in there], np.array([value for _, value in there]).reshape(-1, 3)
-            axes.hlines(heights, numbers[:, 1], numbers[:, 2], color=color, linewidth=1.6, alpha=0.6)
-            axes.plot(numbers[:, 0], heights, "o", color=color, markersize=4, label=name)
+            there = {labels.index(row) + shift: values[name] for row, values in rows.items() if name in values}
+            mean, low, high = np.reshape([*there.values()], (-1, 3)).T
+            axes.hlines([*there], low, high, color=color, linewidth=1.6, alpha=0.6)
+            axes.plot(mean, [*there], "o", color=color, markersize=4, label=name)
         axes.set_xlabel(label)
         axes.grid(axis="x", color=PAPER)
         _name_rows(axes, [row.replace("_", " ") for row in labels])
@@ -192,11 +187,13 @@ def dots(groups: Mapping[str, Mapping[str, Mapping[str, Interval]]], title: str 
 
 
 def _panels(
-    names: Sequence[str] | Mapping, columns: int, size: tuple[float, float], title: str, **shared: bool
+    names: Sequence[str] | Mapping, columns: int, wide: float, high: float, title: str, **shared: bool
 ) -> tuple[Figure, list[Axes]]:
-    """A small chart for each name, its title, in rows of ``columns``."""
-    grid = {"nrows": -(-len(names) // columns), "ncols": columns, "squeeze": False}
-    figure, axes = plt.subplots(**grid, figsize=size, layout="constrained", **shared)
+    """A small chart of so many inches for each name, its title, in rows of at most ``columns``."""
+    columns = min(columns, len(names))
+    rows = -(-len(names) // columns)
+    size = (wide * columns + 0.3, high * rows + 0.3)
+    figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=size, layout="constrained", **shared)
     for place, name in zip(axes.flat, names, strict=False):
         place.set_title(name)
     for place in axes.flat[len(names) :]:
@@ -213,7 +210,5 @@ def _name_rows(axes: Axes, names: Sequence[str] | Mapping) -> None:
 
 def running_mean(values: np.ndarray) -> np.ndarray:
     """Means over the last twentieth of the values ``[N]`` up to each; of the first ones over those there are."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - max(1, len(values) // 20))
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    width = max(1, len(values) // 20)
+    return np.array([values[max(0, end - width) : end].mean() for end in range(1, len(values) + 1)])

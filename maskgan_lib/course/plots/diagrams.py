@@ -2,37 +2,27 @@
 
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from maskgan_lib.course.plots.style import ACCENT, INK, LINE, MUTED, PAPER, canvas
+from maskgan_lib.course.plots.style import ACCENT, INK, LINE, MUTED, PAPER, canvas, drawn
 from maskgan_lib.course.plots.tiles import Picture, resized
 
 
 def course_map(chapters: Sequence[tuple[str, str, str]], current: str = "") -> Figure:
     """The way through the course: a box for each (number, title, what is built), the ``current`` one filled."""
-    box, gap, columns = 216, 26, 4
-    titles = [_wrapped(title, 26) for _, title, _ in chapters]
-    height = 92 + LINE * max(title.count("\n") for title in titles)
-    rows = -(-len(chapters) // columns)
-    figure, axes = canvas(columns * (box + gap) - gap + 12, rows * (height + gap) - gap + 16)
-    for k, ((number, _, builds), title) in enumerate(zip(chapters, titles, strict=True)):
-        x, y = 6 + k % columns * (box + gap), 8 + k // columns * (height + gap)
-        here = number == current
-        shape = FancyBboxPatch((x, y), box, height, boxstyle="round,pad=0,rounding_size=8", linewidth=1.2)
-        shape.set(facecolor=ACCENT if here else PAPER, edgecolor=ACCENT)
-        axes.add_patch(shape)
-        ink = "white" if here else INK
-        axes.text(x + 12, y + 20, number, color=ink, weight="bold", fontsize=12, va="center")
-        axes.text(x + 12, y + 34, title, color=ink, weight="bold", va="top")
-        axes.text(x + 12, y + 58 + LINE * title.count("\n"), _wrapped(builds, 34), color=ink, fontsize=8, va="top")
-        if k % columns:
-            ends = (x - gap + 3, y + height / 2), (x - 3, y + height / 2)
-            axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=12, color=MUTED))
-    return figure
+    names = {number: textwrap.fill(f"{number} {title}", 18) for number, title, _ in chapters}
+    nodes = {
+        names[number]: (1.12 * (k % 4), 0.85 * (k // 4), textwrap.fill(builds, 24))
+        for k, (number, _, builds) in enumerate(chapters)
+    }
+    arrows = [pair for k, pair in enumerate(pairwise(nodes), start=1) if k % 4]
+    return diagram(nodes, arrows, [names[current]] if current else [])
 
 
+@drawn
 def diagram(
     nodes: Mapping[str, tuple[float, float, Picture | str]],
     arrows: Sequence[tuple[str, str]],
@@ -51,16 +41,18 @@ def diagram(
     shapes = {}
     for name, (column, row, content) in nodes.items():
         x, y = (column + 0.5) * wide, (row + 0.5) * high
-        half = (76, 34) if isinstance(content, str) else (tile / 2, tile / 2)
+        half = (tile / 2, tile / 2)
+        if isinstance(content, str):
+            half = 76, max(34, 24 + 8 * name.count("\n") + 6 * content.count("\n"))
         box = (x - half[0], y - half[1]), 2 * half[0], 2 * half[1]
         shapes[name] = FancyBboxPatch(*box, boxstyle="round,pad=0,rounding_size=6")
         here = name in highlight
         shapes[name].set(facecolor=ACCENT if here else PAPER, edgecolor=ACCENT, linewidth=4 if here else 1.2)
         axes.add_patch(shapes[name])
         if isinstance(content, str):
-            ink = "white" if here else INK
-            axes.text(x, y - 26, name, ha="center", va="top", weight="bold", color=ink)
-            axes.text(x, y - 8, content, ha="center", va="top", fontsize=8, color=ink)
+            style = {"ha": "center", "va": "top", "color": "white" if here else INK}
+            axes.text(x, y - half[1] + 8, name, weight="bold", **style)
+            axes.text(x, y - half[1] + 26 + LINE * name.count("\n"), content, fontsize=8, **style)
         else:
             extent = (x - half[0], x + half[0], y + half[1], y - half[1])
             axes.imshow(resized(content, 2 * tile), extent=extent, zorder=2)
@@ -72,7 +64,3 @@ def diagram(
         axes.add_patch(FancyArrowPatch(*middles, patchA=shapes[start], patchB=shapes[end], **style))
     axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
-
-
-def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)

@@ -1,14 +1,11 @@
 """How every picture of the course looks, and the canvas it is drawn on."""
 
-import math
 from collections.abc import Callable
 from functools import wraps
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 
 DPI = 100
 INK, MUTED, ACCENT, SECOND, PAPER = "#22272e", "#6b7683", "#2563a8", "#c2571a", "#eef1f4"
@@ -31,26 +28,11 @@ GAP, LINE = 4, 17
 """Pixels between tiles, and of a line of text."""
 
 
-def canvas(width: int, height: int) -> tuple[Figure, Axes]:
-    """A figure of so many pixels whose one axes counts them from the upper left corner, as an array does."""
-    with plt.rc_context(LOOK):
-        figure = plt.figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, width), ylim=(height, 0))
-        axes.set_axis_off()
-    plt.close(figure)  # or a notebook would show it twice: when the cell ends, and as the cell's value
-    return figure, axes
-
-
-def text_width(text: str, weight: str = "normal") -> int:
-    """Pixels that the longest line of a text on a canvas takes."""
-    font = FontProperties(weight=weight, size=plt.rcParams["font.size"])
-    measure = RendererAgg(1, 1, DPI).get_text_width_height_descent
-    return math.ceil(max(measure(line, font, ismath=False)[0] for line in text.split("\n")))
-
-
 def drawn(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """The function ``draw`` in the course's look, its figure closed."""
+    """The function ``draw`` in the course's look, its figure closed.
+
+    A notebook would show an open one twice: when the cell ends, and as the cell's value.
+    """
 
     @wraps(draw)
     def in_our_look(*arguments, **options) -> Figure:
@@ -60,3 +42,15 @@ def drawn(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         return figure
 
     return in_our_look
+
+
+def canvas(width: int, height: int) -> tuple[Figure, Axes]:
+    """A figure of so many pixels whose one axes counts them from the upper left corner, as an array does.
+
+    What is drawn beyond it, such as titles, is there when the figure is shown or saved with a tight box, as notebooks
+    show it.
+    """
+    figure = plt.figure(figsize=(width / DPI, height / DPI))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes
