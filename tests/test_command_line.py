@@ -39,7 +39,8 @@ def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage):
     assert evaluate(stage, weights, packed, "--publish", out) == 0
 
     printed, card = capsys.readouterr().out, read_card(out)
-    assert weights.stem == ("dmn" if stage == "pix2pixhd-m" else stage) and type(load_weights(out)) is type(load_weights(weights))
+    assert weights.stem == ("dmn" if stage == "pix2pixhd-m" else stage)
+    assert type(load_weights(out)) is type(load_weights(weights))
     assert card["steps"] == 2 and card["preset"]["name"] == "smoke"
     assert max(figure["faces"] for figure in card["figures"]) == len(PackedFaces.open(packed).indices("test"))
     assert out.stat().st_size < 0.6 * weights.stat().st_size
