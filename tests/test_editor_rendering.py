@@ -76,19 +76,6 @@ def regional():
     return make_network(style="regional")
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
-def test_a_style_for_every_class_is_the_network_s_too(way, regional):
-    (image, own), (_, mask) = face(1), face(2)
-    renderer = Renderer(regional, SIZE, way=way)
-    assert renderer.regional
-    style = renderer.style(image, own)
-    assert style.code.shape == (1, NUM_CLASSES, 48) and style.condition.shape[:2] == (1, NUM_CLASSES)
-    made, expected = renderer.render(mask, style).astype(int), eager(regional, mask, image, own).astype(int)
-    assert expected.std() > 20
-    difference = abs(made - expected)
-    assert difference.max() <= 1 if way.dtype == torch.float32 else difference.mean() < 0.1 * expected.std()
-
-
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_only_the_codes_of_the_chosen_classes_are_another_style_s(regional, share):
     renderer, classes = Renderer(regional, SIZE, way=PLAIN), [2, 13]
@@ -126,12 +113,6 @@ def test_styles_that_do_not_belong_together_are_refused(renderer, kind):
             bring_together()
 
 
-def test_one_style_for_the_whole_picture_has_none_for_a_class(renderer):
-    assert not renderer.regional
-    with pytest.raises(ValueError, match="one for the whole picture: use a network with style='regional'"):
-        renderer.style(*face(1)).put(renderer.style(*face(2)), [1])
-
-
 def test_a_style_is_encoded_once(network, monkeypatch):
     renderer = Renderer(network, SIZE, way=PLAIN)
     asked = []
@@ -146,15 +127,6 @@ def test_a_style_is_encoded_once(network, monkeypatch):
     assert len(asked) == 3
     renderer.render(mask, style)
     assert len(asked) == 3
-
-
-def test_the_styles_asked_for_last_are_kept(network, monkeypatch):
-    monkeypatch.setattr(rendering, "KEPT_STYLES", 2)
-    renderer = Renderer(network, SIZE, way=PLAIN)
-    first, second, again = (renderer.style(*face(seed)) for seed in (1, 2, 1))
-    assert again is first
-    renderer.style(*face(3))  # the second was asked for least lately
-    assert renderer.style(*face(1)) is first and renderer.style(*face(2)) is not second
 
 
 def test_training_the_network_does_not_touch_the_renderer():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from maskgan_lib.editor.rle import EditError
+from maskgan_lib.editor.checks import EditError
 
 _WHOLE, _NUMBER, _TEXT, _FILE, _BY_NAME = (int,), (int, float), (str,), (bytes,), (dict,)
 COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {

@@ -5,7 +5,6 @@ has seen procedural faces only: on photographs of people it finds most of a face
 often go wrong, so look at its label map before you use it.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -15,12 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskgan_lib.checkpoints.files import atomic
-from maskgan_lib.classes import CLASS_ID, COLORS, GROUPS
+from maskgan_lib.classes import CLASS_ID, GROUPS
 from maskgan_lib.data.alignment import Alignment, FacePoints, Point, Square
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError
 from maskgan_lib.data.pictures import open_photo
+from maskgan_lib.editor.storage import write_mask, write_picture
 from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.judges.parser import FaceParser
 
@@ -60,13 +59,8 @@ class OwnPhoto:
 
     def save(self, folder: str | Path) -> None:
         """Writes ``image.png`` and ``labels.png``, whose pixels are class ids shown in the project's colours."""
-        labels = Image.fromarray(self.labels)
-        labels.putpalette(COLORS.tobytes())
-        for name, image in (("image.png", Image.fromarray(self.image)), ("labels.png", labels)):
-            data = io.BytesIO()
-            image.save(data, "PNG")
-            with atomic(Path(folder) / name) as file:
-                file.write(data.getvalue())
+        write_picture(Path(folder) / "image.png", self.image)
+        write_mask(Path(folder) / "labels.png", self.labels)
 
 
 def prepare_photo(

@@ -6,25 +6,29 @@
 >>> session.undo()
 """
 
+import reprlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from maskgan_lib.attribute_masks import AttributeMasks
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_TITLES
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor import components
-from maskgan_lib.editor.checks import attempt, read_only, within
+from maskgan_lib.editor.checks import EditError, attempt, check_mask, read_only, within
 from maskgan_lib.editor.commands import checked_call
-from maskgan_lib.editor.moves import MaskMoves
-from maskgan_lib.editor.rle import EditError, check_mask, decode_runs
+from maskgan_lib.editor.latent import LatentEdits
+from maskgan_lib.editor.rendering import Renderer
+from maskgan_lib.editor.rle import decode_runs
 from maskgan_lib.editor.session_base import SessionBase, locked
-from maskgan_lib.editor.steps import EditorFace
+from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, Sliding
 from maskgan_lib.editor.storage import (
     decode_mask,
     has_session,
@@ -36,9 +40,6 @@ from maskgan_lib.editor.storage import (
 )
 
 if TYPE_CHECKING:
-    from maskgan_lib.attribute_masks import AttributeMasks
-    from maskgan_lib.editor.latent import LatentEdits
-    from maskgan_lib.editor.rendering import Renderer
     from maskgan_lib.evaluation.judges import Judges
 
 
@@ -62,44 +63,31 @@ class EditSession(SessionBase):
     def __init__(
         self,
         faces: Sequence[EditorFace],
-        renderer: "Renderer | Mapping[str, Renderer]",
-        latent: "LatentEdits | None" = None,
+        renderer: Renderer | Mapping[str, Renderer],
+        latent: LatentEdits | None = None,
         autosave: str | Path | None = None,
         judges: "Judges | None" = None,
-        attribute_masks: "AttributeMasks | None" = None,
+        attribute_masks: AttributeMasks | None = None,
     ):
         super().__init__(faces, renderer, autosave)
-        self._moves, self._judges = MaskMoves(self.size, latent, attribute_masks), judges
+        self._latent, self._judges, self._attribute_masks = latent, judges, attribute_masks
+        self.directions: tuple[str, ...] = () if latent is None else tuple(latent.directions)
+        """Names for ``move_latent``; none without ``latent``."""
+        known = () if attribute_masks is None else attribute_masks.attributes
+        self.attributes: tuple[str, ...] = tuple(name for name in components.SHOWING if name in known)
+        """Names for ``move_attributes``: what ``attribute_masks`` knows and masks show; none without it."""
 
     @classmethod
-    def restore(
-        cls,
-        autosave: str | Path,
-        faces: Sequence[EditorFace],
-        renderer: "Renderer | Mapping[str, Renderer]",
-        latent: "LatentEdits | None" = None,
-        judges: "Judges | None" = None,
-        attribute_masks: "AttributeMasks | None" = None,
-    ) -> Self:
+    def restore(cls, autosave: str | Path, *args: Any, **options: Any) -> Self:
         """The session in the folder ``autosave`` as it was after its last change, or a new one if there is none.
 
-        It goes on saving there. Where its method is not here, it goes on with the first one, and a warning says so.
-        ``EditError`` if the folder is damaged or its session is of another size.
+        The other arguments are those of a new session. It goes on saving there. Where its method is not here, it goes
+        on with the first one, and a warning says so. ``EditError`` if the folder is damaged or of another size.
         """
-        session = cls(faces, renderer, latent, autosave, judges, attribute_masks)
+        session = cls(*args, autosave=autosave, **options)
         if has_session(autosave):
             session.load(autosave)
         return session
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """Names for ``move_latent``; none without ``latent``."""
-        return self._moves.directions
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Names for ``move_attributes``: what ``attribute_masks`` knows and masks show; none without it."""
-        return self._moves.attributes
 
     # ---- faces and styles
 
@@ -219,21 +207,36 @@ class EditSession(SessionBase):
 
         Several sliders add up. When the mask is changed in another way, all start at 0 again.
         """
-        name, mask, sliding = self._moves.along(self._now, direction, amount)
-        self._change(name, mask=mask, sliding=sliding)
+        latent = self._latent_edits()
+        if direction not in self.directions:
+            raise EditError(f"There is no direction {direction!r}: choose one of {', '.join(self.directions)}.")
+        amount = within(amount, -1, 1, "The amount of a direction")
+
+        def moved(mask: np.ndarray, places: Mapping[str, float]) -> np.ndarray:
+            for name, place in places.items():
+                mask = mask if place == 0 else latent.move(mask, name, place)
+            return mask
+
+        self._slide(DIRECTIONS, direction, amount, moved, f"{direction} {amount:+.2f}")
 
     @locked
     def interpolate(self, face: int, share: float) -> None:
         """Puts the slider towards another face's mask to ``share``: 0 the mask as it was before, 1 all the way."""
-        place = self._place(face)
-        name, mask, sliding = self._moves.towards(self._now, place, self.faces[place], share)
-        self._change(name, mask=mask, sliding=sliding)
+        place, latent = self._place(face), self._latent_edits()
+        other, share = self.faces[place], within(share, 0, 1, "The share of a face")
+
+        def between(mask: np.ndarray, _: Mapping[str, float]) -> np.ndarray:
+            return latent.towards(mask, other.mask.copy(), share)
+
+        self._slide(f"face {place}", str(place), share, between, f"{share:.0%} towards {other.name}")
 
     @locked
     def random_edit(self, seed: int) -> None:
         """A random plausible edit of the mask; the same one for the same mask and seed."""
-        name, mask, _ = self._moves.at_random(self._now.mask, seed)
-        self._change(name, mask=mask)
+        latent = self._latent_edits()
+        if not 0 <= seed < 2**63:
+            raise EditError(f"{seed} is no seed: choose a whole number from 0 up.")
+        self._change(f"random edit {seed}", mask=self._made(lambda: latent.random(self.mask, seed)))
 
     @locked
     def preview_attributes(self, amounts: Mapping[str, float]) -> None:
@@ -242,12 +245,12 @@ class EditSession(SessionBase):
         ``amounts`` go from -1, take it away, to 1, give it, in the place of those of the last preview; all of them 0,
         or none, drop it. So does whatever else changes the mask.
         """
-        amounts = self._moves.checked_amounts(amounts)
+        amounts = self._checked_amounts(amounts)
         if not amounts:
             self._preview = None
         elif amounts != self.preview_amounts:
-            name, mask, _ = self._moves.by_attributes(self._now.mask, amounts)
-            self._preview = amounts, name, mask
+            name = ", ".join(f"{name} {amount:+.2f}" for name, amount in amounts.items())
+            self._preview = amounts, name, self._made(lambda: self._attribute_masks.move(self.mask, amounts))
 
     @locked
     def move_attributes(self, amounts: Mapping[str, float]) -> None:
@@ -324,6 +327,43 @@ class EditSession(SessionBase):
     def command(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Calls one of ``COMMANDS``; ``EditError`` for another name, and for arguments that it does not take."""
         checked_call(self, name, arguments)()
+
+    # ---- what networks make of the mask
+
+    def _latent_edits(self) -> LatentEdits:
+        if self._latent is None:
+            raise EditError("This session has no MaskVAE: give latent=LatentEdits(...) when you make it.")
+        return self._latent
+
+    def _made(self, work: Callable[[], np.ndarray]) -> np.ndarray:
+        return check_mask(attempt("The mask could not be changed", work), self.size)
+
+    def _slide(self, kind: str, name: str, place: float, work: Callable, title: str) -> None:
+        """Puts a slider to its place: what ``work`` makes of the mask before it, by the places of all of its kind.
+
+        Sliders count from the mask as it was before they were first touched, as long as the mask is the one that they
+        have made; for any other they start at 0.
+        """
+        sliding = self._now.sliding
+        sliding = sliding if sliding and sliding.kind == kind else Sliding(kind, self._now.mask, {})
+        sliding = replace(sliding, places={**sliding.places, name: place})
+        mask = self._made(lambda: work(sliding.before.copy(), sliding.places))
+        self._change(title, mask=mask, sliding=sliding)
+
+    def _checked_amounts(self, amounts: Mapping[str, float]) -> dict[str, float]:
+        """Those of the amounts that are not 0, in the order of ``attributes``; ``EditError`` if one cannot be done."""
+        if self._attribute_masks is None:
+            raise EditError("This session cannot move attributes: give attribute_masks=AttributeMasks.load(...) to it.")
+        if not isinstance(amounts, Mapping):
+            raise EditError(f"Attributes come as amounts by name, not as {type(amounts).__name__}.")
+        for name, amount in amounts.items():
+            if name not in self.attributes:
+                offered = f"choose from {', '.join(self.attributes)}" if self.attributes else "its network knows none"
+                raise EditError(f"The attribute {reprlib.repr(name)} does not move masks here: {offered}.")
+            if not isinstance(amount, Real) or isinstance(amount, bool):
+                raise EditError(f"The amount of {name} is a number, not {reprlib.repr(amount)}.")
+            within(amount, -1, 1, f"The amount of {name}")
+        return {name: float(amounts[name]) for name in self.attributes if amounts.get(name)}
 
 
 def _painting(before: np.ndarray, after: np.ndarray, original: np.ndarray) -> str:

@@ -17,17 +17,13 @@ from PIL import Image
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_NAMES, CLASS_TITLES, COLORS, FLIPPED_ID, colorize
 from maskgan_lib.data.errors import DataError
-from maskgan_lib.editor.components import COMPONENTS, STYLE_REGIONS
+from maskgan_lib.editor.components import COMPONENTS, SHOWING, STYLE_REGIONS
 from maskgan_lib.editor.rle import encode_runs
 from maskgan_lib.editor.session import EditSession
 from maskgan_lib.editor.steps import Step
 
 HERE = Path(__file__).parent
-MODULES = (
-    *("core.js", "words.js", "elements.js", "sheet.js", "editor.js", "kernel.js", "stage.js", "tools.js", "drawing.js"),
-    *("moving.js", "pen.js", "pointer.js", "keys.js", "picture.js", "attributes.js", "faces.js", "styles.js"),
-    *("shape.js", "panels.js", "view.js"),
-)
+MODULES = "core words elements kernel mask drawing moving tools picture panels input view".split()
 """The view's files. Each one imports from those before it, and no two define the same name."""
 LIVE = ("drawing", "stroke", "button")
 """When a picture is made of a changed mask: again and again while drawing, at a stroke's end, when a button asks."""
@@ -51,7 +47,7 @@ Seq = tuple[str, int]
 
 def _module() -> str:
     """``MODULES`` as one module: nothing is fetched by the browser."""
-    text = "".join((HERE / name).read_text(encoding="utf-8") for name in MODULES)
+    text = "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES)
     text = re.sub(r'^import \{[^}]*\} from "\./\w+\.js";\n', "", text, flags=re.M)
     return re.sub(r"^export (?!default)", "", text, flags=re.M)
 
@@ -93,6 +89,7 @@ class MaskEditor(anywidget.AnyWidget):
         self._lock = threading.RLock()  # JupyterLab delivers messages on another thread while a cell runs
         super().__init__(live=live, brush=brush or max(1, round(12 * session.size / 512)))
         self.on_msg(self._on_message)
+        self._known: set[str] = set()  # keys of the small pictures that every view has
         with self._lock:
             self._publish(FROM_PYTHON, *self._try(self._draw))
 
@@ -150,10 +147,8 @@ class MaskEditor(anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: dict, buffers: Sequence) -> None:
         match content:
             case {"type": "ready"}:
-                self.send({"type": "hello"})
-            case {"type": "thumbs", "view": str(view), "keys": list(keys)}:
                 with self._lock:
-                    self._send_thumbs(view, keys)
+                    self._send_thumbs("hello", self._thumbs())
             case {"type": "command", "view": str(view), "n": int(n), "name": name, "arguments": arguments}:
                 if buffers and isinstance(arguments, dict):
                     arguments = arguments | {"data": bytes(buffers[0])}
@@ -195,6 +190,11 @@ class MaskEditor(anywidget.AnyWidget):
             self.preview = b"" if session.preview is None else encode_runs(session.preview)
             self.state = self._about()
             self.done = (*seq, error, milliseconds)
+        pictures = self._thumbs()
+        new = {key: picture for key, picture in pictures.items() if key not in self._known}
+        self._known = set(pictures)
+        if new:
+            self._send_thumbs("thumbs", new)
 
     def _about(self) -> dict:
         session = self.session
@@ -202,7 +202,7 @@ class MaskEditor(anywidget.AnyWidget):
         return {
             "size": session.size,
             "classes": CLASSES,
-            "faces": [face.name for face in session.faces],
+            "faces": [[face.key[1], face.name] for face in session.faces],
             "target": session.target,
             "style": session.style,
             "mix": session.style_mix,
@@ -217,7 +217,7 @@ class MaskEditor(anywidget.AnyWidget):
             "directions": list(session.directions),
             "sliders": session.sliders,
             "blend": session.blend,
-            "attributes": list(session.attributes),
+            "attributes": [[name, *SHOWING[name]] for name in session.attributes],
             "amounts": session.preview_amounts,
             "components": {name: list(ids) for name, ids in COMPONENTS.items()},
             "undo": {"count": len(session.done) - 1, "name": session.done[-1].name},
@@ -227,12 +227,14 @@ class MaskEditor(anywidget.AnyWidget):
             "trouble": session.autosave_trouble,
         }
 
-    def _send_thumbs(self, view: str, keys: list) -> None:
-        """Small pictures of faces, by place, and of results, by key."""
-        pictures = {str(place): face.image for place, face in enumerate(self.session.faces)}
-        pictures |= {step.key: step.image for step in self.session.history}
-        found = [key for key in keys if isinstance(key, str) and key in pictures]
-        self.send({"type": "thumbs", "view": view, "keys": found}, [_jpeg(pictures[key], THUMB) for key in found])
+    def _thumbs(self) -> dict[str, np.ndarray]:
+        """The pictures of faces and results that a view shows small, by key."""
+        faces = {face.key[1]: face.image for face in self.session.faces}
+        return faces | {step.key: step.image for step in self.session.history}
+
+    def _send_thumbs(self, kind: str, pictures: dict[str, np.ndarray]) -> None:
+        files = [_jpeg(picture, THUMB) for picture in pictures.values()]
+        self.send({"type": kind, "keys": list(pictures)}, files)
 
     # ---- for readers without a kernel
 
