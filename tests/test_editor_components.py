@@ -12,7 +12,6 @@ from maskgan_lib.editor.components import (
     COMPONENTS,
     component_ids,
     copy_component,
-    present_components,
     transform_component,
 )
 from maskgan_lib.evaluation.perturbations import scale_parts, shift_parts
@@ -78,16 +77,6 @@ def test_a_copy_invents_no_class(mask, source, group, align):
     assert np.array_equal(mask, before) and np.array_equal(source, given_source)
     assert edited.shape == mask.shape and edited.dtype == np.uint8
     assert set(np.unique(edited)) <= set(np.unique(mask)) | set(np.unique(source))
-
-
-@given(patchwork(), GROUP_NAMES)
-@settings(max_examples=80, deadline=None)
-def test_doing_nothing_changes_nothing(mask, group):
-    if group in present_components(mask):
-        assert np.array_equal(transform_component(mask, group), mask)
-        assert np.array_equal(transform_component(mask, group, degrees=360), mask)
-        for align in (True, False):
-            assert np.array_equal(copy_component(mask, mask, group, align), mask)
 
 
 @given(st.integers(-20, 20), st.integers(-20, 20))

@@ -1,7 +1,5 @@
 """The editor's renderer: the network's own pictures, faster, and nobody else's business."""
 
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -156,24 +154,6 @@ def test_neither_the_caller_s_settings_nor_its_own_leak(network, renderer):
     assert np.array_equal(inside, expected)
     Renderer(network, SIZE)
     assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
-
-
-def test_threads_take_turns_and_get_the_same_pictures(renderer):
-    faces = [face(seed) for seed in range(4)]
-    expected = [renderer.render(mask, renderer.style(image, mask)) for image, mask in faces]
-    made: dict[int, np.ndarray] = {}
-
-    def work(i):
-        for _ in range(3):
-            image, mask = faces[i]
-            made[i] = renderer.render(mask, renderer.style(image, mask))
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(made[i], expected[i]) for i in range(4))
 
 
 def test_masks_and_pictures_that_do_not_fit_are_refused(renderer):

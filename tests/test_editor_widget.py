@@ -55,7 +55,7 @@ def test_an_edit_is_rendered_and_answered(editor, mask):
     assert (editor.mask == mask).all() and (decode_runs(editor.edit, SIZE) == mask).all()
     with Image.open(io.BytesIO(editor.picture)) as file:
         assert file.format == "JPEG" and file.size == (SIZE, SIZE)
-        assert np.abs(np.asarray(file).astype(int) - editor.image).mean() < 10  # JPEG
+        assert np.abs(np.asarray(file).astype(int) - editor.session.image).mean() < 10  # JPEG
     undo, redo = (editor.state[name] for name in ("undo", "redo"))
     assert (undo, redo["count"]) == ({"count": 1, "name": "painted cloth"}, 0)
     assert [name for _, name in editor.state["results"]] == ["original", "painted cloth"]
@@ -127,16 +127,16 @@ def test_a_preview_travels_beside_the_mask_and_makes_no_picture(editor, mask, mo
     edit, picture, renders = editor.edit, editor.picture, editor.session.renderer.renders
     command(editor, 2, "preview_attributes", {"amounts": {"Smiling": 1}})
     smiling = Grins().move(mask, {"Smiling": 1})
-    assert editor.done[:3] == ("v", 2, None) and editor.state["amounts"] == {"Smiling": 1.0}
+    assert editor.done[:3] == ("v", 2, None) and editor.state["preview_amounts"] == {"Smiling": 1.0}
     assert (decode_runs(editor.preview, SIZE) == smiling).all()
     assert (editor.edit, editor.picture, editor.session.renderer.renders) == (edit, picture, renders)
     command(editor, 3, "move_attributes", {"amounts": {"Smiling": 1}})
-    assert editor.preview == b"" and editor.state["amounts"] == {} and editor.picture != picture
+    assert editor.preview == b"" and editor.state["preview_amounts"] == {} and editor.picture != picture
     assert (decode_runs(editor.edit, SIZE) == smiling).all()
     editor.command("preview_attributes", amounts={"Bangs": 1})
     assert editor.preview and editor.done[:3] == ("", 0, None)
     paint(editor, 4, mask)
-    assert editor.preview == b"" and editor.state["amounts"] == {}
+    assert editor.preview == b"" and editor.state["preview_amounts"] == {}
     monkeypatch.setattr(Grins, "error", "out of memory")
     command(editor, 5, "preview_attributes", {"amounts": {"Bangs": 1}})
     assert "out of memory" in editor.done[2] and editor.preview == b""
@@ -170,7 +170,7 @@ def test_small_pictures_are_sent_to_a_new_view_and_with_each_new_result(editor, 
     (hello, small), (new, more) = messages
     faces, results = ([key for key, _ in editor.state[name]] for name in ("faces", "results"))
     assert (hello["type"], hello["keys"]) == ("hello", faces + results[:2]) and new["keys"] == results[2:]
-    pictures = [face.image for face in editor.session.faces] + [step.image for step in editor.history]
+    pictures = [face.image for face in editor.session.faces] + [step.image for step in editor.session.history]
     for data, picture in zip([*small, *more], pictures, strict=True):
         image = Image.open(io.BytesIO(data))
         assert image.size == (96, 96)
@@ -181,11 +181,12 @@ def test_python_sees_and_changes_what_the_view_does(editor, mask, tmp_path):
     editor.mask = drawn_mask(SIZE)
     assert (decode_runs(editor.edit, SIZE) == drawn_mask(SIZE)).all() and editor.done[:3] == ("", 0, None)
     editor.command("copy_component", face=1, group="nose")
-    assert editor.history[-1].name == "nose of face 1" and editor.image.shape == (SIZE, SIZE, 3)
-    editor.save(tmp_path / "mine")
+    assert editor.session.history[-1].name == "nose of face 1" and editor.session.image.shape == (SIZE, SIZE, 3)
+    editor.session.save(tmp_path / "mine")
     nose = editor.mask
     editor.mask = mask
-    editor.load(tmp_path / "mine")
+    editor.session.load(tmp_path / "mine")
+    editor.refresh()
     assert (editor.mask == nose).all() and (decode_runs(editor.edit, SIZE) == nose).all()
     with pytest.raises(EditError):
         editor.mask = np.full((SIZE, SIZE), 19)

@@ -134,17 +134,14 @@ def _starts(width: int, height: int) -> Iterator[list[Square]]:
     for share, turns in ((1.0, (0,)), (0.75, (0,)), (1.35, (0,)), (1.0, (-30, 30)), (0.5, (0,))):
         side = share * min(width, height)
         places = product(_centers(height, side), _centers(width, side))
-        yield [Square((x, y), _pointing(side / 2, turn)) for (y, x), turn in product(places, turns)]
+        ways = [(np.cos(angle) * side / 2, np.sin(angle) * side / 2) for angle in np.radians(turns)]
+        yield [Square((float(x), float(y)), tuple(map(float, way))) for (y, x), way in product(places, ways)]
 
 
 def _centers(length: int, side: float) -> np.ndarray:
     """Centres of squares that cover a line, each overlapping half of the next."""
     free = max(0.0, length - side)
     return length / 2 + free * (np.linspace(-0.5, 0.5, 1 + round(free / (0.45 * side) + 0.4)) if free else np.zeros(1))
-
-
-def _pointing(length: float, degrees: float) -> Point:
-    return length * float(np.cos(np.radians(degrees))), length * float(np.sin(np.radians(degrees)))
 
 
 def _most_like_a_face(starts: Sequence[Alignment], maps: np.ndarray) -> list[tuple[Alignment, np.ndarray]]:

@@ -115,8 +115,8 @@ function makeStyles(editor) {
   let region = "";
   /** Face and mix of the style where it is being chosen: a region without its own has that around it. */
   const there = () => {
-    const { regionStyles, stylesAround, style, mix } = editor.state;
-    return regionStyles[region] ?? stylesAround[region] ?? [style, mix];
+    const { region_styles, styles_around, style, style_mix } = editor.state;
+    return region_styles[region] ?? styles_around[region] ?? [style, style_mix];
   };
   const choose = (face, mix, options) => command(editor, "choose_style", { face, mix, region: region || null }, options);
   const where = chooser("where", "Where", () => regionOptions(editor.state), {
@@ -131,8 +131,8 @@ function makeStyles(editor) {
     value: () => (isIdle(editor) ? percent(there()[1]) : undefined),
     ...editor.slides((value, options) => choose(there()[0], value / 100, options)),
   });
-  const around = () => choose(...editor.state.stylesAround[region]);
-  const hidden = () => !(region in editor.state.regionStyles);
+  const around = () => choose(...editor.state.styles_around[region]);
+  const hidden = () => !(region in editor.state.region_styles);
   const title = "The region looks like what is around it again";
   const asAround = button("action", "No style of its own", title, around, { hidden });
   const faces = makeFaces(editor, "style", {
@@ -143,17 +143,17 @@ function makeStyles(editor) {
   const what = "Colours, light and hair of the face that you click, for the whole picture or a part of it.";
   const whole = { title: () => (editor.state.regional ? "" : ONE_STYLE) };
   const below = make("div", "below", {}, field("Where", where, whole), field("Mix", mix), asAround);
-  const none = () => !Object.keys(editor.state.regionStyles).length;
+  const none = () => !Object.keys(editor.state.region_styles).length;
   const own = make("p", "note", { hidden: none, textContent: () => ownStyles(editor.state) });
   return panel("style-panel", "Style from another face", true, note(what), faces, below, own);
 }
 /** Marks the regions that have a style of their own. */
-function regionOptions({ regions, regionStyles }) {
-  const marked = (name) => `only the ${name}${name in regionStyles ? " •" : ""}`;
+function regionOptions({ regions, region_styles }) {
+  const marked = (name) => `only the ${name}${name in region_styles ? " •" : ""}`;
   return [["", "the whole picture"], ...regions.map((name) => [name, marked(name)])];
 }
-function ownStyles({ regional, regionStyles, faces }) {
-  const own = Object.entries(regionStyles).map(([name, [face, mix]]) => `${name} (${faces[face][1]}, ${percent(mix)}%)`);
+function ownStyles({ regional, region_styles, faces }) {
+  const own = Object.entries(region_styles).map(([name, [face, mix]]) => `${name} (${faces[face][1]}, ${percent(mix)}%)`);
   return `${regional ? "In a style of their own" : `${ONE_STYLE}. Kept, but not drawn`}: ${own.join(", ")}.`;
 }
 
@@ -250,7 +250,7 @@ function makeFiles(editor) {
     ["Open a photo …", "A photo of a face: it is cut out and its mask is found", () => photoFile.click()],
   ].map(([text, title, act]) => button("action", text, title, act));
   const saved = () => {
-    const { trouble, autosaved } = editor.state;
+    const { autosave_trouble: trouble, autosaved } = editor.state;
     if (autosaved) return `Every change is kept in ${autosaved}.`;
     return trouble ? `${trouble} Download what you want to keep.` : "There is no autosave: download what you want to keep.";
   };

@@ -27,7 +27,7 @@ from maskgan_lib.editor.commands import checked_call
 from maskgan_lib.editor.latent import LatentEdits
 from maskgan_lib.editor.rendering import Renderer
 from maskgan_lib.editor.rle import decode_runs
-from maskgan_lib.editor.session_base import SessionBase, locked
+from maskgan_lib.editor.session_base import SessionBase, taking_turns
 from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, Sliding
 from maskgan_lib.editor.storage import (
     decode_mask,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from maskgan_lib.evaluation.judges import Judges
 
 
+@taking_turns
 class EditSession(SessionBase):
     """A face that is edited, faces to take from, and the steps that were made.
 
@@ -91,7 +92,6 @@ class EditSession(SessionBase):
 
     # ---- faces and styles
 
-    @locked
     def choose_target(self, face: int) -> None:
         """Edits another face, from its own mask. A style taken from another face stays, an own one follows."""
         face, now = self._place(face), self._now
@@ -101,7 +101,6 @@ class EditSession(SessionBase):
         mask, regions = self.faces[face].mask, dict(zip(now.regions, regions))
         self._change(self.faces[face].name, target=face, style=style, regions=regions, mask=mask)
 
-    @locked
     def choose_style(self, face: int, mix: float = 1.0, region: str | None = None) -> None:
         """Takes the style of another face, or of the target itself; ``mix`` 0 to 1 says how much of it.
 
@@ -122,7 +121,6 @@ class EditSession(SessionBase):
             regions[region] = style
         self._change(f"{name} on {region}", regions=regions)
 
-    @locked
     def choose_method(self, name: str) -> None:
         """Makes pictures with another one of ``methods`` from now on.
 
@@ -134,13 +132,11 @@ class EditSession(SessionBase):
         self._change(f"drawn by {name}", method=name)
         self._warn_of_regions()
 
-    @locked
     def set_keep(self, strength: float | None) -> None:
         """Keeps the photo where the mask was not edited, with a strength of 0 to 1, or not at all (None)."""
         strength = None if strength is None else within(strength, 0, 1, "The strength of keeping")
         self._change("photo not kept" if strength is None else f"photo kept at {strength:.0%}", keep=strength)
 
-    @locked
     def add_photo(self, data: str | Path | bytes) -> int:
         """Cuts the face out of a photo, a file or its bytes, parses it, and gives its place among the faces.
 
@@ -166,19 +162,17 @@ class EditSession(SessionBase):
     # ---- edits of the mask
 
     @SessionBase.mask.setter
-    @locked
     def mask(self, mask: np.ndarray) -> None:
-        mask = check_mask(mask, self.size)
-        self._preview = None
-        if not np.array_equal(mask, self._now.mask):  # sliders stay where they are
-            self._change(_painting(self._now.mask, mask, self.original), mask=mask)
+        with self._lock:
+            mask = check_mask(mask, self.size)
+            self._preview = None
+            if not np.array_equal(mask, self._now.mask):  # sliders stay where they are
+                self._change(_painting(self._now.mask, mask, self.original), mask=mask)
 
-    @locked
     def paint(self, data: bytes) -> None:
         """Another mask by its runs, as ``encode_runs`` writes them."""
         self.mask = decode_runs(data, self.size)
 
-    @locked
     def copy_component(self, face: int, group: str) -> None:
         """Takes a component, e.g. "mouth", from another face, or the target's own back: see ``components``.
 
@@ -192,7 +186,6 @@ class EditSession(SessionBase):
         lent = {CLASS_TITLES[i]: (place, 1.0) for i in sorted(new)} if self.regional else {}
         self._change(f"{group} of {source.name}", mask=mask, regions={**now.regions, **lent})
 
-    @locked
     def transform_component(
         self, group: str, down: float = 0.0, right: float = 0.0, scale: float = 1.0, degrees: float = 0.0
     ) -> None:
@@ -201,7 +194,6 @@ class EditSession(SessionBase):
         does = "turned" if degrees else "scaled" if scale != 1 else "moved"
         self._change(f"{does} {group}", mask=mask)
 
-    @locked
     def move_latent(self, direction: str, amount: float) -> None:
         """Puts the slider of one of ``directions`` to ``amount``, -1 to 1; at 0 the mask is as it was before.
 
@@ -219,7 +211,6 @@ class EditSession(SessionBase):
 
         self._slide(DIRECTIONS, direction, amount, moved, f"{direction} {amount:+.2f}")
 
-    @locked
     def interpolate(self, face: int, share: float) -> None:
         """Puts the slider towards another face's mask to ``share``: 0 the mask as it was before, 1 all the way."""
         place, latent = self._place(face), self._latent_edits()
@@ -230,7 +221,6 @@ class EditSession(SessionBase):
 
         self._slide(f"face {place}", str(place), share, between, f"{share:.0%} towards {other.name}")
 
-    @locked
     def random_edit(self, seed: int) -> None:
         """A random plausible edit of the mask; the same one for the same mask and seed."""
         latent = self._latent_edits()
@@ -238,7 +228,6 @@ class EditSession(SessionBase):
             raise EditError(f"{seed} is no seed: choose a whole number from 0 up.")
         self._change(f"random edit {seed}", mask=self._made(lambda: latent.random(self.mask, seed)))
 
-    @locked
     def preview_attributes(self, amounts: Mapping[str, float]) -> None:
         """Makes ``preview``: the mask with more of some ``attributes``, or less. The mask itself stays as it is.
 
@@ -252,7 +241,6 @@ class EditSession(SessionBase):
             name = ", ".join(f"{name} {amount:+.2f}" for name, amount in amounts.items())
             self._preview = amounts, name, self._made(lambda: self._attribute_masks.move(self.mask, amounts))
 
-    @locked
     def move_attributes(self, amounts: Mapping[str, float]) -> None:
         """Makes what ``preview_attributes`` shows for these amounts the mask."""
         self.preview_attributes(amounts)
@@ -260,7 +248,6 @@ class EditSession(SessionBase):
         if moved and not np.array_equal(moved[2], self._now.mask):
             self._change(moved[1], mask=moved[2])
 
-    @locked
     def reset(self) -> None:
         """The target's own mask again. Keeping stays, and so do styles, but for those of what the photo lacks."""
         regions = {
@@ -268,7 +255,6 @@ class EditSession(SessionBase):
         }
         self._change("original", mask=self.original, regions=regions)
 
-    @locked
     def load_mask(self, data: str | Path | bytes) -> None:
         """A mask from a PNG file of class ids, or its bytes, resized by the nearest pixel; ``EditError`` otherwise."""
         mask = decode_mask(data, self.size) if isinstance(data, bytes) else read_mask(data, self.size)
@@ -276,7 +262,6 @@ class EditSession(SessionBase):
 
     # ---- pictures and files
 
-    @locked
     def render(self) -> np.ndarray:
         """The picture of the mask, uint8 ``[S, S, 3]``, which is then the last one of ``history``.
 
@@ -289,12 +274,10 @@ class EditSession(SessionBase):
             self._go(self._state.drawn(read_only(picture.copy())), self._preview)
         return picture.copy()
 
-    @locked
     def save(self, folder: str | Path) -> None:
         """Writes all of the session to a folder; ``CheckpointError`` if that cannot be done."""
         write_session(folder, self._state, self._given)
 
-    @locked
     def load(self, folder: str | Path) -> None:
         """Goes on from what ``save`` wrote. Its faces are found among those here, or join them.
 
@@ -311,19 +294,16 @@ class EditSession(SessionBase):
         self._go(stored.among(self.faces, here))
         self._warn_of_regions()
 
-    @locked
     def save_mask(self, path: str | Path) -> None:
         """Writes the mask as a PNG of class ids in the project's colours."""
         write_mask(path, self._now.mask)
 
-    @locked
     def save_image(self, path: str | Path) -> None:
         """Writes the last picture as PNG or JPEG, by the ending; ``EditError`` if there is none yet."""
         if self.image is None:
             raise EditError("There is no picture yet: render the mask first.")
         write_picture(path, self.image)
 
-    @locked
     def command(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Calls one of ``COMMANDS``; ``EditError`` for another name, and for arguments that it does not take."""
         checked_call(self, name, arguments)()

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
+from inspect import isfunction
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,18 +21,22 @@ from maskgan_lib.editor.rendering import Renderer
 from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, SessionState, Step, Style
 from maskgan_lib.editor.storage import write_session
 
-Method = TypeVar("Method", bound=Callable)
 
+def taking_turns(kind: type) -> type:
+    """A class whose public methods let one thread in at a time: messages may arrive beside a running cell."""
 
-def locked(method: Method) -> Method:
-    """One thread at a time: a front end's messages may arrive beside a running cell."""
+    def alone(method: Callable) -> Callable:
+        @wraps(method)
+        def call(self: "SessionBase", *args: Any, **kwargs: Any) -> Any:
+            with self._lock:
+                return method(self, *args, **kwargs)
 
-    @wraps(method)
-    def alone(self: "SessionBase", *args: Any, **kwargs: Any) -> Any:
-        with self._lock:
-            return method(self, *args, **kwargs)
+        return call
 
-    return alone
+    for name, value in list(vars(kind).items()):
+        if isfunction(value) and not name.startswith("_"):
+            setattr(kind, name, alone(value))
+    return kind
 
 
 def reading(path: str, what: str) -> property:
@@ -39,6 +44,7 @@ def reading(path: str, what: str) -> property:
     return property(attrgetter(path), doc=what)
 
 
+@taking_turns
 class SessionBase:
     """Faces, steps and renderers; see ``EditSession``."""
 
@@ -184,17 +190,14 @@ class SessionBase:
                 if ended and self._is_unsaved:
                     self._save_automatically()
 
-    @locked
     def undo(self, count: int = 1) -> None:
         """Takes steps back, or as many as there are."""
         self._go(self._state.at_step(self._state.at - max(0, count)))
 
-    @locked
     def redo(self, count: int = 1) -> None:
         """Does steps again that were taken back, or as many as there are."""
         self._go(self._state.at_step(self._state.at + max(0, count)))
 
-    @locked
     def go_back(self, result: Step | str) -> None:
         """A step to one of ``history``, or its ``key``: to its mask, all its looks and its picture."""
         key = result.key if isinstance(result, Step) else result

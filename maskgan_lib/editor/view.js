@@ -91,7 +91,7 @@ function listen(editor) {
     isScheduled = false;
     const answered = answer(editor);
     if (!editor.stroke) pull(editor, answered?.labels && answered.error);
-    if (isIdle(editor)) editor.amounts = { ...editor.state.amounts };
+    if (isIdle(editor)) editor.amounts = { ...editor.state.preview_amounts };
     const kept = [...editor.state.faces, ...editor.state.results].map(([key]) => key);
     for (const key of editor.thumbs.keys()) if (!kept.includes(key)) editor.thumbs.delete(key);
     showPreview(editor);
