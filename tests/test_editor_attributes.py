@@ -11,7 +11,6 @@ from maskgan_lib.classes import ATTRIBUTE_NAMES, CLASS_ID
 from maskgan_lib.editor import EditError, EditSession
 from maskgan_lib.editor.components import SHOWING
 from maskgan_lib.methods.secgan import SeCGANGenerator
-from maskgan_lib.presets import PRESETS
 
 SIZE = 64
 CLOTH = CLASS_ID["cloth"]
@@ -30,11 +29,8 @@ def session() -> EditSession:
 def test_only_what_masks_show_and_the_network_knows_is_offered(session):
     assert session.attributes == ("Smiling", "Bangs") and Grins.attributes == ("Black_Hair", "Bangs", "Smiling")
     assert drawn_session().attributes == ()
-    known = (*PRESETS["paper"].secgan.attributes, "Smiling")
-    assert set(known) - set(SHOWING) == {
-        *("Black_Hair", "Blond_Hair", "Brown_Hair", "Pale_Skin", "Young", "Mustache", "No_Beard"),
-    }
-    assert set(SHOWING) <= set(ATTRIBUTE_NAMES) and len(set(SHOWING)) == len(SHOWING)
+    words = [word for ends in SHOWING.values() for word in ends]
+    assert set(SHOWING) <= set(ATTRIBUTE_NAMES) and len(set(words)) == 2 * len(SHOWING)
 
 
 def test_a_preview_leaves_the_mask_and_moving_makes_it_the_mask(session):
@@ -75,14 +71,9 @@ def test_the_network_works_on_a_copy_and_only_once(session, monkeypatch):
 
 
 CHANGES = {
-    "painted": lambda session: setattr(session, "mask", np.zeros((SIZE, SIZE), np.uint8)),
     "the same mask": lambda session: setattr(session, "mask", session.mask),
     "latent": lambda session: session.move_latent("Lower", 0.1),
-    "blend": lambda session: session.interpolate(1, 0.5),
-    "random": lambda session: session.random_edit(3),
     "copied": lambda session: session.copy_component(1, "mouth"),
-    "moved": lambda session: session.transform_component("nose", down=1),
-    "face": lambda session: session.choose_target(1),
     "the same face": lambda session: session.choose_target(0),
     "reset": lambda session: session.reset(),
     "undo": lambda session: session.undo(),

@@ -19,6 +19,7 @@ from maskgan_lib.editor.widget import MaskEditor
 SIZE, BRUSH = 64, 5
 SKIN, HAIR, HAT, CLOTH = 1, 13, 14, 18
 SHOWN = ("Smiling", "Bangs")
+METHODS = "MaskGAN†", "SPADE <b>", "Pix2PixHD-m, with a name that is longer than a narrow page is wide"
 ROOT, STAGE = ".editor-root", ".editor-left .editor-stage"
 
 
@@ -33,6 +34,12 @@ def window(browser):
 def editor(window):
     """A mounted editor on which cloth is chosen; nothing may go wrong in the page."""
     yield from watched(window, drawn_session(size=SIZE))
+
+
+@pytest.fixture
+def full(window):
+    """The same with all that a session can have."""
+    yield from watched(window, drawn_session(size=SIZE, methods=METHODS, attributes=True, glasses=True))
 
 
 def watched(window, session):
@@ -563,27 +570,60 @@ def test_undo_redo_and_results_are_the_same_after_a_reload_and_in_another_view(w
 # ---- faces, styles, shapes, results
 
 
-def test_style_keep_copy_and_target_go_to_the_session_and_are_undone_one_by_one(editor):
-    session, page = editor.widget.session, editor.page
-    click(editor, ".editor-style [data-face='2']")
-    fill(editor, ".editor-mix", "25")
-    click(editor, ".editor-keep")
-    assert (session.style, session.style_mix, session.keep) == (2, 0.25, 1)
-    page.click(".editor-source [data-face='1']")
-    click(editor, "[data-group='mouth']")
-    copied = labels(editor)
-    page.click(".editor-target-panel summary")
-    click(editor, ".editor-target [data-face='2']")
-    assert session.target == 2 and (labels(editor) == session.faces[2].mask).all()
-    seen = []
-    for _ in range(5):
-        keys(editor, "Control+z")
-        kept, mix = page.is_checked(".editor-keep"), page.input_value(".editor-mix")
-        seen.append((session.target, (labels(editor) == copied).all(), kept, mix, session.style))
-    assert seen == [
-        *((0, True, True, "25", 2), (0, False, True, "25", 2), (0, False, False, "25", 2)),
-        *((0, False, False, "100", 2), (0, False, False, "100", 0)),
+def assert_shown(mounted):
+    """All that the page shows is as the session has it."""
+    page, session = mounted.page, mounted.widget.session
+    shown = [int(data(mounted, name)) for name in ("undo", "redo", "results")]
+    assert shown == [len(session.done) - 1, len(session.undone), len(session.history)]
+    assert (seen(mounted) == (session.mask if session.preview is None else session.preview)).all()
+    assert {name: value / 100 for name, value in places(mounted).items() if value} == session.preview_amounts
+    region = page.input_value(".editor-where")
+    style = session.region_styles.get(region) or (session.style_around(region) if region else None)
+    face, mix = style or (session.style, session.style_mix)
+    assert chosen_style(page) == (str(face), str(round(100 * mix)))
+    assert page.input_value(".editor-method") == session.method
+    assert page.is_checked(".editor-keep") == (session.keep is not None)
+    assert float(page.input_value(".editor-direction >> nth=0")) == 100 * session.sliders.get("Lower", 0)
+    assert page.get_attribute(f".editor-target [data-face='{session.target}']", "aria-pressed") == "true"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_whatever_is_done_is_shown_and_undone(full, seed):
+    page, session = full.page, full.widget.session
+    page.evaluate("document.querySelectorAll('details').forEach(node => (node.open = true))")
+    rng = np.random.default_rng(seed)
+
+    def point():
+        return tuple(rng.integers(4, SIZE - 4, 2))
+
+    def one(*selectors):
+        return str(rng.choice(selectors))
+
+    acts = [
+        lambda: drag(full, point(), point(), point()),
+        lambda: press(full, *one("x x", "f x", "c", "h", "r", "m", "b").split()),
+        lambda: press(full, one("Control+z", "Control+y", "Enter", "Escape")),
+        lambda: page.click(f".editor-{one('style', 'target')} [data-face='{rng.integers(3)}']"),
+        lambda: page.click(one("[data-group='mouth']", "[data-group='hair']", ".editor-keep", "text=Reset")),
+        lambda: end(full, one("smiling", "serious", "bangs")),
+        lambda: page.fill(one(".editor-mix", ".editor-share", ".editor-strength"), str(rng.integers(101))),
+        lambda: page.fill(".editor-direction >> nth=0", str(10 * rng.integers(-9, 10))),
+        lambda: page.select_option(".editor-where", one("", "hair", "face", "nose")),
+        lambda: page.get_by_label("Method").select_option(one(*METHODS)),
     ]
+    for _ in range(12):
+        for act in rng.choice(acts, 4):
+            act()
+            full.deliver(int(rng.integers(3)))
+        settle(full)
+        assert_shown(full)
+    keys(full, "Escape")
+    last = (session.done + session.undone)[-1].mask
+    keys(full, *["Control+z"] * 60)
+    assert len(session.done) == 1 and (labels(full) == drawn_mask(SIZE)).all()
+    keys(full, *["Control+y"] * 60)
+    assert_shown(full)
+    assert (labels(full) == last).all()
 
 
 def chosen_style(page):
@@ -642,34 +682,23 @@ def test_a_method_with_one_style_offers_no_regions(window):
     assert where.is_enabled() and window.errors == []
 
 
-METHODS = "MaskGAN†", "SPADE <b>", "Pix2PixHD-m, with a name that is longer than a narrow page is wide"
-
-
-@pytest.fixture
-def choosable(window):
-    """A mounted editor with ``METHODS``."""
-    yield from watched(window, drawn_session(size=SIZE, methods=METHODS))
-
-
-def test_a_method_is_chosen_by_key_while_the_kernel_is_busy(choosable):
-    session, page = choosable.widget.session, choosable.page
-    mask, method = labels(choosable), page.get_by_label("Method")
+def test_a_method_is_chosen_by_key_while_the_kernel_is_busy(full):
+    session, page = full.widget.session, full.page
+    mask, method = labels(full), page.get_by_label("Method")
     assert method.locator("option").all_inner_texts() == list(METHODS)
     method.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    choosable.deliver(1)
+    full.deliver(1)
     assert session.method == METHODS[1]
     assert method.input_value() == METHODS[2], "the second choice is still on its way"
-    settle(choosable)
-    assert (
-        session.method == method.input_value() == METHODS[2] and (choosable.widget.session.image == COLORS[mask]).all()
-    )
+    settle(full)
+    assert session.method == method.input_value() == METHODS[2] and (full.widget.session.image == COLORS[mask]).all()
     page.keyboard.press("m")  # letters choose there, too
-    settle(choosable)
-    assert session.method == METHODS[0] and data(choosable, "mirror") == "0"
-    choosable.widget.command("choose_method", name=METHODS[1])  # Python's choice is seen, too
-    choosable.deliver()
+    settle(full)
+    assert session.method == METHODS[0] and data(full, "mirror") == "0"
+    full.widget.command("choose_method", name=METHODS[1])  # Python's choice is seen, too
+    full.deliver()
     assert method.input_value() == METHODS[1]
 
 
@@ -1070,22 +1099,21 @@ def test_pen_pressure_changes_the_width(editor):
 
 
 @pytest.mark.parametrize("width", [360, 700, 1200])
-def test_it_fits_any_width(window, width):
-    session = drawn_session(size=SIZE, methods=METHODS, attributes=True)
-    for editor in watched(window, session):
-        window.set_viewport_size({"width": width, "height": 900})
-        assert window.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-        assert "Smile <b>" in window.locator(".editor-directions").text_content(), "names are text, not markup"
-        for text in ("serious", "smiling", "Apply"):
-            box = window.locator(f".editor-attributes button:text-is('{text}')").bounding_box()
-            assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["height"] < 40, text
-        stage = window.locator(STAGE).bounding_box()
-        assert stage["width"] >= 250 and abs(stage["width"] - stage["height"]) < 1
-        before = labels(editor)
-        window.locator(STAGE).scroll_into_view_if_needed()
-        drag(editor, (30, 20))
-        assert_painted(labels(editor), before, [(30, 20)] * 2)
-        settle(editor)
+def test_it_fits_any_width(full, width):
+    full.page.set_viewport_size({"width": width, "height": 900})
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert full.page.evaluate(overflow) <= 0
+    assert "Smile <b>" in full.page.locator(".editor-directions").text_content(), "names are text, not markup"
+    for text in ("serious", "smiling", "Apply"):
+        box = full.page.locator(f".editor-attributes button:text-is('{text}')").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["height"] < 40, text
+    stage = full.page.locator(STAGE).bounding_box()
+    assert stage["width"] >= 250 and abs(stage["width"] - stage["height"]) < 1
+    before = labels(full)
+    full.page.locator(STAGE).scroll_into_view_if_needed()
+    drag(full, (30, 20))
+    assert_painted(labels(full), before, [(30, 20)] * 2)
+    settle(full)
 
 
 def test_a_removed_view_leaves_nothing_behind_and_nothing_is_fetched(editor):
