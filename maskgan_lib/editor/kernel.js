@@ -17,7 +17,7 @@ export function connect(editor) {
     flight: null, // what is on its way
     queue: [], // what waits: { name, args, gesture, open, during, buffers, labels, after }
   };
-  function hear({ type, keys }, files) {
+  function hear({ type, keys = [] }, files) {
     keys.forEach((key, i) => {
       thumbs.set(key, `data:image/jpeg;base64,${btoa(String.fromCharCode(...u8(files[i])))}`);
     });
