@@ -53,6 +53,17 @@ function makeStrip(editor, name, items, { title, act, isChosen }) {
 }
 const makeFaces = (editor, name, options) => makeStrip(editor, name, () => editor.state.faces, options);
 
+/** A row of faces of which one, at first the second, is chosen here: the row, and what gives its place. */
+function makeChoice(editor, name, title) {
+  let chosen = Math.min(1, editor.state.faces.length - 1);
+  const isChosen = (face) => face === chosen;
+  const act = (face) => {
+    chosen = face;
+    editor.refresh();
+  };
+  return [makeFaces(editor, name, { title, isChosen, act }), () => chosen];
+}
+
 // ---- attributes that a mask is given or loses: the kernel makes a preview of it, which is then applied or dropped
 
 export function makeAttributes(editor) {
@@ -160,7 +171,7 @@ function ownStyles({ regional, region_styles, faces }) {
 // ---- shapes by MaskVAE: sliders of directions, a blend with another face's mask, a random edit
 
 function makeShapes(editor) {
-  let towards = Math.min(1, editor.state.faces.length - 1);
+  const [faces, towards] = makeChoice(editor, "towards", "Blend with");
   const idle = (share) => (isIdle(editor) ? 100 * (share ?? 0) : undefined);
   const directions = editor.state.directions.map((name) => {
     const move = (value, options) => command(editor, "move_latent", { direction: name, amount: value / 100 }, options);
@@ -168,17 +179,9 @@ function makeShapes(editor) {
     const attributes = { min: -100, value, "data-direction": name, ...editor.slides(move) };
     return field(spaced(name), slider("direction", spaced(name), attributes));
   });
-  const blend = (value, options) => command(editor, "interpolate", { face: towards, share: value / 100 }, options);
-  const value = () => idle(editor.state.blend[towards]);
+  const blend = (value, options) => command(editor, "interpolate", { face: towards(), share: value / 100 }, options);
+  const value = () => idle(editor.state.blend[towards()]);
   const share = slider("share", "How far", { value, ...editor.slides(blend) });
-  const faces = makeFaces(editor, "towards", {
-    title: "Blend with",
-    isChosen: (face) => face === towards,
-    act: (face) => {
-      towards = face;
-      editor.refresh();
-    },
-  });
   const random = () => command(editor, "random_edit", { seed: Math.floor(Math.random() * 2 ** 31) });
   const any = button("action", "Random edit", "A random change that keeps the mask plausible", random);
   const sliders = make("div", "directions", {}, ...directions);
@@ -188,17 +191,9 @@ function makeShapes(editor) {
 }
 
 function makeParts(editor) {
-  let source = Math.min(1, editor.state.faces.length - 1);
-  const faces = makeFaces(editor, "source", {
-    title: "Copy from",
-    isChosen: (face) => face === source,
-    act: (face) => {
-      source = face;
-      editor.refresh();
-    },
-  });
+  const [faces, source] = makeChoice(editor, "source", "Copy from");
   const parts = Object.keys(editor.state.components).map((group) => {
-    const copy = () => command(editor, "copy_component", { face: source, group });
+    const copy = () => command(editor, "copy_component", { face: source(), group });
     return button("action", group, `Copy the ${group} of the chosen face`, copy, { "data-group": group });
   });
   const nodes = [note("Choose a face, then a part."), faces, make("div", "cluster wrap", {}, ...parts)];

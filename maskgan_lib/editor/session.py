@@ -6,6 +6,7 @@
 >>> session.undo()
 """
 
+import inspect
 import reprlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,6 @@ from maskgan_lib.classes import CLASS_TITLES
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor import components
 from maskgan_lib.editor.checks import EditError, attempt, check_mask, read_only, within
-from maskgan_lib.editor.commands import checked_call
 from maskgan_lib.editor.latent import LatentEdits
 from maskgan_lib.editor.rendering import Renderer
 from maskgan_lib.editor.rle import decode_runs
@@ -41,6 +41,30 @@ from maskgan_lib.editor.storage import (
 
 if TYPE_CHECKING:
     from maskgan_lib.evaluation.judges import Judges
+
+
+_WHOLE, _NUMBER, _TEXT, _FILE, _BY_NAME = (int,), (int, float), (str,), (bytes,), (dict,)
+COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "paint": {"data": _FILE},
+    "choose_target": {"face": _WHOLE},
+    "choose_style": {"face": _WHOLE, "mix": _NUMBER, "region": (*_TEXT, type(None))},
+    "choose_method": {"name": _TEXT},
+    "set_keep": {"strength": (*_NUMBER, type(None))},
+    "copy_component": {"face": _WHOLE, "group": _TEXT},
+    "transform_component": {"group": _TEXT} | dict.fromkeys(("down", "right", "scale", "degrees"), _NUMBER),
+    "move_latent": {"direction": _TEXT, "amount": _NUMBER},
+    "interpolate": {"face": _WHOLE, "share": _NUMBER},
+    "random_edit": {"seed": _WHOLE},
+    "preview_attributes": {"amounts": _BY_NAME},
+    "move_attributes": {"amounts": _BY_NAME},
+    "add_photo": {"data": _FILE},
+    "load_mask": {"data": _FILE},
+    "reset": {},
+    "undo": {"count": _WHOLE},
+    "redo": {"count": _WHOLE},
+    "go_back": {"result": _TEXT},
+}
+"""The arguments of each command, and their types. None takes a path."""
 
 
 @taking_turns
@@ -306,7 +330,20 @@ class EditSession(SessionBase):
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Calls one of ``COMMANDS``; ``EditError`` for another name, and for arguments that it does not take."""
-        checked_call(self, name, arguments)()
+        if not isinstance(name, str) or name not in COMMANDS:
+            raise EditError(f"There is no command {reprlib.repr(name)}: choose one of {', '.join(COMMANDS)}.")
+        if not isinstance(arguments, Mapping):
+            raise EditError(f"The arguments of {name} come by name, not as {type(arguments).__name__}.")
+        for key, value in arguments.items():
+            known = isinstance(value, COMMANDS[name].get(key, ())) and not isinstance(value, bool)
+            if not known or (isinstance(value, int) and abs(value) >= 2**63):
+                raise EditError(f"{name} does not take {reprlib.repr(key)} = {reprlib.repr(value)}: correct it.")
+        method = getattr(self, name)
+        try:
+            inspect.signature(method).bind(**arguments)
+        except TypeError as error:
+            raise EditError(f"{name} cannot be done ({error}): give all arguments.") from None
+        method(**arguments)
 
     # ---- what networks make of the mask
 

@@ -93,9 +93,10 @@ class MaskEditor(anywidget.AnyWidget):
         self._lock = threading.RLock()  # JupyterLab delivers messages on another thread while a cell runs
         super().__init__(live=live, brush=brush or max(1, round(12 * session.size / 512)))
         self.on_msg(self._on_message)
-        self._known: set[str] = set()  # keys of the small pictures that every view has
         with self._lock:
-            self._publish(FROM_PYTHON, *self._try(self._draw))
+            answer = self._try(self._draw)
+            self._known = set(self._thumbs())  # keys of the small pictures that every view has or asks for
+            self._publish(FROM_PYTHON, *answer)
 
     # ---- for Python
 
