@@ -41,7 +41,7 @@ test-colab:
 test-widgets: $(STAMP)
 	@env -u MASKGAN_DATA MASKGAN_PRESET=smoke MASKGAN_BUILD=build/test MASKGAN_PLAIN_PROGRESS=1 \
 	  $(BIN)/python -m pytest tests/colab tests/test_editor_*.py tests/test_survey.py \
-	  tests/browser/test_page.py tests/browser/test_editor_view.py tests/browser/test_survey_view.py
+	  tests/browser/test_editor_view.py tests/browser/test_survey_view.py
 
 pictures: $(STAMP)
 	@$(BIN)/python tests/browser/pictures.py

@@ -1,22 +1,16 @@
 """Attributes in the editor: which ones are offered, and that a preview is nobody's mask until it is applied."""
 
-import json
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from editor_faces import ColourRenderer, Grins, drawn_faces, drawn_session
 
-from maskgan_lib import editor
 from maskgan_lib.attribute_masks import AttributeMasks
 from maskgan_lib.checkpoints import save_weights
 from maskgan_lib.classes import ATTRIBUTE_NAMES, CLASS_ID
 from maskgan_lib.editor import EditError, EditSession
-from maskgan_lib.editor.moves import SHOWING
+from maskgan_lib.editor.components import SHOWING
 from maskgan_lib.methods.secgan import SeCGANGenerator
-from maskgan_lib.presets import PRESETS
 
 SIZE = 64
 CLOTH = CLASS_ID["cloth"]
@@ -35,19 +29,8 @@ def session() -> EditSession:
 def test_only_what_masks_show_and_the_network_knows_is_offered(session):
     assert session.attributes == ("Smiling", "Bangs") and Grins.attributes == ("Black_Hair", "Bangs", "Smiling")
     assert drawn_session().attributes == ()
-    known = (*PRESETS["paper"].secgan.attributes, "Smiling")
-    assert set(known) - set(SHOWING) == {
-        *("Black_Hair", "Blond_Hair", "Brown_Hair", "Pale_Skin", "Young", "Mustache", "No_Beard"),
-    }
-    assert set(SHOWING) <= set(ATTRIBUTE_NAMES) and len(set(SHOWING)) == len(SHOWING)
-
-
-def test_every_attribute_has_words_for_both_ends():
-    words = (Path(editor.__file__).parent / "words.js").read_text(encoding="utf-8")
-    (table,) = re.findall(r"ATTRIBUTES = (\{.*?\});", words, re.S)
-    ends = json.loads(re.sub(r",(\s*\})", r"\1", re.sub(r"^  (\w+):", r'  "\1":', table, flags=re.M)))
-    assert tuple(ends) == SHOWING
-    assert len({end for pair in ends.values() for end in pair}) == 2 * len(ends)
+    words = [word for ends in SHOWING.values() for word in ends]
+    assert set(SHOWING) <= set(ATTRIBUTE_NAMES) and len(set(words)) == 2 * len(SHOWING)
 
 
 def test_a_preview_leaves_the_mask_and_moving_makes_it_the_mask(session):
@@ -69,15 +52,6 @@ def test_a_preview_leaves_the_mask_and_moving_makes_it_the_mask(session):
     assert np.array_equal(session.mask, moved(both, Smiling=-1)), "not what was previewed, and from the mask as it is"
 
 
-@pytest.mark.parametrize("nothing", [{}, {"Smiling": 0}, {"Smiling": -0.0, "Bangs": 0}])
-def test_no_amounts_drop_a_preview(session, nothing):
-    session.render()
-    for act in (session.preview_attributes, session.move_attributes):
-        session.preview_attributes({"Smiling": 1})
-        act(nothing)
-        assert session.preview is None and len(session.done) == 1
-
-
 def test_the_network_works_on_a_copy_and_only_once(session, monkeypatch):
     calls = []
 
@@ -97,14 +71,9 @@ def test_the_network_works_on_a_copy_and_only_once(session, monkeypatch):
 
 
 CHANGES = {
-    "painted": lambda session: setattr(session, "mask", np.zeros((SIZE, SIZE), np.uint8)),
     "the same mask": lambda session: setattr(session, "mask", session.mask),
     "latent": lambda session: session.move_latent("Lower", 0.1),
-    "blend": lambda session: session.interpolate(1, 0.5),
-    "random": lambda session: session.random_edit(3),
     "copied": lambda session: session.copy_component(1, "mouth"),
-    "moved": lambda session: session.transform_component("nose", down=1),
-    "face": lambda session: session.choose_target(1),
     "the same face": lambda session: session.choose_target(0),
     "reset": lambda session: session.reset(),
     "undo": lambda session: session.undo(),
@@ -118,15 +87,6 @@ def test_whatever_else_changes_the_mask_drops_the_preview(session, name):
     for each in (session, other):
         CHANGES[name](each)
     assert session.preview is None and np.array_equal(session.mask, other.mask)
-
-
-def test_styles_and_pictures_leave_the_preview(session):
-    session.preview_attributes({"Smiling": 1})
-    preview = session.preview
-    session.choose_style(1, 0.5)
-    session.set_keep(0.5)
-    session.render()
-    assert np.array_equal(session.preview, preview)
 
 
 def test_a_direction_that_is_moved_stays_while_attributes_are_previewed(session):
@@ -157,29 +117,6 @@ def test_a_failing_network_changes_nothing(session, monkeypatch, move):
         with pytest.raises(EditError, match="mask" if move else "out of memory"):
             act({"Bangs": 1})
         assert np.array_equal(session.mask, before) and np.array_equal(session.preview, preview)
-
-
-def test_a_session_without_attributes_says_what_to_give(session, monkeypatch):
-    for act in (drawn_session().preview_attributes, drawn_session().move_attributes):
-        with pytest.raises(EditError, match="give attribute_masks=AttributeMasks"):
-            act({"Smiling": 1})
-    with pytest.raises(EditError, match="not as list"):
-        session.move_attributes(["Smiling"])
-    monkeypatch.setattr(Grins, "attributes", ("Black_Hair",))
-    with pytest.raises(EditError, match="its network knows none"):
-        drawn_session(attributes=True).move_attributes({"Smiling": 1})
-
-
-def test_a_preview_is_not_saved_and_a_restored_session_can_move(tmp_path):
-    session = drawn_session(attributes=True, autosave=tmp_path / "auto")
-    session.move_attributes({"Smiling": 1})
-    session.preview_attributes({"Bangs": 1})
-    again = EditSession.restore(tmp_path / "auto", drawn_faces(), session.renderer, attribute_masks=Grins())
-    assert again.preview is None and np.array_equal(again.mask, session.mask)
-    again.move_attributes({"Bangs": 1})
-    assert np.array_equal(again.mask, session.preview)
-    session.load(tmp_path / "auto")
-    assert session.preview is None
 
 
 def test_the_real_network_moves_a_sessions_mask(tmp_path):

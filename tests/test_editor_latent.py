@@ -70,11 +70,6 @@ def test_only_directions_that_work_are_offered(toy):
     assert toy.directions == ("Wearing_Hat",)
 
 
-def test_a_direction_needs_faces_of_both_kinds(bars):
-    assert LatentEdits(BarVAE(), bars, [0, 2, 4, 6, 8, 10]).directions == ()
-    assert LatentEdits(BarVAE()).directions == ()
-
-
 @pytest.mark.parametrize("size", [SIZE, 2 * SIZE])
 def test_moving_goes_as_far_as_asked_and_leaves_the_rest(size, toy):
     mask = bar(2, size)
@@ -111,20 +106,6 @@ def test_a_random_edit_depends_on_its_seed_only(toy):
     torch.set_rng_state(state)
     assert np.array_equal(toy.random(mask, 3, amount=0.0), mask)
     assert {rows_of_hat(LatentEdits(BarVAE()).random(mask, seed, amount=4.0)) for seed in range(8)} != {4.0}
-
-
-def test_what_cannot_be_done_is_said(toy):
-    with pytest.raises(ValueError, match="choose one of Wearing_Hat"):
-        toy.move(bar(2), "Young", 0.5)
-    with pytest.raises(ValueError, match="two sizes"):
-        toy.towards(bar(2), bar(2, 32), 0.5)
-
-
-def test_the_network_given_is_left_alone(bars):
-    network = BarVAE().train()
-    edits = LatentEdits(network, bars, bars.indices("train"))
-    assert network.training and all(parameter.requires_grad for parameter in network.parameters())
-    assert not edits._vae.training
 
 
 # ---- the MaskVAE that ships

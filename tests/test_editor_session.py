@@ -40,16 +40,8 @@ def looks(session: EditSession) -> tuple:
 
     def plain(step):
         image = None if step.image is None else step.image.tobytes()
-        return (
-            step.name,
-            step.target,
-            step.style,
-            step.keep,
-            step.method,
-            dict(step.regions),
-            step.mask.tobytes(),
-            image,
-        )
+        looks = step.name, step.target, step.style, step.keep, step.method, dict(step.regions)
+        return *looks, step.mask.tobytes(), image
 
     faces = [(face.name, face.image.tobytes(), face.mask.tobytes()) for face in session.faces]
     image = None if session.image is None else session.image.tobytes()
@@ -65,15 +57,6 @@ def painted(session: EditSession, seed: int) -> np.ndarray:
 
 
 # ---- masks and pictures
-
-
-def test_a_new_session(session):
-    face = session.faces[0]
-    assert (session.target, session.style, session.style_mix, session.keep) == (0, 0, 1.0, None)
-    assert np.array_equal(session.mask, face.mask) and np.array_equal(session.photo, face.image)
-    assert session.image is None and session.history == () and session.autosaved == ""
-    assert "nose" in session.groups() and "glasses" not in session.groups()
-    assert (session.methods, session.method, session.directions) == ((), "", ("Lower", "Smile <b>"))
 
 
 def test_arrays_are_copied_on_every_way(session):
@@ -94,13 +77,7 @@ def test_arrays_are_copied_on_every_way(session):
     assert np.array_equal(other.original, given_mask) and np.array_equal(other.photo, session.photo)
 
 
-BAD_MASKS = [
-    *(np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE, 3), np.uint8), np.full((SIZE, SIZE), 19)),
-    *(np.full((SIZE, SIZE), -1), np.zeros((64, 64), np.uint8), None, [[1], [2, 3]]),
-]
-
-
-@pytest.mark.parametrize("bad", BAD_MASKS)
+@pytest.mark.parametrize("bad", [np.zeros((SIZE, SIZE)), np.full((SIZE, SIZE), 19), np.zeros((64, 64), np.uint8)])
 def test_a_bad_mask_changes_nothing(session, bad):
     session.mask = painted(session, 1)
     session.render()
@@ -112,12 +89,7 @@ def test_a_bad_mask_changes_nothing(session, bad):
 
 @pytest.mark.parametrize(
     "broken",
-    [
-        RuntimeError("CUDA out of memory\nTried to allocate"),
-        MemoryError(),
-        ValueError("x" * 5000),
-        *(np.zeros((SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE, 3)), "text"),
-    ],
+    [RuntimeError("CUDA out of memory\nTried to allocate"), ValueError("x" * 5000), np.zeros((SIZE, SIZE, 3)), "text"],
     ids=lambda value: type(value).__name__,
 )
 def test_a_failing_picture_keeps_mask_and_old_picture(session, monkeypatch, broken):
@@ -185,31 +157,17 @@ def test_keeping_what_was_not_edited(session):
     plain = session.render()
     session.set_keep(0)
     assert np.array_equal(session.render(), plain)
-
-
-def test_a_new_style_is_not_hidden_by_keeping(session):
     session.set_keep(0.8)
-    session.choose_style(1)
-    assert session.keep is None
+    for face, mix, keep in ((1, 1.0, None), (0, 1.0, None), (2, 1.0, None)):
+        session.choose_style(face, mix)
+        assert session.keep == keep, "a new style is not hidden by keeping"
     session.set_keep(0.5)
-    for face, mix, keep in ((1, 0.4, 0.5), (0, 1.0, 0.5), (2, 1.0, None)):
+    for face, mix, keep in ((2, 0.4, 0.5), (0, 1.0, 0.5), (1, 1.0, None)):
         session.choose_style(face, mix)
         assert session.keep == keep
 
 
 # ---- regions in styles of their own
-
-
-def test_a_region_in_a_style_of_its_own(session):
-    own = session.render()
-    session.choose_style(1)
-    foreign = session.render()
-    session.choose_style(0)
-    session.choose_style(1, region="hair")
-    assert (session.style, session.region_styles) == (0, {"hair": (1, 1.0)})
-    assert np.array_equal(session.render(), np.where((session.mask == HAIR)[..., None], foreign, own))
-    session.choose_style(0, region="hair")
-    assert session.region_styles == {} and np.array_equal(session.render(), own)
 
 
 def test_however_many_styles_there_are_one_render_makes_the_picture(session):
@@ -343,17 +301,14 @@ def test_every_class_is_a_region_and_regions_do_not_cross():
 # ---- methods
 
 
-@pytest.mark.parametrize(
-    ("renderer", "words"),
-    [
+def test_methods_that_cannot_be():
+    for renderer, words in (
         ({}, "one at least"),
         ({"plain": ColourRenderer(SIZE), "": ColourRenderer(SIZE)}, "no empty name"),
         ({"small": ColourRenderer(SIZE), "large": ColourRenderer(64)}, r"sizes \(small 32, large 64\)"),
-    ],
-)
-def test_methods_that_cannot_be(renderer, words):
-    with pytest.raises(EditError, match=words):
-        EditSession(drawn_faces(size=SIZE), renderer)
+    ):
+        with pytest.raises(EditError, match=words):
+            EditSession(drawn_faces(size=SIZE), renderer)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=10))
@@ -379,30 +334,12 @@ def test_a_picture_is_that_of_the_chosen_method_alone(steps):
             assert np.array_equal(session.render(), alone[name].render())
 
 
-def test_choosing_a_method_changes_nothing_else():
-    session = make_session(methods=["plain", "vivid"])
-    assert (session.methods, session.method) == (("plain", "vivid"), "plain")
-    session.choose_style(1, 0.5)
-    session.move_latent("Lower", 0.5)
-    session.preview_attributes({"Bangs": 1})
-    session.render()
-    preview, image = session.preview, session.image
-    session.choose_method("vivid")
-    assert not session.is_drawn and session.sliders == {"Lower": 0.5} and (session.style, session.style_mix) == (1, 0.5)
-    assert not np.array_equal(session.render(), image) and np.array_equal(session.preview, preview)
-    session.choose_method("plain")
-    assert np.array_equal(session.render(), image)
-
-
 def test_a_method_with_one_style_refuses_regions_and_names_the_way_out():
     session = make_session(methods=["DMN", "MaskGAN†", "other"], global_methods=["DMN"])
     before = looks(session)
-    with pytest.raises(EditError, match=r"^DMN has one style .* left eye: .* regions \(MaskGAN†, other\)\.$"):
+    with pytest.raises(EditError, match=r"left eye: .* \(MaskGAN†, other\)"):
         session.choose_style(1, region="left eye")
-    with pytest.raises(EditError, match=r"give one with style='regional'"):
-        make_session(methods=["DMN"], global_methods=["DMN"]).choose_style(1, region="hair")
     assert looks(session) == before and not session.regional
-    session.choose_style(1)
     session.choose_method("other")
     session.choose_style(2, region="left eye")
 
@@ -417,14 +354,13 @@ def test_styles_of_regions_wait_while_a_method_cannot_draw_them(tmp_path, recwar
     session.choose_style(1, region="hair")
     session.choose_style(2, region="nose")
     drawn = session.render()
-    words = "^DMN has one style .* the styles of hair, nose are kept, but not drawn.$"
-    with pytest.warns(UserWarning, match=words) as said:
+    with pytest.warns(UserWarning, match="DMN .* hair, nose are kept") as said:
         session.choose_method("DMN")
     assert said[0].filename == __file__ and np.array_equal(session.render(), own)
     session.set_keep(1.0)
     assert np.array_equal(session.render(), session.photo), "nothing counts as edited"
     session.set_keep(None)
-    with pytest.warns(UserWarning, match=words):
+    with pytest.warns(UserWarning, match="DMN .* hair, nose are kept"):
         restored = EditSession.restore(tmp_path, session.faces, renderers)
     assert restored.region_styles == session.region_styles == {"hair": (1, 1.0), "nose": (2, 1.0)}
     restored.choose_method("regional")
@@ -543,28 +479,8 @@ def test_whatever_a_front_end_calls_is_done_or_refused(steps):
         assert 0 <= session.target < 4 and 0 <= session.style < 4 and 0 <= session.style_mix <= 1
 
 
-def test_commands_do_what_the_methods_do():
-    session, other = make_session(methods=["plain", "vivid"]), make_session(methods=["plain", "vivid"])
-    for name, arguments in (
-        ("choose_method", {"name": "vivid"}),
-        ("choose_style", {"face": 2}),
-        ("copy_component", {"face": 1, "group": "glasses"}),
-        ("transform_component", {"group": "nose", "down": 2, "scale": 1.5}),
-        ("set_keep", {"strength": 0.5}),
-        ("load_mask", {"data": FILES["load_mask"]}),
-        ("paint", {"data": FILES["paint"]}),
-        ("undo", {"count": 2}),
-        ("redo", {}),
-    ):
-        session.command(name, arguments)
-        getattr(other, name)(**arguments)
-        assert looks(session) == looks(other)
-    assert np.array_equal(session.mask, session.faces[2].mask)
-
-
 WRONG = [
     ("save", {"folder": "anywhere"}, "no command 'save'"),
-    ("_change", {"name": "x"}, "no command"),
     ("x" * 10_000, {}, "no command"),
     (["reset"], {}, "no command"),
     ("reset", [], "by name"),
@@ -573,42 +489,29 @@ WRONG = [
     ("choose_target", {"face": 4}, "no face 4"),
     ("choose_target", {"face": -1}, "no face -1"),
     ("choose_target", {"face": True}, "does not take"),
-    ("choose_target", {"face": 1.0}, "does not take"),
     ("choose_target", {"face": 10**400}, "does not take"),
-    ("choose_style", {"face": 1, "mix": 1.5}, "from 0 to 1"),
     ("choose_style", {"face": 1, "mix": float("nan")}, "from 0 to 1"),
     ("choose_style", {"face": 1, "region": "chin"}, "choose one of hair, face, eyes"),
-    ("choose_method", {"name": "SPADE"}, "no method 'SPADE': give renderers by name"),
-    ("choose_method", {"name": None}, "does not take"),
+    ("choose_method", {"name": "SPADE"}, "no method 'SPADE'"),
     ("set_keep", {"strength": -0.1}, "from 0 to 1"),
-    ("copy_component", {"face": 0, "group": "hat"}, "no hat to copy"),
-    ("copy_component", {"face": 0, "group": "chin"}, "no component 'chin'"),
-    ("transform_component", {"group": "nose", "down": 10**6}, "stay in the picture"),
     ("move_latent", {"direction": "hope", "amount": 1}, "no direction 'hope'"),
     ("move_latent", {"direction": "Lower", "amount": 2}, "from -1 to 1"),
     ("interpolate", {"face": 1, "share": -1}, "from 0 to 1"),
     ("random_edit", {"seed": -1}, "no seed"),
-    ("preview_attributes", {"amounts": {"Black_Hair": 1}}, "'Black_Hair' does not move masks here: choose from"),
-    ("preview_attributes", {"amounts": {"x" * 1000: 1}}, "choose from Smiling, Bangs"),
-    ("preview_attributes", {"amounts": {0: 1}}, "does not move masks"),
-    ("preview_attributes", {"amounts": {"Smiling": float("nan")}}, "from -1 to 1"),
+    ("preview_attributes", {"amounts": {"Black_Hair": 1}}, "'Black_Hair' does not move masks"),
+    ("preview_attributes", {"amounts": {"x" * 1000: 1}}, "Smiling, Bangs"),
     ("preview_attributes", {"amounts": {"Smiling": 10**400}}, "from -1 to 1"),
-    ("preview_attributes", {"amounts": {"Smiling": "1"}}, "is a number, not '1'"),
-    ("preview_attributes", {"amounts": {"Smiling": True}}, "is a number, not True"),
+    ("preview_attributes", {"amounts": {"Smiling": True}}, "is a number"),
     ("preview_attributes", {"amounts": {"Smiling": 1, "Bangs": [1]}}, "amount of Bangs is a number"),
-    ("preview_attributes", {"amounts": [["Smiling", 1]]}, "does not take 'amounts'"),
     ("move_attributes", {"amounts": {"Bangs": -2}}, "from -1 to 1"),
     ("load_mask", {"data": "/etc/passwd"}, "does not take"),
     ("load_mask", {"data": b"broken"}, "no PNG"),
-    ("load_mask", {"data": encode_mask(np.zeros((8, 9), np.uint8))}, "square"),
-    ("add_photo", {"data": b"broken"}, "The photo is damaged or no picture"),
-    ("add_photo", {"data": "/etc/passwd"}, "does not take"),
     ("paint", {"data": b"\x01\xff\xff" * 999}, "pixels instead of"),
-    ("go_back", {"result": "nose"}, "not remembered any more"),
+    ("go_back", {"result": "nose"}, "not remembered"),
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "words"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+@pytest.mark.parametrize(("name", "arguments", "words"), WRONG, ids=range(len(WRONG)))
 def test_wrong_commands_are_refused_in_a_sentence(name, arguments, words):
     session = make_session(judges=object())
     session.mask = painted(session, 1)
@@ -656,7 +559,6 @@ def test_an_own_photo_becomes_a_face(tmp_path):
     assert [face.name for face in session.faces[4:]] == ["own photo 1", "own photo 2"]
     assert np.array_equal(session.faces[4].image, session.faces[5].image) and len(session.done) == 1
     session.choose_target(4)
-    assert "eyes" in session.groups() and session.render().shape == (SIZE, SIZE, 3)
     again = EditSession.restore(tmp_path / "auto", make_session().faces, ColourRenderer(SIZE))
     assert again.target == 4 and [face.name for face in again.faces] == [face.name for face in session.faces]
     assert np.array_equal(again.photo, session.photo) and np.array_equal(again.original, session.original)
@@ -665,8 +567,7 @@ def test_an_own_photo_becomes_a_face(tmp_path):
 def test_photos_without_a_face_are_refused(tmp_path):
     session = make_session(judges=Blind())
     before = looks(session)
-    with pytest.raises(EditError, match="No face found"):
-        session.add_photo(photo_file())
-    with pytest.raises(EditError, match="cannot be read"):
-        session.add_photo(tmp_path / "missing.jpg")
+    for photo in (photo_file(), b"broken", tmp_path / "missing.jpg"):
+        with pytest.raises(EditError):
+            session.add_photo(photo)
     assert looks(session) == before

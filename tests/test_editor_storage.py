@@ -2,8 +2,6 @@
 
 import io
 import json
-import time
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +12,11 @@ from PIL import Image
 
 from maskgan_lib.classes import COLORS, NUM_CLASSES
 from maskgan_lib.editor import storage
-from maskgan_lib.editor.rle import EditError
+from maskgan_lib.editor.checks import EditError
 from maskgan_lib.editor.steps import DEPTH, HISTORY, EditorFace, SessionState, Step
 from maskgan_lib.editor.storage import (
     decode_mask,
     encode_mask,
-    encode_picture,
     has_session,
     read_mask,
     read_session,
@@ -68,24 +65,10 @@ def plain(state: SessionState) -> tuple:
     return steps, state.at, results, content(state.image)
 
 
-def assert_same(read: SessionState, state: SessionState) -> None:
-    assert plain(read) == plain(state)
-
-
-def png(array: np.ndarray, **options) -> bytes:
+def png(array: np.ndarray) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(array).save(file, options.pop("format", "PNG"), **options)
+    Image.fromarray(array).save(file, "PNG")
     return file.getvalue()
-
-
-def shortest(work) -> float:
-    """Seconds of the best of some runs: others may be busy on this machine."""
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([8, 32, 40]))
@@ -99,72 +82,24 @@ def test_masks_come_back(seed, size):
         assert np.array_equal(np.array(picture.convert("RGB")), COLORS[mask])
 
 
-@pytest.mark.parametrize("bits", [None, 4])
-def test_grey_masks_and_other_palettes_are_read_by_id(bits):
-    mask = random_mask(np.random.default_rng(1)) % 16
-    assert np.array_equal(decode_mask(png(mask), SIZE), mask)
-    other = Image.fromarray(mask)
-    other.putpalette(bytes(range(255, 207, -1)))
-    file = io.BytesIO()
-    other.save(file, "PNG", **({} if bits is None else {"bits": bits}))
-    assert np.array_equal(decode_mask(file.getvalue(), SIZE), mask)
-
-
-@pytest.mark.parametrize("factor", [2, 4])
-def test_masks_of_another_size_are_resized_by_the_nearest_pixel(factor):
-    mask = random_mask(np.random.default_rng(2))
-    larger = np.kron(mask, np.ones((factor, factor), np.uint8))
-    assert np.array_equal(decode_mask(encode_mask(larger), SIZE), mask)
-    assert np.array_equal(decode_mask(encode_mask(mask), SIZE * factor), larger)
-
-
-def test_an_odd_size_brings_no_new_class():
-    mask = np.where(np.arange(50)[:, None] < 20, 18, 2).astype(np.uint8) * np.ones((50, 50), np.uint8)
-    assert set(np.unique(decode_mask(encode_mask(mask), SIZE))) == {2, 18}
-
-
-def test_a_large_mask_loads_quickly():
-    data = encode_mask(random_mask(np.random.default_rng(0), 1024))
-    assert shortest(lambda: decode_mask(data, 512)) < 0.2
-
-
 GOOD = encode_mask(random_mask(np.random.default_rng(3)))
-BAD_MASKS = {
-    "coloured": (png(np.full((SIZE, SIZE, 3), (1, 2, 3), np.uint8)), "coloured"),
-    "16 bits": (png(np.zeros((SIZE, SIZE), np.uint16)), "I;16"),
-    "black and white": (png(np.zeros((SIZE, SIZE), bool)), "mode 1"),
-    "class 255": (png(np.eye(SIZE, dtype=np.uint8) * 255), "id 255"),
-    "not square": (png(np.zeros((SIZE, SIZE + 1), np.uint8)), "33x32"),
-    "cut off": (GOOD[: len(GOOD) // 2], "cut off"),
-    "cut off at the end": (GOOD[:-20], "cut off"),
-    "a photo": (png(np.zeros((SIZE, SIZE), np.uint8), format="JPEG"), "no PNG"),
-    "nothing": (b"", "no PNG"),
-}
 
 
-@pytest.mark.parametrize("name", BAD_MASKS)
-def test_bad_masks_are_refused_in_a_sentence(name, tmp_path):
-    data, words = BAD_MASKS[name]
-    (tmp_path / "bad.png").write_bytes(data)
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (png(np.full((SIZE, SIZE, 3), (1, 2, 3), np.uint8)), "coloured"),
+        (png(np.eye(SIZE, dtype=np.uint8) * 255), "id 255"),
+        (png(np.zeros((SIZE, SIZE + 1), np.uint8)), "33x32"),
+        (GOOD[:-20], "cut off"),
+        (b"", "no PNG"),
+    ],
+)
+def test_bad_masks_are_refused_in_a_sentence(bad, words):
     with pytest.raises(EditError) as caught:
-        read_mask(tmp_path / "bad.png", SIZE)
+        decode_mask(bad, SIZE, "bad.png")
     sentence = str(caught.value)
     assert words in sentence and "bad.png" in sentence and sentence.endswith(".") and "\n" not in sentence
-
-
-def test_a_picture_of_enormous_size_is_not_decoded():
-    header = png(np.zeros((1, 1), np.uint8))
-    start = header.index(b"IHDR")
-    forged = bytearray(header)
-    forged[start + 4 : start + 12] = (30_000).to_bytes(4, "big") * 2
-    crc = zlib.crc32(bytes(forged[start : start + 17]))
-    forged[start + 17 : start + 21] = crc.to_bytes(4, "big")
-
-    def decode():
-        with pytest.raises(EditError):
-            decode_mask(bytes(forged), SIZE)
-
-    assert shortest(decode) < 0.1
 
 
 @given(st.data())
@@ -184,19 +119,16 @@ def test_files_of_masks_and_pictures(tmp_path):
     mask, picture = random_mask(rng), random_picture(rng)
     write_mask(tmp_path / "new" / "mask.png", mask)
     assert np.array_equal(read_mask(tmp_path / "new" / "mask.png", SIZE), mask)
+    larger = np.kron(mask, np.ones((2, 2), np.uint8))
+    assert np.array_equal(read_mask(tmp_path / "new" / "mask.png", 2 * SIZE), larger)
     write_picture(tmp_path / "a.PNG", picture)
     assert np.array_equal(np.array(Image.open(tmp_path / "a.PNG")), picture)
-    assert encode_picture(picture) == (tmp_path / "a.PNG").read_bytes()
     write_picture(tmp_path / "a.jpg", np.full((SIZE, SIZE, 3), 77, np.uint8))
     with Image.open(tmp_path / "a.jpg") as jpeg:
         assert jpeg.format == "JPEG" and abs(np.array(jpeg).astype(int) - 77).max() <= 2
     for wrong in (lambda: write_mask(tmp_path / "m.jpg", mask), lambda: write_picture(tmp_path / "p.gif", picture)):
         with pytest.raises(EditError, match="end in"):
             wrong()
-    with pytest.raises(EditError, match="no file"):
-        read_mask(tmp_path / "missing.png", SIZE)
-    with pytest.raises(EditError, match="cannot be read"):
-        read_mask(tmp_path, SIZE)
 
 
 # ---- sessions
@@ -204,18 +136,16 @@ def test_files_of_masks_and_pictures(tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_sessions_come_back(tmp_path, seed):
+    """With the faces that are used, and those that joined those that were given."""
     state = random_state(seed)
     assert not has_session(tmp_path / "s")
-    write_session(tmp_path / "s", state, given=4, wait=seed < 3)
-    assert has_session(tmp_path / "s")
-    read = read_session(tmp_path / "s", SIZE)
-    assert_same(read, state)
-    assert [face.name for face in read.faces] == ["face 1", "face 2", "face 3"][:: 1 if seed >= 3 else 2]
-
-
-def test_faces_that_joined_come_along(tmp_path):
-    write_session(tmp_path, random_state(1), given=2)
-    assert [face.name for face in read_session(tmp_path, SIZE).faces] == ["face 1", "face 2", "face 3"]
+    for known in (4, 2):
+        write_session(tmp_path / "s", state, known, wait=seed < 3)
+        assert has_session(tmp_path / "s")
+        read = read_session(tmp_path / "s", SIZE)
+        assert plain(read) == plain(state)
+        skip = 1 if seed >= 3 or known == 2 else 2
+        assert [face.name for face in read.faces] == ["face 1", "face 2", "face 3"][::skip]
 
 
 def test_a_folder_holds_one_session_and_nothing_is_written_twice(tmp_path, monkeypatch):
@@ -229,7 +159,7 @@ def test_a_folder_holds_one_session_and_nothing_is_written_twice(tmp_path, monke
     assert written == ["session.json"]
     write_session(tmp_path, random_state(2), 4)
     assert not first & {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert_same(read_session(tmp_path, SIZE), random_state(2))
+    assert plain(read_session(tmp_path, SIZE)) == plain(random_state(2))
     (tmp_path / "pictures" / "holiday.png").write_bytes(b"mine")
     write_session(tmp_path, random_state(4), 4)
     assert (tmp_path / "pictures" / "holiday.png").exists()
@@ -243,11 +173,9 @@ def rewrite(folder, **changes) -> None:
 
 
 def test_what_is_read_is_bounded(tmp_path):
-    state = random_state(1)
-    write_session(tmp_path, state, 4)
+    write_session(tmp_path, random_state(1), 4)
     content = json.loads((tmp_path / "session.json").read_text())
     rewrite(tmp_path, steps=content["steps"] * 5000, results=content["results"] * 5000, at=19_999)
-    assert shortest(lambda: read_session(tmp_path, SIZE)) < 5
     read = read_session(tmp_path, SIZE)
     assert (len(read.steps), read.at, len(read.results)) == (DEPTH + 1, DEPTH, HISTORY)
 
@@ -278,9 +206,9 @@ def test_wherever_writing_stops_the_old_session_or_the_new_one_is_there(tmp_path
         with pytest.raises(Stopped):
             write_session(tmp_path, new, 4)
     read = read_session(tmp_path, SIZE)
-    assert_same(read, new if read.at == new.at else old)
+    assert plain(read) == plain(new if read.at == new.at else old)
     write_session(tmp_path, new, 4)
-    assert_same(read_session(tmp_path, SIZE), new)
+    assert plain(read_session(tmp_path, SIZE)) == plain(new)
 
 
 def test_every_changed_byte_is_noticed(tmp_path):
@@ -292,7 +220,9 @@ def test_every_changed_byte_is_noticed(tmp_path):
         for place in rng.choice(len(good), 12, replace=False):
             path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
             try:
-                assert_same(read_session(tmp_path, SIZE), state)  # a byte that says nothing, of a palette for instance
+                assert plain(read_session(tmp_path, SIZE)) == plain(
+                    state
+                )  # a byte that says nothing, of a palette for instance
             except EditError as error:
                 assert str(path) in str(error)
         for short in (b"", good[:-30]):
@@ -300,7 +230,7 @@ def test_every_changed_byte_is_noticed(tmp_path):
             with pytest.raises(EditError):
                 read_session(tmp_path, SIZE)
         path.write_bytes(good)
-    assert_same(read_session(tmp_path, SIZE), state)
+    assert plain(read_session(tmp_path, SIZE)) == plain(state)
 
 
 BAD_STEPS = [
@@ -342,7 +272,7 @@ def test_sessions_that_are_none(tmp_path):
         (tmp_path / "session.json").write_text(text)
         with pytest.raises(EditError):
             read_session(tmp_path, SIZE)
-    with pytest.raises(EditError, match="no file"):
+    with pytest.raises(EditError, match="cannot be read"):
         read_session(tmp_path / "nowhere", SIZE)
 
 

@@ -9,9 +9,7 @@ import pytest
 from editor_faces import Grins, drawn_mask, drawn_session
 from PIL import Image
 
-from maskgan_lib.classes import COLORS
 from maskgan_lib.editor import EditError
-from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.rle import decode_runs, encode_runs
 from maskgan_lib.editor.widget import MaskEditor
 
@@ -57,10 +55,13 @@ def test_an_edit_is_rendered_and_answered(editor, mask):
     assert (editor.mask == mask).all() and (decode_runs(editor.edit, SIZE) == mask).all()
     with Image.open(io.BytesIO(editor.picture)) as file:
         assert file.format == "JPEG" and file.size == (SIZE, SIZE)
-        assert np.abs(np.asarray(file).astype(int) - editor.image).mean() < 10  # JPEG
+        assert np.abs(np.asarray(file).astype(int) - editor.session.image).mean() < 10  # JPEG
     undo, redo = (editor.state[name] for name in ("undo", "redo"))
     assert (undo, redo["count"]) == ({"count": 1, "name": "painted cloth"}, 0)
     assert [name for _, name in editor.state["results"]] == ["original", "painted cloth"]
+    command(editor, 2, "choose_target", {"face": 2})
+    assert editor.state["target"] == 2
+    assert (decode_runs(editor.original, SIZE) == editor.session.faces[2].mask).all()
 
 
 BAD_EDITS = {
@@ -85,7 +86,7 @@ def test_an_answer_and_what_it_changed_come_in_one_message(editor):
     sent = []
     editor._send = lambda message, buffers=None: sent.append(message)
     paint(editor, 2, drawn_mask(SIZE))
-    (message,) = sent
+    (message,) = [message for message in sent if message["method"] == "update"]
     assert {"edit", "done", "picture"} <= {*message["state"], *(path[0] for path in message["buffer_paths"])}
 
 
@@ -122,83 +123,34 @@ def test_bad_state_is_refused(editor, mask, state):
     assert getattr(editor, name) == before and (editor.mask == mask).all()
 
 
-def test_a_command_answers_with_mask_state_and_picture(editor):
-    before, picture = editor.mask, editor.picture
-    command(editor, 2, "copy_component", {"face": 1, "group": "mouth"})
-    assert editor.done[:3] == ("v", 2, None)
-    assert (editor.mask != before).any() and editor.picture != picture
-    assert (decode_runs(editor.edit, SIZE) == editor.mask).all()
-    command(editor, 3, "choose_target", {"face": 2})
-    assert editor.state["target"] == 2
-    assert (decode_runs(editor.original, SIZE) == editor.session.faces[2].mask).all()
-
-
 def test_a_preview_travels_beside_the_mask_and_makes_no_picture(editor, mask, monkeypatch):
     edit, picture, renders = editor.edit, editor.picture, editor.session.renderer.renders
     command(editor, 2, "preview_attributes", {"amounts": {"Smiling": 1}})
     smiling = Grins().move(mask, {"Smiling": 1})
-    assert editor.done[:3] == ("v", 2, None) and editor.state["amounts"] == {"Smiling": 1.0}
+    assert editor.done[:3] == ("v", 2, None) and editor.state["preview_amounts"] == {"Smiling": 1.0}
     assert (decode_runs(editor.preview, SIZE) == smiling).all()
     assert (editor.edit, editor.picture, editor.session.renderer.renders) == (edit, picture, renders)
     command(editor, 3, "move_attributes", {"amounts": {"Smiling": 1}})
-    assert editor.preview == b"" and editor.state["amounts"] == {} and editor.picture != picture
+    assert editor.preview == b"" and editor.state["preview_amounts"] == {} and editor.picture != picture
     assert (decode_runs(editor.edit, SIZE) == smiling).all()
     editor.command("preview_attributes", amounts={"Bangs": 1})
     assert editor.preview and editor.done[:3] == ("", 0, None)
     paint(editor, 4, mask)
-    assert editor.preview == b"" and editor.state["amounts"] == {}
+    assert editor.preview == b"" and editor.state["preview_amounts"] == {}
     monkeypatch.setattr(Grins, "error", "out of memory")
     command(editor, 5, "preview_attributes", {"amounts": {"Bangs": 1}})
     assert "out of memory" in editor.done[2] and editor.preview == b""
 
 
-def test_a_region_has_a_style_of_its_own_until_it_is_given_back(editor):
-    assert editor.state["regions"] == list(STYLE_REGIONS) and editor.state["regionStyles"] == {}
-    assert editor.state["regional"] and editor.state["stylesAround"] == {name: [0, 1.0] for name in STYLE_REGIONS}
-    command(editor, 2, "choose_style", {"face": 1, "mix": 0.5, "region": "face"})
-    assert editor.state["regionStyles"] == {"face": [1, 0.5]} and editor.state["style"] == 0
-    around = editor.state["stylesAround"]
-    assert (around["face"], around["nose"], around["hair"]) == ([0, 1.0], [1, 0.5], [0, 1.0])
-    command(editor, 3, "choose_style", {"face": 0, "mix": 1, "region": "face"})
-    assert editor.state["regionStyles"] == {}
-
-
-def test_a_method_is_chosen_and_one_with_one_style_says_so():
-    editor = MaskEditor(drawn_session(methods=["DMN", "SPADE"], global_methods=["SPADE"]))
-    picture = editor.picture
-    assert (editor.state["methods"], editor.state["method"]) == (["DMN", "SPADE"], "DMN")
-    command(editor, 1, "choose_style", {"face": 1, "region": "hair"})
-    with pytest.warns(UserWarning, match="SPADE has one style for the whole picture: the styles of hair are kept"):
-        command(editor, 2, "choose_method", {"name": "SPADE"})
-    assert editor.done[:3] == ("v", 2, None) and not editor.state["regional"] and editor.picture != picture
-    assert editor.state["regionStyles"] == {"hair": [1, 1.0]} and editor.state["method"] == "SPADE"
-    command(editor, 3, "choose_style", {"face": 2, "region": "hair"})
-    assert "choose a method that draws regions (DMN)" in editor.done[2]
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("save", {"folder": "x"}),
-        ("copy_component", {"face": 99, "group": "mouth"}),
-        ("choose_style", {"face": 1, "region": 3}),
-        ("preview_attributes", {"amounts": None}),
-        ("move_attributes", {"amounts": {"Smiling": {}}}),
-        (7, {}),
-        ("reset", [1]),
-    ],
-)
-def test_bad_commands_are_said_and_change_nothing(editor, mask, name, arguments):
-    command(editor, 2, name, arguments)
-    assert editor.done[:2] == ("v", 2) and 10 < len(editor.done[2]) <= 300
-    assert (editor.mask == mask).all() and editor.state["target"] == 0
-
-
-@pytest.mark.parametrize("content", [{}, {"type": "command"}, {"type": "thumbs", "view": 3}, {"type": "?"}])
-def test_messages_that_are_none_are_ignored(editor, mask, content):
+def test_bad_commands_are_said_and_change_nothing(editor, mask):
+    wrong = [("save", {"folder": "x"}), ("preview_attributes", {"amounts": None}), (7, {}), ("reset", [1])]
+    for n, (name, arguments) in enumerate(wrong, start=2):
+        command(editor, n, name, arguments)
+        assert editor.done[:2] == ("v", n) and 10 < len(editor.done[2]) <= 300
     done = editor.done
-    say(editor, content)
-    assert editor.done == done and (editor.mask == mask).all()
+    for content in ({}, {"type": "command"}, {"type": "?"}):
+        say(editor, content)
+    assert editor.done == done and (editor.mask == mask).all() and editor.state["target"] == 0
 
 
 def test_files_come_as_buffers(editor):
@@ -210,15 +162,16 @@ def test_files_come_as_buffers(editor):
     assert editor.done[2] and (editor.mask == drawn_mask(SIZE)).all()
 
 
-def test_ready_is_answered_and_small_pictures_are_sent(editor, monkeypatch):
+def test_small_pictures_are_sent_to_a_new_view_and_with_each_new_result(editor, monkeypatch):
     messages = []
     monkeypatch.setattr(editor, "send", lambda content, buffers=None: messages.append((content, buffers)))
-    key, _ = editor.state["results"][-1]
     say(editor, {"type": "ready"})
-    say(editor, {"type": "thumbs", "view": "v", "keys": ["2", key, "99", {}, None]})
-    (hello, _), (thumbs, buffers) = messages
-    assert hello == {"type": "hello"} and thumbs["keys"] == ["2", key]
-    for data, picture in zip(buffers, (editor.session.faces[2].image, editor.image), strict=True):
+    paint(editor, 2, drawn_mask(SIZE, 0.06))
+    (hello, small), (new, more) = messages
+    faces, results = ([key for key, _ in editor.state[name]] for name in ("faces", "results"))
+    assert (hello["type"], hello["keys"]) == ("hello", faces + results[:2]) and new["keys"] == results[2:]
+    pictures = [face.image for face in editor.session.faces] + [step.image for step in editor.session.history]
+    for data, picture in zip([*small, *more], pictures, strict=True):
         image = Image.open(io.BytesIO(data))
         assert image.size == (96, 96)
         assert abs(np.asarray(image).mean((0, 1)) - picture.mean((0, 1))).max() < 5
@@ -228,27 +181,21 @@ def test_python_sees_and_changes_what_the_view_does(editor, mask, tmp_path):
     editor.mask = drawn_mask(SIZE)
     assert (decode_runs(editor.edit, SIZE) == drawn_mask(SIZE)).all() and editor.done[:3] == ("", 0, None)
     editor.command("copy_component", face=1, group="nose")
-    assert editor.history[-1].name == "nose of face 1" and editor.image.shape == (SIZE, SIZE, 3)
-    editor.save(tmp_path / "mine")
+    assert editor.session.history[-1].name == "nose of face 1" and editor.session.image.shape == (SIZE, SIZE, 3)
+    editor.session.save(tmp_path / "mine")
     nose = editor.mask
     editor.mask = mask
-    editor.load(tmp_path / "mine")
+    editor.session.load(tmp_path / "mine")
+    editor.refresh()
     assert (editor.mask == nose).all() and (decode_runs(editor.edit, SIZE) == nose).all()
     with pytest.raises(EditError):
         editor.mask = np.full((SIZE, SIZE), 19)
     assert (editor.mask == nose).all()
 
 
-def test_the_classes_are_the_projects(editor):
-    classes = editor.state["classes"]
-    assert [one["rgb"] for one in classes] == COLORS.tolist()
-    assert (classes[4]["partner"], classes[5]["partner"], classes[13]["partner"]) == (5, 4, 13)
-
-
-def test_the_still_and_the_repr(editor):
+def test_the_still(editor):
     data, _ = editor._repr_mimebundle_()
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size == (768, 256)
-    assert repr(editor) == "MaskEditor(64 x 64, 3 faces)"
 
 
 def test_the_module_needs_nothing_else():

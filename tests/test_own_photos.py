@@ -117,11 +117,6 @@ def test_what_is_no_face(renderings, missing):
         find_points(photo, ColorReader())
 
 
-def test_plain_pictures_are_no_faces_for_the_shipped_parser(judges):
-    with pytest.raises(DataError, match="No face found"):
-        find_points(np.full((96, 96, 3), (210, 160, 130), np.uint8), judges)
-
-
 # ---- points given by hand
 
 

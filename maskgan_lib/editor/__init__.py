@@ -4,9 +4,8 @@
 shows a session in a notebook.
 """
 
-from maskgan_lib.editor.commands import COMMANDS
-from maskgan_lib.editor.rle import EditError
-from maskgan_lib.editor.session import EditSession
+from maskgan_lib.editor.checks import EditError
+from maskgan_lib.editor.session import COMMANDS, EditSession
 from maskgan_lib.editor.steps import EditorFace, Step
 
 __all__ = ["COMMANDS", "EditError", "EditSession", "EditorFace", "Step"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, GROUPS
-from maskgan_lib.editor.rle import EditError
+from maskgan_lib.editor.checks import EditError
 from maskgan_lib.edits import replace_parts
 from maskgan_lib.evaluation.perturbations import BEHIND_HAIR, FACE
 
@@ -44,6 +44,27 @@ STYLE_REGIONS = {
 
 Two regions have no class in common, or one lies in the other. Then the inner one's style holds in it, whichever was
 chosen first.
+"""
+
+SHOWING = {
+    "Smiling": ("serious", "smiling"),
+    "Mouth_Slightly_Open": ("mouth closed", "mouth open"),
+    "Eyeglasses": ("no glasses", "glasses"),
+    "Bangs": ("no bangs", "bangs"),
+    "Bald": ("not bald", "bald"),
+    "Receding_Hairline": ("full hairline", "receding hairline"),
+    "Male": ("female", "male"),
+    "Straight_Hair": ("not straight", "straight hair"),
+    "Wavy_Hair": ("not wavy", "wavy hair"),
+    "Bushy_Eyebrows": ("thin brows", "bushy brows"),
+    "Big_Nose": ("small nose", "big nose"),
+    "Pointy_Nose": ("round nose", "pointy nose"),
+    "Wearing_Earrings": ("no earrings", "earrings"),
+}
+"""Attributes of CelebA that change the outlines of a class that SeCGAN's masks have, in the order of their controls,
+and words for an attribute's absence and for itself.
+
+Colours of hair and skin, age and beards leave none in a mask; a hat, a necklace and clothes are parts of its "others".
 """
 
 ON_THE_SKIN = ("eyes", "brows", "mouth", "nose")
@@ -111,7 +132,8 @@ def copy_component(mask: np.ndarray, source: np.ndarray, group: str, align: bool
     ids = component_ids(group)
     if not np.isin(source, ids).any():
         raise EditError(f"That face has no {group} to copy: choose another face or component.")
-    step = _step(mask, source, (ids, FACE) if _on_the_skin(ids) else (FACE,)) if align else (0, 0)
+    on_the_skin = set(ids) <= {i for name in ON_THE_SKIN for i in COMPONENTS[name]}
+    step = _step(mask, source, (ids, FACE) if on_the_skin else (FACE,)) if align else (0, 0)
     if group == "hair":  # a forehead, a neck or the backdrop beside it, which the nearest class alone would not tell
         behind = _moved(source, BEHIND_HAIR, (0, 0), step)
         mask = np.where((mask == ids[0]) & (behind != _NOWHERE), behind, mask)
@@ -121,21 +143,14 @@ def copy_component(mask: np.ndarray, source: np.ndarray, group: str, align: bool
     return replace_parts(mask, placed, ids)
 
 
-def _on_the_skin(ids: Sequence[int]) -> bool:
-    return set(ids) <= {i for name in ON_THE_SKIN for i in COMPONENTS[name]}
-
-
 def _step(mask: np.ndarray, source: np.ndarray, anchors: Iterable[Sequence[int]]) -> tuple[int, int]:
     """Whole pixels down and right from ``source`` to ``mask``, by the first of ``anchors`` that both have; else 0."""
     for ids in anchors:
-        if np.isin(mask, ids).any() and np.isin(source, ids).any():
-            down, right = np.rint(_centroid(mask, ids) - _centroid(source, ids)).astype(int)
+        here, there = (np.argwhere(np.isin(one, ids)) for one in (mask, source))
+        if len(here) and len(there):
+            down, right = np.rint(here.mean(axis=0) - there.mean(axis=0)).astype(int)
             return int(down), int(right)
     return 0, 0
-
-
-def _centroid(mask: np.ndarray, ids: Sequence[int]) -> np.ndarray:
-    return np.argwhere(np.isin(mask, ids)).mean(axis=0)
 
 
 def _moved(

@@ -73,38 +73,21 @@ export function capsule(labels, size, from, to, radius, ink) {
   return [x0, y0, x1, y1];
 }
 
-/** Places of the pixels of one class that hang together with (x, y) by their sides. */
-export function region(labels, size, x, y) {
+/** Fills the pixels of one class that hang together with (x, y) by their sides. */
+export function flood(labels, size, x, y, ink) {
   const value = labels[y * size + x];
   const seen = new Uint8Array(labels.length);
-  const places = [];
-  const stack = [[x, y]];
-  while (stack.length) {
-    const [px, py] = stack.pop();
-    const row = py * size;
-    if (seen[row + px]) continue;
-    let left = px;
-    let right = px;
-    while (left > 0 && labels[row + left - 1] === value) left--;
-    while (right < size - 1 && labels[row + right + 1] === value) right++;
-    for (let i = row + left; i <= row + right; i++) {
-      seen[i] = 1;
-      places.push(i);
-    }
-    for (const ny of [py - 1, py + 1]) {
-      if (ny < 0 || ny >= size) continue;
-      const matches = (nx) => labels[ny * size + nx] === value;
-      for (let nx = left; nx <= right; nx++) {
-        if (matches(nx) && !(nx > left && matches(nx - 1))) stack.push([nx, ny]); // the first of each run
-      }
-    }
+  const todo = [y * size + x];
+  while (todo.length) {
+    const i = todo.pop();
+    if (seen[i] || labels[i] !== value) continue;
+    seen[i] = 1;
+    put(labels, i, ink);
+    if (i % size) todo.push(i - 1);
+    if ((i + 1) % size) todo.push(i + 1);
+    if (i >= size) todo.push(i - size);
+    if (i + size < labels.length) todo.push(i + size);
   }
-  return places;
-}
-
-/** Fills the region around pixel (x, y). */
-export function flood(labels, size, x, y, ink) {
-  region(labels, size, x, y).forEach((i) => put(labels, i, ink));
 }
 
 /** Fills a closed polygon: pixels whose centre is inside by the even-odd rule. */
@@ -134,15 +117,12 @@ export function mirrorInk({ value, source, allow }, partners) {
 
 /** Box [x0, y0, x1, y1) of the pixels of these classes, or null. */
 export function boxOf(labels, size, classes) {
-  const wanted = new Uint8Array(256);
-  classes.forEach((value) => (wanted[value] = 1));
   let box = null;
   labels.forEach((value, i) => {
-    if (!wanted[value]) return;
+    if (!classes.includes(value)) return;
     const [x, y] = [i % size, Math.floor(i / size)];
-    box = box
-      ? [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x + 1), Math.max(box[3], y + 1)]
-      : [x, y, x + 1, y + 1];
+    const [x0, y0, x1, y1] = box ?? [x, y, x, y];
+    box = [Math.min(x0, x), Math.min(y0, y), Math.max(x1, x + 1), Math.max(y1, y + 1)];
   });
   return box;
 }
@@ -190,17 +170,11 @@ function crc32(bytes) {
   return ~crc >>> 0;
 }
 
+const bigEndian = (number) => [24, 16, 8, 0].map((bits) => (number >>> bits) & 255);
+
 function pngChunk(kind, data) {
-  const chunk = new Uint8Array(12 + data.length);
-  const view = new DataView(chunk.buffer);
-  view.setUint32(0, data.length);
-  chunk.set(
-    [...kind].map((letter) => letter.charCodeAt(0)),
-    4,
-  );
-  chunk.set(data, 8);
-  view.setUint32(8 + data.length, crc32(chunk.subarray(4, 8 + data.length)));
-  return chunk;
+  const content = new Uint8Array([...new TextEncoder().encode(kind), ...data]);
+  return new Uint8Array([...bigEndian(data.length), ...content, ...bigEndian(crc32(content))]);
 }
 
 /** A PNG file whose pixels are class ids and whose palette shows them in colours [[r, g, b], ...]. */
@@ -208,15 +182,11 @@ export async function maskPng(labels, size, colors) {
   const rows = new Uint8Array(size * (size + 1)); // each begins with its filter: none
   for (let y = 0; y < size; y++) rows.set(labels.subarray(y * size, (y + 1) * size), y * (size + 1) + 1);
   const packed = new Response(new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate")));
-  const head = new Uint8Array(13);
-  new DataView(head.buffer).setUint32(0, size);
-  new DataView(head.buffer).setUint32(4, size);
-  head.set([8, 3], 8); // 8 bits a pixel, by palette
   return new Blob([
     new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]),
-    pngChunk("IHDR", head),
-    pngChunk("PLTE", new Uint8Array(colors.flat())),
+    pngChunk("IHDR", [...bigEndian(size), ...bigEndian(size), 8, 3, 0, 0, 0]), // 8 bits a pixel, by palette
+    pngChunk("PLTE", colors.flat()),
     pngChunk("IDAT", new Uint8Array(await packed.arrayBuffer())),
-    pngChunk("IEND", new Uint8Array()),
+    pngChunk("IEND", []),
   ]);
 }

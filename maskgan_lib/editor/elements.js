@@ -1,4 +1,5 @@
 // Pieces of the editor's page. Each class name gets the prefix "editor-"; texts never become markup.
+// An attribute that is a function is asked for its value by every `refresh`; undefined leaves things as they are.
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -17,65 +18,86 @@ const ICONS = {
   fit: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   lock: "M6 11h12v9H6zM8 11V8a4 4 0 0 1 8 0v3",
 };
+const DRAWN = ["svg", "g", "path", "line", "polyline", "polygon", "circle"];
 
-export function make(tag, name, text = "", attributes = {}) {
-  const node = document.createElement(tag);
-  node.className = name
-    .split(" ")
-    .map((part) => `editor-${part}`)
-    .join(" ");
-  node.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+/** Has `act` called by every `refresh` of the node. */
+export function live(node, act) {
+  (node.live ??= []).push(act);
   return node;
 }
-
-export function draw(tag, name, attributes = {}) {
-  const node = document.createElementNS(SVG, tag);
-  if (name) node.setAttribute("class", `editor-${name}`);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
+export function refresh(node) {
+  node.live?.forEach((act) => act());
+  for (const child of node.children) refresh(child);
 }
 
-export function within(node, ...children) {
+function assign(node, key, value) {
+  if (value === undefined) return;
+  if (node instanceof HTMLElement && key in node) node[key] = value;
+  else node.setAttribute(key, value);
+}
+function keep(node, key, value) {
+  return live(node, () => {
+    const now = value();
+    if (node[key] !== now) assign(node, key, now);
+  });
+}
+
+export function make(tag, name, attributes = {}, ...children) {
+  const node = DRAWN.includes(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  node.setAttribute("class", name.replace(/\S+/g, "editor-$&"));
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function" && !key.startsWith("on")) keep(node, key, value);
+    else assign(node, key, value);
+  }
   node.append(...children);
   return node;
 }
 
-export function button(name, text, title, act) {
-  const node = make("button", name, text, { type: "button", title });
-  node.onclick = act;
+/** A node whose children are built anew from `items()` when these are others. */
+export function list(node, items, build) {
+  let shown = "";
+  return live(node, () => {
+    const now = items();
+    if (now === undefined || JSON.stringify(now) === shown) return;
+    shown = JSON.stringify(now);
+    node.replaceChildren(...now.map(build));
+  });
+}
+
+export function button(name, text, title, act, attributes) {
+  return make("button", name, { type: "button", title, onclick: act, ...attributes }, text);
+}
+
+export function iconed(name, icon, text, title, act, attributes) {
+  const drawing = make("svg", "icon", { viewBox: "0 0 24 24", "aria-hidden": true }, make("path", "", { d: ICONS[icon] }));
+  const node = button(name, drawing, title, act, { "aria-label": title, ...attributes });
+  if (text) node.append(make("span", "label", {}, text));
   return node;
 }
 
-export function iconed(name, icon, text, title, act) {
-  const node = button(name, "", title, act);
-  node.setAttribute("aria-label", title);
-  const picture = draw("svg", "icon", { viewBox: "0 0 24 24", "aria-hidden": "true" });
-  picture.append(draw("path", "", { d: ICONS[icon] }));
-  node.append(picture);
-  if (text) node.append(make("span", "label", text));
-  return node;
+export function slider(name, label, attributes) {
+  return make("input", name, { type: "range", min: 0, max: 100, "aria-label": label, ...attributes });
 }
 
-export function slider(name, label, { min = 0, max = 100, step = 1, value = 0 } = {}) {
-  const input = make("input", name, "", { type: "range", min, max, step, value, "aria-label": label });
-  return { input, node: within(make("label", "field"), make("span", "field-name", label), input) };
+/** Of `options()`, pairs of value and text. */
+export function chooser(name, label, options, { value, ...attributes }) {
+  const node = make("select", name, { "aria-label": label, ...attributes });
+  list(node, options, ([value, text]) => make("option", "option", { value }, text));
+  return keep(node, "value", value);
 }
 
-export function chooser(name, label, options) {
-  const select = make("select", name, "", { "aria-label": label });
-  select.append(...options.map(([value, text]) => make("option", "option", text, { value })));
-  return { select, node: within(make("label", "field"), make("span", "field-name", label), select) };
+export function field(label, input, attributes) {
+  return make("label", "field", attributes, make("span", "field-name", {}, label), input);
 }
+
+export const note = (text) => make("p", "note", {}, text);
 
 export function panel(name, title, open, ...children) {
-  const node = within(make("details", `panel ${name}`), make("summary", "summary", title), ...children);
-  node.open = open;
-  return node;
+  return make("details", `panel ${name}`, { open }, make("summary", "summary", {}, title), ...children);
 }
 
 export function download(name, blob) {
   const url = URL.createObjectURL(blob);
-  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  make("a", "", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
-from maskgan_lib.data.pictures import decode_image
-from maskgan_lib.editor.rle import EditError
+from maskgan_lib.data.pictures import decode_image, read_file
+from maskgan_lib.editor.checks import EditError
+from maskgan_lib.editor.rendering import PLAIN, Renderer
 from maskgan_lib.editor.session import EditSession
 from maskgan_lib.editor.steps import EditorFace
-from maskgan_lib.editor.storage import picture_format, read_file, read_mask, write_picture
+from maskgan_lib.editor.storage import picture_format, read_mask, write_picture
 from maskgan_lib.evaluation.judges import PRETRAINED
 from maskgan_lib.networks import DenseMappingNetwork
 
@@ -35,12 +36,10 @@ def render_files(
 
     ``EditError`` or another one-sentence error for whatever cannot be read, does not fit or cannot be written.
     """
-    from maskgan_lib.editor.rendering import PLAIN, Renderer
-
     picture_format(out)
     if (style is None) != (style_mask is None):
         raise EditError("A style needs its picture and the mask of that picture: give both or none.")
-    weights = PRETRAINED / "regional.safetensors" if weights is None else weights
+    weights = weights or PRETRAINED / "regional.safetensors"
     network = load_weights(weights)
     if not isinstance(network, DenseMappingNetwork):
         raise CheckpointError(

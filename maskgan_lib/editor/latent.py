@@ -1,9 +1,6 @@
 """Edits of masks in MaskVAE's latent space: along named directions, towards another mask, at random."""
 
-import copy
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,6 +9,7 @@ from torch import Tensor
 
 from maskgan_lib.classes import EVIDENCE, NUM_CLASSES
 from maskgan_lib.data.packed import PackedFaces
+from maskgan_lib.editor.rendering import Frozen
 from maskgan_lib.edits import take_over, without_slivers
 from maskgan_lib.networks import MaskVAE, one_hot
 from maskgan_lib.progress import progress_bar
@@ -29,7 +27,7 @@ EFFECT = 0.25
 BATCH = 16
 
 
-class LatentEdits:
+class LatentEdits(Frozen):
     """Edits of label maps, uint8 ``[S, S]``, by a copy of ``vae`` that nobody else can change.
 
     A direction is the difference of the mean latent codes of the faces with and without an attribute that shows in
@@ -49,11 +47,9 @@ class LatentEdits:
         indices: Sequence[int] | np.ndarray = (),
         device: torch.device | str = "cpu",
     ):
-        self._device = torch.device(device)
-        self._vae = copy.deepcopy(vae).to(self._device, torch.float32).eval().requires_grad_(False)
-        self._lock = threading.RLock()
+        super().__init__(vae, device)
         self._directions: dict[str, Tensor] = {}
-        self._codes = torch.zeros(0, self._vae.config["latent"])
+        self._codes = torch.zeros(0, vae.config["latent"])
         if faces is not None and len(indices):
             with self._computing():
                 self._find_directions(faces, np.asarray(indices, np.int64))
@@ -106,24 +102,19 @@ class LatentEdits:
     def _moved(self, mask: np.ndarray, step: Tensor) -> np.ndarray:
         with self._computing():
             code = self._encode(mask[None])
-            before, after = self._decode(torch.cat([code, code + step.to(self._device)]), mask.shape)
+            before, after = self._decode(torch.cat([code, code + step.to(self.device)]), mask.shape)
         return take_over(mask, before, after)
-
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        with self._lock, torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            yield
 
     def _encode(self, masks: np.ndarray) -> Tensor:
         """Codes ``[B, latent]`` of masks ``[B, S, S]``, sampled at MaskVAE's size."""
-        side = self._vae.config["image_size"]
+        side = self._network.config["image_size"]
         rows, columns = ((np.arange(side) + 0.5) * length // side for length in masks.shape[1:])
         sampled = masks[:, rows.astype(int)[:, None], columns.astype(int)]
-        return self._vae.encode(one_hot(torch.tensor(sampled, device=self._device), NUM_CLASSES))[0]
+        return self._network.encode(one_hot(torch.tensor(sampled, device=self.device), NUM_CLASSES))[0]
 
     def _decode(self, codes: Tensor, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """Most likely classes, uint8 ``[B, *shape]``; edges between MaskVAE's pixels are smooth, not steps."""
-        logits = self._vae.decode(codes)
+        logits = self._network.decode(codes)
         if shape is not None and logits.shape[-2:] != shape:
             logits = F.interpolate(logits, shape, mode="bilinear", align_corners=False)
         return logits.argmax(1).byte().cpu().numpy()
@@ -152,7 +143,7 @@ class LatentEdits:
     def _works(self, masks: np.ndarray, codes: Tensor, step: Tensor, ids: tuple[int, ...], difference: float) -> bool:
         """Whether the share of pixels of the classes ``ids`` in the edited masks goes the way it should."""
         before, *ends = (
-            self._decode((codes + amount * step).to(self._device), masks.shape[1:]) for amount in (0, -1, 1)
+            self._decode((codes + amount * step).to(self.device), masks.shape[1:]) for amount in (0, -1, 1)
         )
         less, more = (
             np.mean([np.isin(take_over(*three), ids) for three in zip(masks, before, after, strict=True)])

@@ -5,7 +5,6 @@ has seen procedural faces only: on photographs of people it finds most of a face
 often go wrong, so look at its label map before you use it.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -15,12 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskgan_lib.checkpoints.files import atomic
-from maskgan_lib.classes import CLASS_ID, COLORS, GROUPS
+from maskgan_lib.classes import CLASS_ID, GROUPS
 from maskgan_lib.data.alignment import Alignment, FacePoints, Point, Square
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError
 from maskgan_lib.data.pictures import open_photo
+from maskgan_lib.editor.storage import write_mask, write_picture
 from maskgan_lib.evaluation.judges import Judge, Judges
 from maskgan_lib.judges.parser import FaceParser
 
@@ -60,13 +59,8 @@ class OwnPhoto:
 
     def save(self, folder: str | Path) -> None:
         """Writes ``image.png`` and ``labels.png``, whose pixels are class ids shown in the project's colours."""
-        labels = Image.fromarray(self.labels)
-        labels.putpalette(COLORS.tobytes())
-        for name, image in (("image.png", Image.fromarray(self.image)), ("labels.png", labels)):
-            data = io.BytesIO()
-            image.save(data, "PNG")
-            with atomic(Path(folder) / name) as file:
-                file.write(data.getvalue())
+        write_picture(Path(folder) / "image.png", self.image)
+        write_mask(Path(folder) / "labels.png", self.labels)
 
 
 def prepare_photo(
@@ -140,17 +134,14 @@ def _starts(width: int, height: int) -> Iterator[list[Square]]:
     for share, turns in ((1.0, (0,)), (0.75, (0,)), (1.35, (0,)), (1.0, (-30, 30)), (0.5, (0,))):
         side = share * min(width, height)
         places = product(_centers(height, side), _centers(width, side))
-        yield [Square((x, y), _pointing(side / 2, turn)) for (y, x), turn in product(places, turns)]
+        ways = [(np.cos(angle) * side / 2, np.sin(angle) * side / 2) for angle in np.radians(turns)]
+        yield [Square((float(x), float(y)), tuple(map(float, way))) for (y, x), way in product(places, ways)]
 
 
 def _centers(length: int, side: float) -> np.ndarray:
     """Centres of squares that cover a line, each overlapping half of the next."""
     free = max(0.0, length - side)
     return length / 2 + free * (np.linspace(-0.5, 0.5, 1 + round(free / (0.45 * side) + 0.4)) if free else np.zeros(1))
-
-
-def _pointing(length: float, degrees: float) -> Point:
-    return length * float(np.cos(np.radians(degrees))), length * float(np.sin(np.radians(degrees)))
 
 
 def _most_like_a_face(starts: Sequence[Alignment], maps: np.ndarray) -> list[tuple[Alignment, np.ndarray]]:

@@ -1,23 +1,20 @@
 """Pictures of steps: their mask in their styles, by their method, and the photo where nothing was edited."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskgan_lib.editor.checks import EditError
 from maskgan_lib.editor.components import STYLE_REGIONS, from_the_outside
 from maskgan_lib.editor.compositing import keep_unedited
-from maskgan_lib.editor.rle import EditError
+from maskgan_lib.editor.rendering import Renderer, StyleCode
 from maskgan_lib.editor.steps import EditorFace, Step, Style
-
-if TYPE_CHECKING:
-    from maskgan_lib.editor.rendering import Renderer, StyleCode
 
 
 class Pictures:
     """Draws with renderers of one size, by name; a single one may come without a name."""
 
-    def __init__(self, renderer: "Renderer | Mapping[str, Renderer]"):
+    def __init__(self, renderer: Renderer | Mapping[str, Renderer]):
         self.renderers = dict(renderer) if isinstance(renderer, Mapping) else {"": renderer}
         if isinstance(renderer, Mapping) and not (renderer and all(renderer)):
             raise EditError("Methods are renderers by name: give one at least, and no empty name.")
@@ -57,9 +54,7 @@ class Pictures:
         photo, original = target.image.copy(), target.mask.copy()
         return np.asarray(keep_unedited(picture, photo, original, step.mask.copy(), before, step.keep, edited))
 
-    def _with_regions(
-        self, step: Step, faces: Sequence[EditorFace], whole: "StyleCode"
-    ) -> tuple["StyleCode", set[int]]:
+    def _with_regions(self, step: Step, faces: Sequence[EditorFace], whole: StyleCode) -> tuple[StyleCode, set[int]]:
         """The picture's style with those of regions in their places, and the classes whose style is not the picture's.
 
         The outer ones first, so that an inner one stays.
@@ -72,7 +67,7 @@ class Pictures:
             restyled = restyled | ids if is_new else restyled - ids
         return style, restyled
 
-    def _style(self, step: Step, faces: Sequence[EditorFace], style: Style) -> "StyleCode":
+    def _style(self, step: Step, faces: Sequence[EditorFace], style: Style) -> StyleCode:
         own, other = faces[step.target], faces[style[0]]
         codes = [self.renderers[step.method].style(face.image.copy(), face.mask.copy()) for face in (own, other)]
         return codes[0] if own is other else codes[0].mix(codes[1], style[1])

@@ -81,7 +81,22 @@ class StyleCode:
             raise ValueError("The style belongs to another network: take it from the renderer that makes the picture.")
 
 
-class Renderer:
+class Frozen:
+    """A copy of ``network`` in float32 that nobody else can change."""
+
+    def __init__(self, network: nn.Module, device: torch.device | str):
+        self.device = torch.device(device)
+        self._network = copy.deepcopy(network).to(self.device, torch.float32).eval().requires_grad_(False)
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """One thread at a time, and whatever the caller has switched on for itself, neither autocast nor gradients."""
+        with self._lock, torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            yield
+
+
+class Renderer(Frozen):
     """Renders label maps of ``size`` pixels a side with a copy of ``network`` that nobody else can change.
 
     The style of a picture is encoded once, in float32. The backbone computes in the fastest of ``WAYS``, as timed when
@@ -102,10 +117,8 @@ class Renderer:
         way: Way | None = None,
     ):
         network.check(torch.empty(size, size))
+        super().__init__(network, device)
         self.size = size
-        self.device = torch.device(device)
-        self._network = copy.deepcopy(network).to(self.device, torch.float32).eval().requires_grad_(False)
-        self._lock = threading.RLock()
         self._styles: OrderedDict[bytes, StyleCode] = OrderedDict()
         blank = np.zeros((size, size), np.uint8)
         style = self.style(np.zeros((size, size, 3), np.uint8), blank)
@@ -150,12 +163,6 @@ class Renderer:
     def _check(self, mask: np.ndarray) -> None:
         if mask.shape != (self.size, self.size) or mask.dtype != np.uint8:
             raise ValueError(f"A mask must be uint8 {(self.size, self.size)}, not {mask.dtype} {mask.shape}.")
-
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """One thread at a time, and whatever the caller has switched on for itself, neither autocast nor gradients."""
-        with self._lock, torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
-            yield
 
     def _prepared(self, way: Way) -> nn.Module:
         return copy.deepcopy(self._network.backbone).to(dtype=way.dtype, memory_format=way.memory_format)

@@ -6,14 +6,9 @@ face of 512 x 512 pixels takes about 8 kB instead of 262 kB.
 
 import numpy as np
 
-from maskgan_lib.classes import CLASS_TITLES, NUM_CLASSES
-from maskgan_lib.data.errors import DataError
+from maskgan_lib.editor.checks import EditError, check_classes
 
 LONGEST_RUN = 65535
-
-
-class EditError(DataError):
-    """An edit that cannot be done, in one sentence: what is wrong and what to do. Nothing was changed by it."""
 
 
 def encode_runs(mask: np.ndarray) -> bytes:
@@ -44,26 +39,5 @@ def decode_runs(data: bytes, size: int) -> np.ndarray:
     pixels = int(low.sum(dtype=np.int64)) + 256 * int(high.sum(dtype=np.int64))
     if pixels != size**2:
         raise EditError(f"The runs of a mask have {pixels} pixels instead of {size**2}: send it again.")
-    if values.max() >= NUM_CLASSES:
-        raise EditError(_unknown_class(int(values.max())))
+    check_classes(values)
     return np.repeat(values, low.astype(np.int64) | high.astype(np.int64) << 8).reshape(size, size)
-
-
-def check_mask(mask: np.ndarray, size: int) -> np.ndarray:
-    """A copy, uint8 ``[size, size]``, of a mask of any integer type; ``EditError`` if it is none of this size."""
-    try:
-        mask = np.asarray(mask)
-    except ValueError:
-        raise EditError("A mask has rows of one length: give an array.") from None
-    if mask.dtype.kind not in "ui":
-        raise EditError(f"A mask holds integer class ids, not {mask.dtype}: convert it.")
-    if mask.shape != (size, size):
-        raise EditError(f"The mask is {list(mask.shape)} instead of {[size, size]}: resize it by the nearest pixel.")
-    wrong = mask[(mask < 0) | (mask >= NUM_CLASSES)]
-    if wrong.size:
-        raise EditError(_unknown_class(int(wrong[0])))
-    return mask.astype(np.uint8)
-
-
-def _unknown_class(number: int) -> str:
-    return f"The mask holds the class {number}: use the ids 0 ({CLASS_TITLES[0]}) to 18 ({CLASS_TITLES[-1]})."

@@ -6,44 +6,52 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
+from inspect import isfunction
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from maskgan_lib.checkpoints import CheckpointError
-from maskgan_lib.editor.checks import read_only, reason
+from maskgan_lib.editor.checks import EditError, check_mask, read_only, reason
 from maskgan_lib.editor.components import present_components
 from maskgan_lib.editor.pictures import Pictures
-from maskgan_lib.editor.rle import EditError, check_mask
+from maskgan_lib.editor.rendering import Renderer
 from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, SessionState, Step, Style
 from maskgan_lib.editor.storage import write_session
 
-if TYPE_CHECKING:
-    from maskgan_lib.editor.rendering import Renderer
 
-Method = TypeVar("Method", bound=Callable)
+def taking_turns(kind: type) -> type:
+    """A class whose public methods let one thread in at a time: messages may arrive beside a running cell."""
+
+    def alone(method: Callable) -> Callable:
+        @wraps(method)
+        def call(self: "SessionBase", *args: Any, **kwargs: Any) -> Any:
+            with self._lock:
+                return method(self, *args, **kwargs)
+
+        return call
+
+    for name, value in list(vars(kind).items()):
+        if isfunction(value) and not name.startswith("_"):
+            setattr(kind, name, alone(value))
+    return kind
 
 
-def locked(method: Method) -> Method:
-    """One thread at a time: a front end's messages may arrive beside a running cell."""
-
-    @wraps(method)
-    def alone(self: "SessionBase", *args: Any, **kwargs: Any) -> Any:
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return alone
+def reading(path: str, what: str) -> property:
+    """A property, described by ``what``, that reads an attribute of an attribute."""
+    return property(attrgetter(path), doc=what)
 
 
+@taking_turns
 class SessionBase:
     """Faces, steps and renderers; see ``EditSession``."""
 
     def __init__(
         self,
         faces: Sequence[EditorFace],
-        renderer: "Renderer | Mapping[str, Renderer]",
+        renderer: Renderer | Mapping[str, Renderer],
         autosave: str | Path | None = None,
     ):
         if not faces:
@@ -62,20 +70,35 @@ class SessionBase:
 
     # ---- what there is
 
+    faces: tuple[EditorFace, ...] = reading("_state.faces", "The faces that were given, then own photos.")
+    target: int = reading("_now.target", "Place of the face that is edited.")
+    keep: float | None = reading(
+        "_now.keep",
+        "How strongly the photo is kept where nothing was edited, 0 to 1; None: the picture is all the network's.",
+    )
+    methods: tuple[str, ...] = reading(
+        "_pictures.methods", "Names for ``choose_method``; none where a single renderer without a name was given."
+    )
+    method: str = reading("_now.method", "The one of ``methods`` that makes the pictures; empty if there are none.")
+    regional: bool = reading(
+        "renderer.regional", "Whether the method can draw regions in styles of their own; else a picture has one style."
+    )
+    image: np.ndarray | None = reading("_state.image", "The last picture, uint8 ``[S, S, 3]``; None before the first.")
+    history: tuple[Step, ...] = reading(
+        "_state.results",
+        "The last ``HISTORY`` results: each picture once, with what it was made of, the last one made at the end.",
+    )
+    done: tuple[Step, ...] = reading(
+        "_state.before",
+        "The steps to what is now, oldest first: the beginning, and up to ``DEPTH`` that can be undone.",
+    )
+    undone: tuple[Step, ...] = reading("_state.after", "The steps that can be done again, the next one first.")
+    _now: Step = reading("_state.now", "The step that all of it is at.")
+
     @property
     def mask(self) -> np.ndarray:
         """A copy of the mask, uint8 ``[S, S]``. Setting it checks it: ``EditError`` for any other than such a mask."""
         return self._now.mask.copy()
-
-    @property
-    def faces(self) -> tuple[EditorFace, ...]:
-        """The faces that were given, then own photos."""
-        return self._state.faces
-
-    @property
-    def target(self) -> int:
-        """Place of the face that is edited."""
-        return self._now.target
 
     @property
     def style(self) -> int:
@@ -96,29 +119,9 @@ class SessionBase:
         return dict(self._now.regions)
 
     @property
-    def renderer(self) -> "Renderer":
+    def renderer(self) -> Renderer:
         """What makes the pictures."""
         return self._pictures.renderers[self.method]
-
-    @property
-    def regional(self) -> bool:
-        """Whether the method can draw regions in styles of their own; else one style is all a picture has."""
-        return self.renderer.regional
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Names for ``choose_method``; none where a single renderer without a name was given."""
-        return self._pictures.methods
-
-    @property
-    def method(self) -> str:
-        """The one of ``methods`` that makes the pictures; empty if there are none."""
-        return self._now.method
-
-    @property
-    def keep(self) -> float | None:
-        """How strongly the photo is kept where nothing was edited, 0 to 1; None: the picture is all the network's."""
-        return self._now.keep
 
     @property
     def photo(self) -> np.ndarray:
@@ -131,29 +134,9 @@ class SessionBase:
         return self.faces[self.target].mask
 
     @property
-    def image(self) -> np.ndarray | None:
-        """The last picture, uint8 ``[S, S, 3]``; None before the first."""
-        return self._state.image
-
-    @property
     def is_drawn(self) -> bool:
         """Whether ``image`` is of the mask and its looks as they are now."""
         return self._now.image is not None
-
-    @property
-    def history(self) -> tuple[Step, ...]:
-        """The last ``HISTORY`` results: each picture once, with what it was made of, the last one made at the end."""
-        return self._state.results
-
-    @property
-    def done(self) -> tuple[Step, ...]:
-        """The steps to what is now, oldest first: the beginning, and up to ``DEPTH`` that can be undone."""
-        return self._state.steps[: self._state.at + 1]
-
-    @property
-    def undone(self) -> tuple[Step, ...]:
-        """The steps that can be done again, the next one first."""
-        return self._state.steps[self._state.at + 1 :]
 
     @property
     def sliders(self) -> dict[str, float]:
@@ -207,17 +190,14 @@ class SessionBase:
                 if ended and self._is_unsaved:
                     self._save_automatically()
 
-    @locked
     def undo(self, count: int = 1) -> None:
         """Takes steps back, or as many as there are."""
         self._go(self._state.at_step(self._state.at - max(0, count)))
 
-    @locked
     def redo(self, count: int = 1) -> None:
         """Does steps again that were taken back, or as many as there are."""
         self._go(self._state.at_step(self._state.at + max(0, count)))
 
-    @locked
     def go_back(self, result: Step | str) -> None:
         """A step to one of ``history``, or its ``key``: to its mask, all its looks and its picture."""
         key = result.key if isinstance(result, Step) else result
@@ -227,10 +207,6 @@ class SessionBase:
         self._go(self._state.done(replace(found[-1], gesture=None)))
 
     # ---- inside
-
-    @property
-    def _now(self) -> Step:
-        return self._state.now
 
     def _places(self, directions: bool) -> dict[str, float]:
         sliding = self._now.sliding

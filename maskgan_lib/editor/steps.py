@@ -141,6 +141,16 @@ class SessionState:
     def now(self) -> Step:
         return self.steps[self.at]
 
+    @property
+    def before(self) -> tuple[Step, ...]:
+        """The steps to what is now, oldest first."""
+        return self.steps[: self.at + 1]
+
+    @property
+    def after(self) -> tuple[Step, ...]:
+        """The steps that are undone, the next one first."""
+        return self.steps[self.at + 1 :]
+
     def done(self, step: Step) -> "SessionState":
         """After one step more. What was undone is gone; what leaves all as it was is no step.
 
@@ -149,7 +159,7 @@ class SessionState:
         if step.is_as(self.now):
             return self._slid(self.at, step.sliding)
         if step.gesture is None or step.gesture != self.now.gesture or not self.at:
-            before, results = self.steps[: self.at + 1], self.results
+            before, results = self.before, self.results
         else:
             before, results = self.steps[: self.at], tuple(r for r in self.results if r.image is not self.now.image)
             if before[-1].is_as(step):

@@ -19,11 +19,9 @@ from PIL import Image
 
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import COLORS
-from maskgan_lib.data.errors import DataError
-from maskgan_lib.data.pictures import decode_image, decode_labels, resize_labels
-from maskgan_lib.editor.checks import read_only
+from maskgan_lib.data.pictures import decode_image, decode_labels, read_file, resize_labels
+from maskgan_lib.editor.checks import EditError, read_only
 from maskgan_lib.editor.components import STYLE_REGIONS
-from maskgan_lib.editor.rle import EditError
 from maskgan_lib.editor.steps import DEPTH, HISTORY, EditorFace, SessionState, Step, Style, file_name
 
 FORMAT = 3
@@ -40,7 +38,7 @@ def encode_mask(mask: np.ndarray) -> bytes:
     """The PNG file of a mask."""
     picture = Image.fromarray(np.ascontiguousarray(mask, np.uint8))
     picture.putpalette(COLORS.tobytes())
-    return _png(picture)
+    return _encoded(picture)
 
 
 def decode_mask(data: bytes, size: int, name: str = "The mask") -> np.ndarray:
@@ -50,24 +48,16 @@ def decode_mask(data: bytes, size: int, name: str = "The mask") -> np.ndarray:
     """
     if not data.startswith(b"\x89PNG"):
         raise EditError(f"{name} is no PNG file: save it as one.")
-    try:
-        labels = decode_labels(data, name)
-    except DataError as error:
-        raise EditError(str(error)) from None
+    labels = decode_labels(data, name)
     height, width = labels.shape
     if height != width:
         raise EditError(f"{name} is {width}x{height} pixels, but a mask is square: crop it as its picture.")
     return labels if len(labels) == size else resize_labels(labels, size)
 
 
-def encode_picture(image: np.ndarray, kind: str = "PNG") -> bytes:
+def encode_picture(image: np.ndarray, kind: str = "PNG", quality: int = 95) -> bytes:
     """The file of a picture uint8 ``[H, W, 3]``: a PNG, which keeps every bit, or a ``"JPEG"``."""
-    picture = Image.fromarray(image)
-    if kind == "PNG":
-        return _png(picture)
-    file = io.BytesIO()
-    picture.save(file, kind, quality=95)
-    return file.getvalue()
+    return _encoded(Image.fromarray(image), kind, quality)
 
 
 def read_mask(path: str | Path, size: int) -> np.ndarray:
@@ -95,19 +85,10 @@ def picture_format(path: str | Path) -> str:
     return kind
 
 
-def read_file(path: str | Path) -> bytes:
-    """The bytes of a file; ``EditError`` if it cannot be read."""
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise EditError(f"There is no file {path}: check the path.") from None
-    except (OSError, ValueError) as error:
-        raise EditError(f"{path} cannot be read ({error}): check the path.") from None
-
-
-def _png(picture: Image.Image) -> bytes:
+def _encoded(picture: Image.Image, kind: str = "PNG", quality: int = 95) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=1)  # a tenth of the time of the default, and little more room
+    # For a PNG a tenth of the time of the default, and little more room; for a JPEG how good it is.
+    picture.save(file, kind, compress_level=1, quality=quality)
     return file.getvalue()
 
 
@@ -260,10 +241,7 @@ def _checked(folder: Path, name: str, decode: Callable[[bytes, str], np.ndarray]
     if not _FILE_NAME.fullmatch(name):  # not a way out of the folder
         raise ValueError(name)
     path = folder / name
-    try:
-        array = decode(read_file(path), str(path))
-    except DataError as error:
-        raise EditError(str(error)) from None
+    array = decode(read_file(path), str(path))
     if array.shape != shape or file_name(array) != name:
         raise _damaged(path)
     return read_only(array)

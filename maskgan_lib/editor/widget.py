@@ -1,7 +1,6 @@
 """The mask editor as a widget: what a browser and the kernel say to each other. All logic is in ``session.py``."""
 
 import base64
-import io
 import re
 import threading
 import time
@@ -17,17 +16,13 @@ from PIL import Image
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_NAMES, CLASS_TITLES, COLORS, FLIPPED_ID, colorize
 from maskgan_lib.data.errors import DataError
-from maskgan_lib.editor.components import COMPONENTS, STYLE_REGIONS
+from maskgan_lib.editor.components import COMPONENTS, SHOWING, STYLE_REGIONS
 from maskgan_lib.editor.rle import encode_runs
 from maskgan_lib.editor.session import EditSession
-from maskgan_lib.editor.steps import Step
+from maskgan_lib.editor.storage import encode_picture
 
 HERE = Path(__file__).parent
-MODULES = (
-    *("core.js", "words.js", "elements.js", "sheet.js", "editor.js", "kernel.js", "stage.js", "tools.js", "drawing.js"),
-    *("moving.js", "pen.js", "pointer.js", "keys.js", "picture.js", "attributes.js", "faces.js", "styles.js"),
-    *("shape.js", "panels.js", "view.js"),
-)
+MODULES = "core words elements kernel mask drawing moving tools picture panels input view".split()
 """The view's files. Each one imports from those before it, and no two define the same name."""
 LIVE = ("drawing", "stroke", "button")
 """When a picture is made of a changed mask: again and again while drawing, at a stroke's end, when a button asks."""
@@ -38,6 +33,11 @@ THUMB = 96
 LONGEST_ERROR = 300
 STILL = 256
 """Side in pixels of each picture in the still of an editor."""
+AS_IT_IS = (
+    *("size", "target", "style", "style_mix", "region_styles", "regional", "methods", "method", "keep", "directions"),
+    *("sliders", "blend", "preview_amounts", "autosaved", "autosave_trouble"),
+)
+"""What a view sees of a session as it is."""
 FROM_PYTHON = ("", 0)
 """View and number of a change that no view has asked for."""
 
@@ -51,7 +51,7 @@ Seq = tuple[str, int]
 
 def _module() -> str:
     """``MODULES`` as one module: nothing is fetched by the browser."""
-    text = "".join((HERE / name).read_text(encoding="utf-8") for name in MODULES)
+    text = "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES)
     text = re.sub(r'^import \{[^}]*\} from "\./\w+\.js";\n', "", text, flags=re.M)
     return re.sub(r"^export (?!default)", "", text, flags=re.M)
 
@@ -60,8 +60,8 @@ class MaskEditor(anywidget.AnyWidget):
     """Shows an ``EditSession`` in a notebook: paint on the mask, see the face.
 
     ``live`` is one of ``LIVE``; ``brush`` is the radius of the brush in pixels of the mask, 1 to 100. Python and the
-    browser work on the same session. What Python does through this object is seen at once; after calls to
-    ``editor.session`` itself, call ``refresh()``. While a stroke and a change by Python are both on their way, the
+    browser work on the same ``session``. What Python does through this object is seen at once; after calls to the
+    session itself, call ``refresh()``. While a stroke and a change by Python are both on their way, the
     kernel keeps what reaches it last. Undo, redo and results are the session's: all views of it have the same.
 
     A training cell must not write to an editor: the strokes after that would wait for the cell's end.
@@ -94,7 +94,9 @@ class MaskEditor(anywidget.AnyWidget):
         super().__init__(live=live, brush=brush or max(1, round(12 * session.size / 512)))
         self.on_msg(self._on_message)
         with self._lock:
-            self._publish(FROM_PYTHON, *self._try(self._draw))
+            answer = self._try(self._draw)
+            self._known = set(self._thumbs())  # keys of the small pictures that every view has or asks for
+            self._publish(FROM_PYTHON, *answer)
 
     # ---- for Python
 
@@ -108,15 +110,6 @@ class MaskEditor(anywidget.AnyWidget):
         with self._lock:
             self.session.mask = mask
             self.refresh()
-
-    @property
-    def image(self) -> np.ndarray | None:
-        """The last picture, uint8 ``[S, S, 3]``, or None before the first. The trait ``picture`` is its JPEG file."""
-        return self.session.image
-
-    @property
-    def history(self) -> tuple[Step, ...]:
-        return self.session.history
 
     def command(self, name: str, /, **arguments: Any) -> None:
         """What a button does: a command of the session, see ``COMMANDS``, then a picture of the mask.
@@ -134,26 +127,13 @@ class MaskEditor(anywidget.AnyWidget):
         """Makes a picture of the session as it is now and shows both."""
         self.command("render")
 
-    def save(self, folder: str | Path) -> None:
-        """Writes the whole session, as ``EditSession.save``."""
-        with self._lock:
-            self.session.save(folder)
-
-    def load(self, folder: str | Path) -> None:
-        """Reads what ``save`` has written."""
-        with self._lock:
-            self.session.load(folder)
-            self.refresh()
-
     # ---- for the view
 
     def _on_message(self, _widget: Any, content: dict, buffers: Sequence) -> None:
         match content:
             case {"type": "ready"}:
-                self.send({"type": "hello"})
-            case {"type": "thumbs", "view": str(view), "keys": list(keys)}:
                 with self._lock:
-                    self._send_thumbs(view, keys)
+                    self._send_thumbs("hello", self._thumbs())
             case {"type": "command", "view": str(view), "n": int(n), "name": name, "arguments": arguments}:
                 if buffers and isinstance(arguments, dict):
                     arguments = arguments | {"data": bytes(buffers[0])}
@@ -195,44 +175,36 @@ class MaskEditor(anywidget.AnyWidget):
             self.preview = b"" if session.preview is None else encode_runs(session.preview)
             self.state = self._about()
             self.done = (*seq, error, milliseconds)
+        pictures = self._thumbs()
+        new = {key: picture for key, picture in pictures.items() if key not in self._known}
+        self._known = set(pictures)
+        if new:
+            self._send_thumbs("thumbs", new)
 
     def _about(self) -> dict:
         session = self.session
         undone = [step.name for step in session.undone]
-        return {
-            "size": session.size,
+        return {name: getattr(session, name) for name in AS_IT_IS} | {
             "classes": CLASSES,
-            "faces": [face.name for face in session.faces],
-            "target": session.target,
-            "style": session.style,
-            "mix": session.style_mix,
-            "regions": list(STYLE_REGIONS),
-            "regional": session.regional,
-            "regionStyles": {name: list(style) for name, style in session.region_styles.items()},
-            "stylesAround": {name: list(session.style_around(name)) for name in STYLE_REGIONS},
-            "methods": list(session.methods),
-            "method": session.method,
-            "keep": session.keep,
-            "groups": list(session.groups()),
-            "directions": list(session.directions),
-            "sliders": session.sliders,
-            "blend": session.blend,
-            "attributes": list(session.attributes),
-            "amounts": session.preview_amounts,
             "components": {name: list(ids) for name, ids in COMPONENTS.items()},
+            "regions": list(STYLE_REGIONS),
+            "styles_around": {name: session.style_around(name) for name in STYLE_REGIONS},
+            "attributes": [(name, *SHOWING[name]) for name in session.attributes],
+            "faces": [(face.key[1], face.name) for face in session.faces],
+            "groups": session.groups(),
             "undo": {"count": len(session.done) - 1, "name": session.done[-1].name},
             "redo": {"count": len(undone), "name": "".join(undone[:1])},
-            "results": [[step.key, step.name] for step in session.history],
-            "autosaved": session.autosaved,
-            "trouble": session.autosave_trouble,
+            "results": [(step.key, step.name) for step in session.history],
         }
 
-    def _send_thumbs(self, view: str, keys: list) -> None:
-        """Small pictures of faces, by place, and of results, by key."""
-        pictures = {str(place): face.image for place, face in enumerate(self.session.faces)}
-        pictures |= {step.key: step.image for step in self.session.history}
-        found = [key for key in keys if isinstance(key, str) and key in pictures]
-        self.send({"type": "thumbs", "view": view, "keys": found}, [_jpeg(pictures[key], THUMB) for key in found])
+    def _thumbs(self) -> dict[str, np.ndarray]:
+        """The pictures of faces and results that a view shows small, by key."""
+        faces = {face.key[1]: face.image for face in self.session.faces}
+        return faces | {step.key: step.image for step in self.session.history}
+
+    def _send_thumbs(self, kind: str, pictures: dict[str, np.ndarray]) -> None:
+        files = [_jpeg(picture, THUMB) for picture in pictures.values()]
+        self.send({"type": kind, "keys": list(pictures)}, files)
 
     # ---- for readers without a kernel
 
@@ -245,15 +217,11 @@ class MaskEditor(anywidget.AnyWidget):
         pictures = [self.session.photo, colorize(self.session.mask)]
         pictures += [] if self.session.image is None else [self.session.image]
         small = [np.asarray(Image.fromarray(picture).resize((STILL, STILL))) for picture in pictures]
-        file = io.BytesIO()
-        Image.fromarray(np.concatenate(small, axis=1)).save(file, "PNG")
-        return {**data, "image/png": base64.b64encode(file.getvalue()).decode()}, metadata
+        file = encode_picture(np.concatenate(small, axis=1))
+        return {**data, "image/png": base64.b64encode(file).decode()}, metadata
 
 
 def _jpeg(picture: np.ndarray, side: int | None = None) -> bytes:
-    image = Image.fromarray(picture)
     if side is not None:
-        image = image.resize((side, side), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=QUALITY)
-    return file.getvalue()
+        picture = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS))
+    return encode_picture(picture, "JPEG", QUALITY)

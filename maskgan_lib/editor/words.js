@@ -43,23 +43,6 @@ export const NUDGES = [
   ["↺", "turn back", { degrees: -5 }],
 ];
 
-/** By name: an attribute's absence, which -1 asks for, and itself. */
-export const ATTRIBUTES = {
-  Smiling: ["serious", "smiling"],
-  Mouth_Slightly_Open: ["mouth closed", "mouth open"],
-  Eyeglasses: ["no glasses", "glasses"],
-  Bangs: ["no bangs", "bangs"],
-  Bald: ["not bald", "bald"],
-  Receding_Hairline: ["full hairline", "receding hairline"],
-  Male: ["female", "male"],
-  Straight_Hair: ["not straight", "straight hair"],
-  Wavy_Hair: ["not wavy", "wavy hair"],
-  Bushy_Eyebrows: ["thin brows", "bushy brows"],
-  Big_Nose: ["small nose", "big nose"],
-  Pointy_Nose: ["round nose", "pointy nose"],
-  Wearing_Earrings: ["no earrings", "earrings"],
-};
-
 export const HELP = [
   ["b f l p", "brush, fill, lasso, polygon"],
   ["e r", "eraser, restore the original"],
