@@ -136,8 +136,7 @@ def test_each_way_is_asked_only_for_what_it_knows_and_only_common_edits_are_aver
     assert (
         "one does not know Bangs and is left out there." in text and "mean over Smiling given, Smiling taken |" in text
     )
-    lines = made.csv().splitlines()
-    assert lines[0].startswith("way,edit,measure") and not any(line.startswith("one,Bangs") for line in lines)
+    assert not any(line.split(",")[1:3] == ["Bangs given", "one"] for line in made.csv().splitlines())
     assert (
         compare_attribute_edits([knows_one], faces, np.arange(COUNT), judges, ["Smiling"]).records.tasks
         == made.records.tasks[:2]

@@ -16,8 +16,7 @@ from maskgan_lib.commands import parser
 from maskgan_lib.course.chapter import ROOT
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.evaluation.judges import PRETRAINED
-from maskgan_lib.evaluation.secgan_runs import Arm
-from maskgan_lib.evaluation.secgan_table import SeCGANTable
+from maskgan_lib.evaluation.secgan_table import Arm, SeCGANTable
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
 from maskgan_lib.networks import MaskVAE
 from maskgan_lib.presets import PRESETS, changed, read_preset

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -99,6 +100,11 @@ class Graded:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def at(self, places: np.ndarray) -> Self:
+        """Of the pictures at ``places`` only."""
+        values = {name: column[places] for name, column in self.values.items()}
+        return Graded(values, self.features[places], None if self.embeddings is None else self.embeddings[places])
 
 
 def made_by(method: TrainedMethod, request: Request) -> Tensor:

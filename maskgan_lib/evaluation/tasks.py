@@ -179,29 +179,30 @@ def style_pairs(faces: PackedFaces, indices: np.ndarray, count: int = 1000, seed
     ``rule`` has the share of pairs of a man and a woman, about half in the paper, or None where that is unknown.
     ``DataError`` if there are fewer than two faces.
     """
-    drawn = _draw(indices, count, seed)
+    drawn, rule = _drawn(indices, count, seed)
     if len(drawn) < 2:
         raise DataError(f"Copying a style takes at least two faces, not {len(drawn)}: take more faces.")
     pairs = np.stack([drawn, np.roll(drawn, 1)], axis=1)
-    rule = {"asked for": count, "found": len(pairs), "faces": len(np.unique(indices)), "seed": seed}
     rule["share of another gender"] = None
     if "Male" in faces.attribute_names:
-        male = faces.attribute("Male")
-        rule["share of another gender"] = float((male[pairs[:, 0]] != male[pairs[:, 1]]).mean())
+        male = faces.attribute("Male")[pairs]
+        rule["share of another gender"] = float((male[:, 0] != male[:, 1]).mean())
     return _pair_list(STYLE_COPY, pairs, None, faces, rule)
 
 
 def reconstruction_pairs(faces: PackedFaces, indices: np.ndarray, count: int = 1000, seed: int = 0) -> PairList:
     """At most ``count`` faces of ``indices``, each its own source; ``DataError`` if there is none."""
-    drawn = _draw(indices, count, seed)
+    drawn, rule = _drawn(indices, count, seed)
     if not len(drawn):
         raise DataError("There is no face to reconstruct: take more faces.")
-    rule = {"asked for": count, "found": len(drawn), "faces": len(np.unique(indices)), "seed": seed}
     return _pair_list(RECONSTRUCTION, np.stack([drawn, drawn], axis=1), None, faces, rule)
 
 
-def _draw(indices: np.ndarray, count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).permutation(_places(indices, count))[:count]
+def _drawn(indices: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, dict]:
+    """At most ``count`` of ``indices`` in a random order, and the rule by which they were chosen."""
+    places = _places(indices, count)
+    drawn = np.random.default_rng(seed).permutation(places)[:count]
+    return drawn, {"asked for": count, "found": len(drawn), "faces": len(places), "seed": seed}
 
 
 def _places(indices: np.ndarray, count: int) -> np.ndarray:
@@ -228,7 +229,7 @@ def requests(
     """
     pairs.check(faces)
     known = COPIED if pairs.task == STYLE_COPY else ()
-    labels = faces.attribute_names if pairs.task == TRANSFER else ()
+    labels = faces.attribute_names if pairs.task in (TRANSFER, EDITING) else ()
     for start in range(0, len(pairs), batch):
         targets, sources = pairs.targets[start : start + batch], pairs.sources[start : start + batch]
         (image, mask), (source_image, source_mask) = faces.read(targets), faces.read(sources)
@@ -253,12 +254,7 @@ def to_give_back(
     faces: PackedFaces, indices: np.ndarray, device: str | torch.device = "cpu", batch: int = BATCH
 ) -> Iterator[Request]:
     """The faces ``indices`` in order, asked to be given back as they are."""
-    for start in range(0, len(indices), batch):
-        places = indices[start : start + batch]
-        images, masks = faces.read(places)
-        image, mask = to_float_image(images, device), torch.as_tensor(masks, device=device)
-        labels = _has(faces.attribute_names, faces, places, device)
-        yield Request(EDITING, image, mask, image, mask, mask, labels=labels)
+    return requests(PairList(EDITING, indices, indices, None, faces_mark(faces)), faces, device, batch)
 
 
 def to_change(request: Request, attribute: str, masks: AttributeMasks | None = None) -> Request:
