@@ -81,7 +81,7 @@ def test_differences_are_taken_pair_by_pair():
 def test_columns_without_a_value_are_left_out_and_intervals_that_say_little_are_noted():
     columns = [Column(measure) for measure in TASK_MEASURES[STYLE_COPY]]
     values = {column.measure.name: np.full(9, np.nan) for column in columns} | {"Male": np.full(9, 100.0)}
-    table = make_table("T", columns, {"DMN": made_up(**values)}, notes=["first"])
+    table = make_table("T", columns, {"DMN": made_up(**values)}, about=["first"])
     assert [measure.name for measure in table.columns] == ["Male"] and table.ranked == ("DMN",)
     assert [note[:20] for note in table.notes] == ["first", "Fewer than 10 pairs:", "An interval without "]
 

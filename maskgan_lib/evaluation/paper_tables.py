@@ -26,8 +26,6 @@ from maskgan_lib.evaluation.paper_columns import (
     columns_of,
     make_table,
     notes_of,
-    notes_of_distances,
-    notes_of_people,
     people_cells,
     verification_columns,
 )
@@ -36,14 +34,7 @@ from maskgan_lib.evaluation.published import judges_of
 from maskgan_lib.evaluation.report import Report, Table
 from maskgan_lib.evaluation.run import Graded, Grader
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
-from maskgan_lib.evaluation.tasks import (
-    COPIED,
-    PairList,
-    attribute_pairs,
-    held_out,
-    reconstruction_pairs,
-    style_pairs,
-)
+from maskgan_lib.evaluation.tasks import COPIED, PairList, attribute_pairs, held_out, reconstruction_pairs, style_pairs
 from maskgan_lib.evaluation.verification import Verification, people_of
 from maskgan_lib.evaluation.weights import best_device, named_weights, shipped_files
 
@@ -125,13 +116,11 @@ def evaluate_methods(
             continue
         graded[task], columns[task], about = results, columns_of(task, references.get(task)), notes_of(pairs, judges)
         of_photos = [column.cell(photos) for column in columns[task]]
-        notes = [*about, *notes_of_distances(references.get(task)), *failures]
-        tables[task] = make_table(TITLES[task], columns[task], results, of_photos, notes)
+        tables[task] = make_table(TITLES[task], columns[task], results, of_photos, about, failures)
         if task == TRANSFER:
             try:
                 people = _people(references.get(VERIFICATION), faces.identity[places[VERIFICATION]], judges)
                 of_people = verification_columns(photos, faces.identity[pairs.targets], people)
-                about += notes_of_people(people)
                 row = people and people_cells(people)
                 tables[VERIFICATION] = make_table(TITLES[VERIFICATION], of_people, results, row, about)
                 graded[VERIFICATION], columns[VERIFICATION] = results, of_people

@@ -289,22 +289,18 @@ def _train(
     execution: Execution | None,
 ) -> str | Path | None:
     """Those that are not finished, and P first where a run needs it and there is none. Returns P's weights."""
-    needs = any(run.arm.variant == "concat" or not (run.weights.exists() or _alone(run)) for run in runs)
-    if parser is None and needs:
+    missing = [run for run in runs if not run.weights.exists()]
+    needing = [run for run in runs if run.arm.variant == "concat" or (run in missing and run.arm.variant == "secgan")]
+    if parser is None and needing:
         of_p = preset.replace({"parser.classes": len(MERGED_CLASSES)})
         train_stage("parser", of_p, faces, out / "secgan-parser", resume=True)
         parser = out / "secgan-parser" / "parser.safetensors"
-    for run in runs:
-        if not run.weights.exists():
-            settings = {"steps": steps, "seed": run.seed, "parser": None if _alone(run) else parser}
-            of_run = _preset_of(run.arm, preset)
-            train_stage("secgan", of_run, faces, run.folder, resume=True, execution=execution, **settings)
+    for run in missing:
+        wanted = [f"secgan.variant={run.arm.variant}", f"secgan.backbone={run.arm.backbone}"]
+        wanted += [f"secgan.consistency_weight={run.arm.weight}"] * bool(run.arm.weight)
+        settings = {"steps": steps, "seed": run.seed, "parser": parser if run in needing else None}
+        train_stage("secgan", changed(preset, wanted), faces, run.folder, resume=True, execution=execution, **settings)
     return parser
-
-
-def _alone(run: Run) -> bool:
-    """Whether it learns without a parser."""
-    return run.arm.variant == "baseline"
 
 
 def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], weights: Sequence[str]) -> list[Arm]:
@@ -319,8 +315,3 @@ def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], wei
     arms = {Arm(backbone, variant) for backbone in backbones for variant in variants}
     arms |= {Arm(backbones[0], "secgan", weight) for weight in others}
     return sorted(arms, key=lambda arm: arm.order)
-
-
-def _preset_of(arm: Arm, preset: Preset) -> Preset:
-    settings = [f"secgan.variant={arm.variant}", f"secgan.backbone={arm.backbone}"]
-    return changed(preset, settings + [f"secgan.consistency_weight={arm.weight}"] * bool(arm.weight))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -69,6 +69,11 @@ class Arm:
     def title(self) -> str:
         """The method's name in a table of its backbone."""
         return TITLES[self.variant] + (f", λ_sc = {self.weight}" if self.weight else "")
+
+    @property
+    def full_title(self) -> str:
+        """In a table of all backbones."""
+        return f"{TITLES[self.backbone]} {self.title}"
 
     @property
     def order(self) -> tuple:
@@ -186,15 +191,11 @@ class SeCGANTable(Report):
         seeds = over_trainings(100 * mean_known(values, axis=1))
         return Share(replace(mean_estimate(100 * mean_known(values, axis=0)), value=seeds.value), seeds)
 
-    def tarr(self, arm: Arm, attribute: str = MEAN) -> Share:
-        """In per cent."""
+    def tarr(self, arm: Arm | str, attribute: str = MEAN) -> Share:
+        """In per cent; of the photos, which nobody has edited, for ``UNEDITED``."""
         found = self._share(arm, attribute)
         low, high = np.clip((found.seeds.low, found.seeds.high), 0, 100).tolist()
         return replace(found, seeds=replace(found.seeds, low=low, high=high))
-
-    def photos(self, attribute: str = MEAN) -> Share:
-        """The same of photos that nobody has edited."""
-        return self._share(UNEDITED, attribute)
 
     def differences(self, attribute: str = MEAN) -> dict[tuple[Arm, Arm], Share]:
         """SeCGAN, with each weight, minus the baseline and minus concat, backbone by backbone, in percentage points.
@@ -207,25 +208,28 @@ class SeCGANTable(Report):
 
     def by_attribute(self, backbone: str) -> dict[str, dict[str, tuple]]:
         """``{attribute: {method: (mean, low, high)}}``, the mean over attributes first; intervals over trainings."""
-        arms, rows = [arm for arm in self.arms if arm.backbone == backbone and not arm.weight], {}
-        for attribute in (MEAN, *self.attributes):
-            shares = {arm.title: self.tarr(arm, attribute).seeds for arm in arms}
-            rows[attribute] = {name: (share.value, share.low, share.high) for name, share in shares.items()}
-        return rows
+        arms = [arm for arm in self.arms if arm.backbone == backbone and not arm.weight]
+        return {
+            attribute: {arm.title: astuple(self.tarr(arm, attribute).seeds)[:3] for arm in arms}
+            for attribute in (MEAN, *self.attributes)
+        }
 
     # ---- for readers
 
     def sentences(self) -> list[str]:
         """Does semantic consistency raise TARR here? One sentence for each difference at the preset's lambda_sc."""
         said = []
-        for (arm, reference), share in self.differences().items():
+        for (arm, reference), share in self._at_the_preset().items():
             trainings = "1 seed" if share.seeds.count == 1 else f"{share.seeds.count} seeds {_span(share.seeds)}"
-            said += [
+            said.append(
                 f"Does semantic consistency raise TARR here? {TITLES[arm.backbone]}, {arm.title} against "
                 f"{reference.title}: **{share.raised}** ({share.seeds.value:+.1f} percentage points; 95 % interval "
                 f"over {trainings}, over {self.faces} faces {_span(share.faces)})."
-            ] * (not arm.weight)
+            )
         return said
+
+    def _at_the_preset(self, attribute: str = MEAN) -> dict[tuple[Arm, Arm], Share]:
+        return {pair: share for pair, share in self.differences(attribute).items() if not pair[0].weight}
 
     @property
     def parts(self) -> list[Table | str]:
@@ -236,41 +240,39 @@ class SeCGANTable(Report):
 
     def _arms_table(self) -> Table:
         heads = ("seeds", "TARR % ↑ [over faces]", "[over seeds]", "PSNR of a face given back (dB) ↑")
-        rows = [TableRow(UNEDITED, ("", self.photos().over_faces, "", "", "", ""))]
+        rows = [TableRow(UNEDITED, ("", self.tarr(UNEDITED).over_faces, "", "", "", ""))]
         for arm in self.arms:
             runs, tarr = self.of_arm(arm), self.tarr(arm)
             of_sets = _over_runs([run.kept for run in runs]), _over_runs([run.distance for run in runs])
             scores = [run.inception for run in runs if run.inception is not None]
-            score = f"{np.mean(scores):.3f}" if scores else ""
-            cells = (str(len(runs)), tarr.over_faces, tarr.over_seeds, *of_sets, score)
-            rows.append(TableRow(f"{TITLES[arm.backbone]} {arm.title}", cells))
+            cells = str(len(runs)), tarr.over_faces, tarr.over_seeds, *of_sets
+            rows.append(TableRow(arm.full_title, (*cells, f"{np.mean(scores):.3f}" if scores else "")))
         return Table("", (*heads, f"{SSFID} ↓", "Inception Score ↑"), tuple(rows), corner="")
 
     def _differences_table(self) -> Table:
         rows = []
         for (arm, reference), share in self.differences().items():
             cells = str(share.seeds.count), share.over_faces, share.over_seeds, share.raised
-            rows.append(TableRow(f"{TITLES[arm.backbone]} {arm.title} minus {reference.title}", cells))
+            rows.append(TableRow(f"{arm.full_title} minus {reference.title}", cells))
         heads = "seeds", "[over faces]", "[over seeds]", "raised?"
         return Table("", heads, tuple(rows), corner="difference of TARR in percentage points")
 
     def _attributes_table(self, backbone: str) -> Table:
         arms = [arm for arm in self.arms if arm.backbone == backbone]
-        pairs = [pair for pair in self.differences() if pair[0].backbone == backbone and not pair[0].weight]
-        minus = [f"{arm.title} minus {reference.title} [over seeds]" for arm, reference in pairs]
+        pairs = [pair for pair in self._at_the_preset() if pair[0].backbone == backbone]
         rows = []
         for attribute in (*self.attributes, MEAN):
-            cells = [s.over_faces for s in (self.photos(attribute), *(self.tarr(arm, attribute) for arm in arms))]
-            found = self.differences(attribute)
-            for seeds, shown in ((found[pair].seeds, found[pair].over_seeds) for pair in pairs):
-                without_0 = seeds.count > 1 and seeds.low * seeds.high > 0
-                cells.append(replace(shown, text=f"{shown} ●") if without_0 else shown)
+            cells = [self.tarr(arm, attribute).over_faces for arm in (UNEDITED, *arms)]
+            for share in map(self._at_the_preset(attribute).get, pairs):
+                without_0 = share.seeds.count > 1 and share.seeds.low * share.seeds.high > 0
+                cells.append(Said(share.seeds, f"{share.over_seeds}{' ●' if without_0 else ''}"))
             rows.append(TableRow(attribute, tuple(cells)))
+        minus = [f"{arm.title} minus {reference.title} [over seeds]" for arm, reference in pairs]
         heads = (UNEDITED, *(arm.title for arm in arms), *minus)
         return Table("", heads, tuple(rows), corner=f"TARR %, {TITLES[backbone]}")
 
     def _notes(self) -> tuple[str, ...]:
-        marks = sum(not arm.weight for arm, _ in self.differences()) * len(self.attributes)
+        marks = len(self._at_the_preset()) * len(self.attributes)
         by_chance = f" ● leaves 0 out: of {marks} such intervals, about {0.05 * marks:.0f} would by chance."
         notes = [f"{name}: {text}" for name, text in self.about.items()]
         notes += [

@@ -138,7 +138,14 @@ def attribute_pairs(
     has = faces.attribute(attribute)[indices] > 0
     shown = np.array([np.isin(faces.masks[i], parts if h else own_parts).any() for i, h in zip(indices, has)], bool)
     targets, sources = np.flatnonzero(~has & (shown | (len(own_parts) == 0))), np.flatnonzero(has & shown)
-    found = _matched(pose, targets, sources, count, tolerance, seed)
+    found, uses = [], np.zeros(len(sources), np.int64)
+    for target in np.random.default_rng(seed).permutation(targets):
+        distance = np.abs(pose[sources] - pose[target]).max(axis=1)
+        within = np.flatnonzero(distance <= tolerance)
+        if len(within) and len(found) < count:
+            best = within[np.lexsort((distance[within], uses[within]))[0]]
+            uses[best] += 1
+            found.append((target, sources[best]))
     if not found:
         far = f", but not in poses within {tolerance:g} degrees: allow more, or" if sources.size * targets.size else ":"
         raise DataError(
@@ -156,21 +163,6 @@ def attribute_pairs(
         "seed": seed,
     }
     return _pair_list(TRANSFER, indices[np.array(found)], attribute, faces, rule)
-
-
-def _matched(
-    pose: np.ndarray, targets: np.ndarray, sources: np.ndarray, count: int, tolerance: float, seed: int
-) -> list[tuple[int, int]]:
-    """At most ``count`` targets in a drawn order, each with one of the sources that were used least, the nearest."""
-    found, uses = [], np.zeros(len(sources), np.int64)
-    for target in np.random.default_rng(seed).permutation(targets):
-        distance = np.abs(pose[sources] - pose[target]).max(axis=1)
-        within = np.flatnonzero(distance <= tolerance)
-        if len(within) and len(found) < count:
-            best = within[np.lexsort((distance[within], uses[within]))[0]]
-            uses[best] += 1
-            found.append((target, sources[best]))
-    return found
 
 
 def style_pairs(faces: PackedFaces, indices: np.ndarray, count: int = 1000, seed: int = 0) -> PairList:
