@@ -62,3 +62,11 @@ def made_up(embeddings=None, features=None, **values) -> Graded:
     values = {name: np.asarray(column, float) for name, column in values.items()}
     count = len(next(iter(values.values()))) if values else len(embeddings if features is None else features)
     return Graded(values, np.zeros((count, 3)) if features is None else features, embeddings)
+
+
+def within(region: np.ndarray, reach: int) -> np.ndarray:
+    """The pixels that are at most ``reach`` rows and columns from one of ``region``, by brute force."""
+    near = np.zeros_like(region)
+    for y, x in np.argwhere(region):
+        near[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = True
+    return near
