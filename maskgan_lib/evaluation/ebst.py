@@ -21,7 +21,7 @@ from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.appearance import colour_distance
 from maskgan_lib.evaluation.estimates import BETTER, WORSE, Estimate, Measure, mean_estimate, verdict
-from maskgan_lib.evaluation.grades import BAND, MARGIN, agreement
+from maskgan_lib.evaluation.grades import BAND, MARGIN, agreement, right
 from maskgan_lib.evaluation.judges import BATCH, Judges
 from maskgan_lib.evaluation.metrics import around, confusion_matrix, grey_levels, mean_iou, mean_outside
 from maskgan_lib.evaluation.perturbations import PERTURBATIONS, SMALLEST_EDIT, perturb
@@ -105,17 +105,16 @@ def edits_of_face(
 
 @dataclass(frozen=True)
 class _EditedFace:
-    """One face, its own mask and the edited ones, and what the judges should see in its photo.
+    """One face, its own mask and the edited ones, and the attributes that the judges should see in its photo.
 
-    ``photo`` is ``[1, 3, S, S]``, ``labels`` uint8 ``[1 + n, S, S]``, the own mask first; ``asked`` are the judge's
-    answers that count, ``truth`` is what they should be.
+    ``photo`` is ``[1, 3, S, S]``, ``labels`` uint8 ``[1 + n, S, S]``, the own mask first; ``truth`` is bool ``[1]`` by
+    attribute.
     """
 
     photo: Tensor
     labels: Tensor
     judges: Judges
-    asked: list[int]
-    truth: Tensor
+    truth: dict[str, Tensor]
 
     def of_photo(self) -> np.ndarray:
         """What applies to the photo itself of ``EBST_MEASURES``, ``[M]``."""
@@ -145,9 +144,9 @@ class _EditedFace:
         labels, near = self.labels[which], around(self.labels != self.labels[:1], BAND)[which]
         parsed = self.judges.parse(image).to(labels.dtype)
         iou = [100 * mean_iou(confusion_matrix(a, b)) for a, b in zip(parsed, labels, strict=True)]
-        kept = (self.judges.attributes(image)[:, self.asked] > 0) == self.truth
-        iou, kept = torch.tensor(iou, device=image.device), 100 * kept.double().mean(dim=1)
-        return [*agreement(parsed, labels, near), iou, kept]
+        iou = torch.tensor(iou, dtype=torch.float64, device=image.device)
+        kept = right(image, self.truth, self.judges).values()
+        return [*agreement(parsed, labels, near), iou, torch.stack([iou * torch.nan, *kept]).nanmean(dim=0)]
 
 
 def compare_on_edits(
@@ -170,7 +169,6 @@ def compare_on_edits(
     if len(indices) < 2:
         raise ValueError("Edits take parts from another face: at least two faces are needed.")
     names = [name for name in STYLE_ATTRIBUTES if name in faces.attribute_names and name in judges.attribute_names]
-    asked = [judges.attribute_names.index(name) for name in names]
     shared = [fingerprint(vae), *places_mark(faces, indices), list(seeds), judges.fingerprint]
     device = next(vae.parameters()).device
 
@@ -178,8 +176,8 @@ def compare_on_edits(
         masks, applies = edits_of_face(faces, indices, place, vae, seeds)
         image, own = faces.read(indices[place : place + 1])
         labels = torch.as_tensor(np.concatenate([own, masks[applies]]), device=device)
-        truth = torch.tensor([bool(faces.attribute(name)[indices[place]] > 0) for name in names], device=device)
-        return _EditedFace(to_float_image(image, device), labels, judges, asked, truth), applies
+        truth = {name: torch.from_numpy(faces.attribute(name)[indices[[place]]] > 0) for name in names}
+        return _EditedFace(to_float_image(image, device), labels, judges, truth), applies
 
     def measured(name: str, network: DenseMappingNetwork) -> np.ndarray:
         def make(part: slice) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """What judges say of a picture that was asked for: the measures of the paper's tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -93,15 +93,18 @@ def grade_looks(request: Request, made: Tensor, judges: Judges) -> dict[str, Ten
     return {}
 
 
+def sees(pictures: Tensor, names: Sequence[str], judges: Judges) -> Tensor:
+    """Which of the attributes ``names`` the attribute net sees, bool ``[B, N]``."""
+    columns = [list(judges.attribute_names).index(name) for name in names]
+    return judges.attributes(pictures)[:, columns].to(pictures.device) > 0
+
+
 def right(made: Tensor, truth: Mapping[str, Tensor], judges: Judges) -> dict[str, Tensor]:
     """By name, 100 where the attribute net says ``truth[name]``, else 0, ``[B]``; NaN for names it does not know."""
-    said, values = judges.attributes(made).to(made.device) > 0, {}
-    for name, labels in truth.items():
-        values[name] = torch.full((len(made),), torch.nan, dtype=torch.float64, device=made.device)
-        if name in judges.attribute_names:
-            column = list(judges.attribute_names).index(name)
-            values[name] = 100 * (said[:, column] == labels.to(made.device)).double()
-    return values
+    known = [name for name in truth if name in judges.attribute_names]
+    said = dict(zip(known, sees(made, known, judges).T, strict=True))
+    unknown = torch.full((len(made),), torch.nan, dtype=torch.float64, device=made.device)
+    return {n: 100 * (said[n] == truth[n].to(made.device)).double() if n in said else unknown for n in truth}
 
 
 def agreement(parsed: Tensor, labels: Tensor, *regions: Tensor) -> list[Tensor]:

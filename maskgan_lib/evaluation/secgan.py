@@ -21,6 +21,7 @@ from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.evaluation.distances import frechet_distance, inception, inception_features, inception_score
 from maskgan_lib.evaluation.estimates import jackknife, mean_estimate
+from maskgan_lib.evaluation.grades import sees
 from maskgan_lib.evaluation.judges import BATCH, Judge, Judges
 from maskgan_lib.evaluation.metrics import psnr
 from maskgan_lib.evaluation.run import in_parts, places_mark
@@ -100,17 +101,12 @@ class SeCGANGrader:
             photos = resize_images(to_float_image(self.faces.read(some)[0], self.device), size)
             yield photos, torch.from_numpy(has[some]).to(self.device)
 
-    def sees(self, pictures: Tensor, attributes: Sequence[str]) -> Tensor:
-        """Bool ``[B, A]``: which of ``attributes`` the classifier sees."""
-        columns = [self.judges.attribute_names.index(name) for name in attributes]
-        return self.judges.attributes(pictures)[:, columns] > 0
-
 
 @torch.no_grad()
 def unedited(grader: SeCGANGrader, attributes: Sequence[str], size: int) -> np.ndarray:
     """Bool ``[A, F]``: whether the classifier sees the label that would be asked for in the photo: its mistakes."""
     batches = grader.batches(slice(None), size, attributes)
-    return torch.cat([grader.sees(photos, attributes) != has for photos, has in batches]).T.cpu().numpy()
+    return torch.cat([sees(photos, attributes, grader.judges) != has for photos, has in batches]).T.cpu().numpy()
 
 
 def edit_all(
@@ -125,11 +121,11 @@ def edit_all(
 
     def of_batch(image: Tensor, has: Tensor) -> dict[str, Tensor]:
         wishes = torch.diag_embed(1 - 2 * has.float()).unbind(1)  # each attribute alone to its other label
-        seen = with_mask(network, image, grader.parser)
-        found = {"kept": psnr(network(seen, torch.zeros_like(wishes[0])), image).double()}
-        made = [network(seen, wish) for wish in wishes]
-        sees = [grader.sees(pictures, [name]) for name, pictures in zip(attributes, made, strict=True)]
-        found["reached"] = torch.cat(sees, dim=1) != has
+        shown = with_mask(network, image, grader.parser)
+        found = {"kept": psnr(network(shown, torch.zeros_like(wishes[0])), image).double()}
+        made = [network(shown, wish) for wish in wishes]
+        seen = [sees(pictures, [name], grader.judges) for name, pictures in zip(attributes, made, strict=True)]
+        found["reached"] = torch.cat(seen, dim=1) != has
         if of_set:
             photos, *edited = (of_set.ask(pictures, of_set.network.features).float() for pictures in (image, *made))
             found |= {"photos": photos, "features": torch.stack(edited, dim=1)}
