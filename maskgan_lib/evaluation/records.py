@@ -46,10 +46,12 @@ class Records:
         means = mean_known(values, axis=(1, 2))
         return means if minus is None else means - self.of_items(minus, measure, tasks)
 
-    def mean(self, *what, **chosen) -> Estimate:
+    def mean(
+        self, method: str, measure: Measure, tasks: Sequence[str] | str = ALL_TASKS, minus: str | None = None
+    ) -> Estimate:
         """Over trainings and items of what ``of_items`` gives; the interval resamples items."""
-        return mean_estimate(mean_known(self.of_items(*what, **chosen), axis=0))
+        return mean_estimate(mean_known(self.of_items(method, measure, tasks, minus), axis=0))
 
-    def over_trainings(self, *what, **chosen) -> Estimate:
-        """The same mean with trainings for the sample: Student's interval."""
-        return over_trainings(mean_known(self.of_items(*what, **chosen), axis=1))
+    def over_trainings(self, method: str, measure: Measure, minus: str | None = None) -> Estimate:
+        """The same mean over all tasks with trainings for the sample: Student's interval."""
+        return over_trainings(mean_known(self.of_items(method, measure, minus=minus), axis=1))
