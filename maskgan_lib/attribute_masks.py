@@ -76,18 +76,15 @@ class AttributeMasks:
             raise ValueError(f"A mask must be ids 0 to {NUM_CLASSES - 1} [S, S], not up to {mask.max()} {mask.shape}.")
         if not any(amounts.values()):
             return mask.copy()
-        before, after = self._compute(mask, [float(amounts.get(name, 0)) for name in self.attributes])
-        return unmerge(mask, take_over(MERGED_ID[mask], before, after))
-
-    def _compute(self, mask: np.ndarray, difference: list[float]) -> np.ndarray:
-        """Most likely merged classes, uint8 ``[2, S, S]``: of the mask as it is given back, and as it is changed."""
+        difference = [float(amounts.get(name, 0)) for name in self.attributes]
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             planes = one_hot(torch.tensor(MERGED_ID[mask][None], device=self.device), len(MERGED_CLASSES))
             # Shares of an area: where parts meet, they are as soft as the masks of the parser that G_seg learnt from.
             soft = F.interpolate(planes, (self.size, self.size), mode="area").expand(2, -1, -1, -1)
             wishes = torch.tensor([[0.0] * len(difference), difference], device=self.device)
             made = F.interpolate(self.network(soft, wishes), mask.shape, mode="bilinear", align_corners=False)
-            return made.argmax(1).byte().cpu().numpy()
+            before, after = made.argmax(1).byte().cpu().numpy()
+        return unmerge(mask, take_over(MERGED_ID[mask], before, after))
 
 
 def unmerge(mask: np.ndarray, merged: np.ndarray) -> np.ndarray:

@@ -186,8 +186,8 @@ class SeCGANTable(Report):
             values[seeds.index(run.seed), methods.index(str(run.arm)), 0, :, 0] = run.reached
         return Records(methods, (TARR,), self.attributes, values)
 
-    def _share(self, method: object, attribute: str, minus: str | None = None) -> Share:
-        values = self.records.of_items(str(method), TARR, ALL_TASKS if attribute == MEAN else attribute, minus)
+    def _share(self, arm: Arm | str, attribute: str, minus: str | None = None) -> Share:
+        values = self.records.of_items(str(arm), TARR, ALL_TASKS if attribute == MEAN else attribute, minus)
         seeds = over_trainings(100 * mean_known(values, axis=1))
         return Share(replace(mean_estimate(100 * mean_known(values, axis=0)), value=seeds.value), seeds)
 
