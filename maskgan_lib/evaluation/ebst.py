@@ -17,13 +17,14 @@ from torch import Tensor
 
 from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.checkpoints.files import atomic
+from maskgan_lib.classes import IGNORE_ID
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.appearance import colour_distance
 from maskgan_lib.evaluation.estimates import BETTER, WORSE, Estimate, Measure, mean_estimate, verdict
-from maskgan_lib.evaluation.grades import BAND, MARGIN, agreement, right
+from maskgan_lib.evaluation.grades import BAND, MARGIN, right
 from maskgan_lib.evaluation.judges import BATCH, Judges
-from maskgan_lib.evaluation.metrics import around, confusion_matrix, grey_levels, mean_iou, mean_outside
+from maskgan_lib.evaluation.metrics import around, confusion_matrix, mean_iou, mean_outside
 from maskgan_lib.evaluation.perturbations import PERTURBATIONS, SMALLEST_EDIT, perturb
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
 from maskgan_lib.evaluation.report import PHOTOS, Report, Said, Table, TableRow
@@ -132,7 +133,7 @@ class _EditedFace:
             *self._seen(after, slice(1, None)),
             colour_distance(after, self.labels[1:], self.photo, self.labels[:1]),
             1 - F.cosine_similarity(self.judges.features(after), self.judges.features(self.photo)),
-            mean_outside(not_far, grey_levels(after, before)),
+            127.5 * mean_outside(not_far, (after - before).abs().mean(dim=1)),
             10 * torch.log10(4 / error),
         ]
         return torch.stack([column.double() for column in columns]).cpu().numpy()
@@ -142,11 +143,13 @@ class _EditedFace:
         attributes kept.
         """
         labels, near = self.labels[which], around(self.labels != self.labels[:1], BAND)[which]
-        parsed = self.judges.parse(image).to(labels.dtype)
-        iou = [100 * mean_iou(confusion_matrix(a, b)) for a, b in zip(parsed, labels, strict=True)]
-        iou = torch.tensor(iou, dtype=torch.float64, device=image.device)
+        parsed, known = self.judges.parse(image).to(labels.dtype), labels != IGNORE_ID
+        hit = (parsed == labels) & known
+        shares = [(hit & r).sum(dim=(1, 2)) / (known & r).sum(dim=(1, 2)) for r in (known, near)]  # in float32
+        iou = [mean_iou(confusion_matrix(a, b)) for a, b in zip(parsed, labels, strict=True)]
+        columns = [100 * column for column in (*shares, torch.tensor(iou, device=image.device))]
         kept = right(image, self.truth, self.judges).values()
-        return [*agreement(parsed, labels, near), iou, torch.stack([iou * torch.nan, *kept]).nanmean(dim=0)]
+        return [*columns, torch.stack([columns[0] * torch.nan, *kept]).nanmean(dim=0)]
 
 
 def compare_on_edits(

@@ -64,18 +64,18 @@ def grade(request: Request, made: Tensor, judges: Judges) -> dict[str, Tensor]:
     if request.task == TRANSFER:
         edit = request.edited != request.target_mask
         values += [
-            *agreement(parsed, request.edited, around(edit, BAND)),
+            *_agreement(parsed, request.edited, around(edit, BAND)),
             same_person(made, request.target, judges),
             mean_outside(around(edit, MARGIN), grey_levels(made, request.target)),
         ]
     elif request.task == STYLE_COPY:
         colours = colour_distance(made, request.edited, request.source, request.source_mask)
-        values += [*agreement(parsed, request.edited), colours]
+        values += [*_agreement(parsed, request.edited), colours]
     else:
         values += [
             psnr(made, request.target).clamp(max=HIGHEST_PSNR),
             ssim(made, request.target),
-            *agreement(parsed, request.edited),
+            *_agreement(parsed, request.edited),
             same_person(made, request.target, judges),
         ]
     measures = TASK_MEASURES[request.task]
@@ -107,7 +107,7 @@ def right(made: Tensor, truth: Mapping[str, Tensor], judges: Judges) -> dict[str
     return {n: 100 * (said[n] == truth[n].to(made.device)).double() if n in said else unknown for n in truth}
 
 
-def agreement(parsed: Tensor, labels: Tensor, *regions: Tensor) -> list[Tensor]:
+def _agreement(parsed: Tensor, labels: Tensor, *regions: Tensor) -> list[Tensor]:
     """Per cent of the pixels parsed as ``labels``, ``[B]``: of all that are known, and of each region ``[B, S, S]``."""
     known = labels != IGNORE_ID
     hit = (parsed.to(labels.device) == labels) & known
