@@ -29,7 +29,7 @@ class AttributeMasks:
     at. A hat, a necklace and clothes stay as they are: G_seg sees them as part of the background.
 
     Args:
-        network: a generator of the branch ``seg``, for the 12 merged classes.
+        network: a generator of the branch ``seg``, for the 12 merged classes. ``self.network`` is a copy.
         size: pixels a side of the masks that it learnt from.
 
     Raises ``ValueError`` for another generator.
@@ -41,10 +41,8 @@ class AttributeMasks:
                 f"This SeCGANGenerator changes {'pictures' if network.config['branch'] == 'rgb' else 'other masks'}: "
                 f"take the generator of masks of {len(MERGED_CLASSES)} classes (g_seg, secgan-masks)."
             )
-        self._device = torch.device(device)
-        self._network = copy.deepcopy(network).to(self._device, torch.float32).eval().requires_grad_(False)
-        self.size = size
-        self.attributes = tuple(network.config["attributes"])
+        self.network = copy.deepcopy(network).to(device, torch.float32).eval().requires_grad_(False)
+        self.device, self.size, self.attributes = torch.device(device), size, tuple(network.config["attributes"])
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Self:
@@ -59,11 +57,6 @@ class AttributeMasks:
         except ValueError as error:
             raise CheckpointError(f"{path} cannot edit masks. {error}") from error
 
-    @property
-    def network(self) -> SeCGANGenerator:
-        """The copy of G_seg, which learns nothing."""
-        return self._network
-
     def __repr__(self) -> str:
         return f"AttributeMasks({', '.join(self.attributes)})"
 
@@ -73,33 +66,25 @@ class AttributeMasks:
         All of them zero give an equal mask. ``ValueError`` for attributes that G_seg does not know, for other amounts,
         and for something else than such a mask.
         """
-        difference = self._difference(amounts)
-        if mask.ndim != 2 or mask.shape[0] != mask.shape[1] or mask.max() >= NUM_CLASSES:
-            raise ValueError(f"A mask must be ids 0 to {NUM_CLASSES - 1} [S, S], not up to {mask.max()} {mask.shape}.")
-        if not any(difference):
-            return mask.copy()
-        before, after = self._compute(mask, difference)
-        return unmerge(mask, take_over(MERGED_ID[mask], before, after))
-
-    def _difference(self, amounts: Mapping[str, float]) -> list[float]:
         unknown = [name for name in amounts if name not in self.attributes]
         if unknown:
             raise ValueError(f"Masks cannot be given {', '.join(unknown)}: choose from {', '.join(self.attributes)}.")
         wrong = [f"{name}: {amount}" for name, amount in amounts.items() if not -1 <= amount <= 1]
         if wrong:
             raise ValueError(f"An amount must be from -1 to 1, not {', '.join(wrong)}.")
-        return [float(amounts.get(name, 0)) for name in self.attributes]
-
-    def _compute(self, mask: np.ndarray, difference: list[float]) -> tuple[np.ndarray, np.ndarray]:
-        """Most likely merged classes, uint8 ``[S, S]``: of the mask as it is given back, and as it is changed."""
-        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            planes = one_hot(torch.tensor(MERGED_ID[mask][None], device=self._device), len(MERGED_CLASSES))
+        if mask.ndim != 2 or mask.shape[0] != mask.shape[1] or mask.max() >= NUM_CLASSES:
+            raise ValueError(f"A mask must be ids 0 to {NUM_CLASSES - 1} [S, S], not up to {mask.max()} {mask.shape}.")
+        if not any(amounts.values()):
+            return mask.copy()
+        difference = [float(amounts.get(name, 0)) for name in self.attributes]
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            planes = one_hot(torch.tensor(MERGED_ID[mask][None], device=self.device), len(MERGED_CLASSES))
             # Shares of an area: where parts meet, they are as soft as the masks of the parser that G_seg learnt from.
             soft = F.interpolate(planes, (self.size, self.size), mode="area").expand(2, -1, -1, -1)
-            wishes = torch.tensor([[0.0] * len(difference), difference], device=self._device)
-            made = F.interpolate(self._network(soft, wishes), mask.shape, mode="bilinear", align_corners=False)
+            wishes = torch.tensor([[0.0] * len(difference), difference], device=self.device)
+            made = F.interpolate(self.network(soft, wishes), mask.shape, mode="bilinear", align_corners=False)
             before, after = made.argmax(1).byte().cpu().numpy()
-        return before, after
+        return unmerge(mask, take_over(MERGED_ID[mask], before, after))
 
 
 def unmerge(mask: np.ndarray, merged: np.ndarray) -> np.ndarray:
@@ -115,19 +100,11 @@ def unmerge(mask: np.ndarray, merged: np.ndarray) -> np.ndarray:
     moved = mask.copy()
     for number in np.unique(merged[changed]):
         new = changed & (merged == number)
-        members = _sources_of(number)
+        members = [label for label in tuple(MERGED_CLASSES.values())[number] if label not in KEPT[:2]]
         known = np.isin(mask, members)
-        if known.any():
-            moved[new] = fill_nearest(mask, new, known)[new]
-        else:
-            moved[new] = _by_side(mask, merged, members)[new]
+        labels = fill_nearest(mask, new, known) if known.any() else _by_side(mask, merged, tuple(members))
+        moved[new] = labels[new]
     return moved
-
-
-def _sources_of(number: int) -> tuple[int, ...]:
-    """The labels that pixels which become the merged class ``number`` may get."""
-    worn = (CLASS_ID["hat"], CLASS_ID["neck_l"])
-    return tuple(label for label in tuple(MERGED_CLASSES.values())[number] if label not in worn)
 
 
 def _by_side(mask: np.ndarray, merged: np.ndarray, members: tuple[int, ...]) -> np.ndarray:

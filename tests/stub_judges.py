@@ -74,3 +74,11 @@ def hopenet_layout(layers: list[int]) -> dict[str, tuple[int, ...]]:
     for angle in ("yaw", "pitch", "roll"):
         shapes |= {f"fc_{angle}.weight": (66, 2048), f"fc_{angle}.bias": (66,)}
     return shapes | {"fc_finetune.weight": (3, 2051), "fc_finetune.bias": (3,)}
+
+
+def within(region: np.ndarray, reach: int) -> np.ndarray:
+    """The pixels that are at most ``reach`` rows and columns from one of ``region``, by brute force."""
+    near = np.zeros_like(region)
+    for y, x in np.argwhere(region):
+        near[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = True
+    return near

@@ -64,11 +64,10 @@ def constant(name, level, attributes=None) -> TrainedMethod:
 
 
 def test_a_copy_and_a_constant_get_what_is_theirs(faces, judges):
-    made = compare_attribute_edits([constant("white", 1.0), constant("black", -1.0)], faces, np.arange(COUNT), judges)
-    assert made.records.methods == (PHOTO.name, "white", "black") and made.records.tasks == (
-        "Smiling given",
-        "Smiling taken",
-    )
+    ways = [constant("white", 1.0), constant("black", -1.0)]
+    made = compare_attribute_edits(ways, faces, np.arange(COUNT), judges)
+    assert made.records.methods == (PHOTO.name, "white", "black")
+    assert made.records.tasks == ("Smiling given", "Smiling taken")
     smiles = faces.attribute("Smiling") > 0
     bright = np.asarray(faces.images).mean((1, 2, 3)) > 127.5
     for how, asked, wanted in (("given", ~smiles, True), ("taken", smiles, False)):
@@ -99,11 +98,10 @@ def test_only_change_far_from_where_the_attribute_shows_counts(faces, judges):
     mouth = edits("mouth", lambda asked: touch(asked, np.s_[21:31, 9:23]))
     hair = edits("hair", lambda asked: touch(asked, np.s_[:4, :]))
     made = compare_attribute_edits([mouth, hair], faces, np.arange(COUNT), judges)
+    share = 4 * SIZE / (SIZE**2 - 10 * 14)
     for measure in (FROM_PHOTO, FROM_RETURNED):
         assert made.records.mean("mouth", measure).value == 0
-        assert made.records.mean("hair", measure).value == pytest.approx(
-            0.5 * 127.5 * 4 * SIZE / (SIZE**2 - 10 * 14), rel=1e-4
-        )
+        assert made.records.mean("hair", measure).value == pytest.approx(0.5 * 127.5 * share, rel=1e-4)
 
 
 def test_what_a_way_cannot_paint_is_not_the_edit_s(faces, judges):
@@ -132,29 +130,23 @@ def test_each_way_is_asked_only_for_what_it_knows_and_only_common_edits_are_aver
     assert made.records.tasks == ("Smiling given", "Smiling taken", "Bangs given", "Bangs taken")
     assert made.records.mean("one", REACHED, "Bangs given").count == 0
     assert made.records.mean("all", REACHED, "Bangs taken").count == (faces.attribute("Bangs") > 0).sum()
-    text = made.markdown()
-    assert (
-        "one does not know Bangs and is left out there." in text and "mean over Smiling given, Smiling taken |" in text
-    )
-    lines = made.csv().splitlines()
-    assert lines[0].startswith("way,edit,measure") and not any(line.startswith("one,Bangs") for line in lines)
-    assert (
-        compare_attribute_edits([knows_one], faces, np.arange(COUNT), judges, ["Smiling"]).records.tasks
-        == made.records.tasks[:2]
-    )
-
-
-def test_without_an_identity_net_nothing_is_said_of_persons(faces, judges):
-    judges.identity_net = None
-    made = compare_attribute_edits([constant("white", 1.0)], faces, np.arange(4), judges)
-    assert made.records.mean("white", IDENTITY).count == 0
+    text, one = made.markdown(), compare_attribute_edits([knows_one], faces, np.arange(COUNT), judges, ["Smiling"])
+    assert "one does not know Bangs and is left out there." in text and "over Smiling given, Smiling taken |" in text
+    assert not any(line.split(",")[1:3] == ["Bangs given", "one"] for line in made.csv().splitlines())
+    assert one.records.tasks == made.records.tasks[:2]
 
 
 def test_what_cannot_be_measured_is_said(faces, judges):
+    white, judges.identity_net = constant("white", 1.0), None
+    assert compare_attribute_edits([white], faces, np.arange(4), judges).records.mean("white", IDENTITY).count == 0
     with pytest.raises(DataError, match=r"of Male: masks show Smiling.* know Smiling"):
-        compare_attribute_edits([constant("white", 1.0)], faces, np.arange(4), judges, attributes=["Male"])
+        compare_attribute_edits([white], faces, np.arange(4), judges, attributes=["Male"])
     with pytest.raises(DataError, match=r"of these methods.* know none"):
         compare_attribute_edits([constant("white", 1.0, ("Male",))], faces, np.arange(4), judges)
+    with pytest.raises(TrainingError, match="SPADE renders masks: name the weights"):
+        compare_attribute_edits([method_of("SPADE", spade())], faces, np.arange(2), judges)
+    with pytest.raises(TrainingError, match="A cannot be asked to give or take an attribute"):
+        compare_attribute_edits([TrainedMethod("A", None, "a", (TRANSFER,))], faces, np.arange(2), judges)
 
 
 # ---- trained networks
@@ -172,9 +164,8 @@ def asked():
 @torch.no_grad()
 def test_networks_are_asked_for_the_other_label(asked):
     torch.manual_seed(0)
-    secgan, stargan = (
-        kind(["Bangs", "Smiling"], width=4, blocks=1).eval() for kind in (SeCGANGenerator, StarGANGenerator)
-    )
+    kinds = SeCGANGenerator, StarGANGenerator
+    secgan, stargan = (kind(["Bangs", "Smiling"], width=4, blocks=1).eval() for kind in kinds)
     wish, method = to_change(asked, "Smiling"), method_of("SeCGAN", secgan, SIZE)
     assert method.attributes == ("Bangs", "Smiling")
     assert torch.equal(method.make(wish), secgan(asked.target, torch.tensor([[0.0, -1.0], [0.0, 1.0]])))
@@ -220,13 +211,6 @@ def test_a_method_that_renders_masks_knows_what_moves_them(faces, judges, tmp_pa
     assert compare_attribute_edits(*arguments, cache=tmp_path).csv() == made.csv(), "what was measured is kept"
 
 
-def test_networks_that_cannot_be_asked_are_named(faces, judges):
-    with pytest.raises(TrainingError, match="SPADE renders masks: name the weights"):
-        compare_attribute_edits([method_of("SPADE", spade())], faces, np.arange(2), judges)
-    with pytest.raises(TrainingError, match="A cannot be asked to give or take an attribute"):
-        compare_attribute_edits([TrainedMethod("A", None, "a", (TRANSFER,))], faces, np.arange(2), judges)
-
-
 def test_the_command_compares_weights_by_name(faces, tmp_path, capsys):
     for name, network in (
         ("g_rgb", SeCGANGenerator(width=4, blocks=1)),
@@ -234,12 +218,9 @@ def test_the_command_compares_weights_by_name(faces, tmp_path, capsys):
         ("spade", SPADEGenerator(width=1, mask_width=2, latent=3, bottom=1, style_size=8)),
     ):
         checkpoints.save_weights(tmp_path / f"{name}.safetensors", network, {"image_size": 32})
-    named = [f"{name}={tmp_path / file}.safetensors" for name, file in (("renders", "spade"), ("SeCGAN", "g_rgb"))]
-    command = ["evaluate", "attribute-edits", "--data", str(faces.folder), "--out", str(tmp_path), "--networks", *named]
-    assert (
-        main([*command, "--masks", str(tmp_path / "g_seg.safetensors"), "--judges", str(PRETRAINED), "--faces", "6"])
-        == 0
-    )
+    command = f"evaluate attribute-edits --data {faces.folder} --out {tmp_path} --judges {PRETRAINED} --faces 6"
+    command += f" --masks {tmp_path}/g_seg.safetensors --networks renders={tmp_path}/spade.safetensors"
+    assert main([*command.split(), f"SeCGAN={tmp_path}/g_rgb.safetensors"]) == 0
     written = (tmp_path / "attribute-edits.md").read_text()
     assert written in capsys.readouterr().out and "| moved mask, renders |" in written
     assert "Smiling given" in (tmp_path / "attribute-edits.csv").read_text()

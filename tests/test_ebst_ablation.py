@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from stub_judges import GREYS, Judges, within
 from torch import nn
 from toy_faces import pack_toy_faces
 
@@ -17,7 +18,6 @@ from maskgan_lib.evaluation.grades import BAND, MARGIN
 from maskgan_lib.presets import PRESETS
 from maskgan_lib.training.ebst import EBSTStage
 
-GREYS = torch.linspace(-0.9, 0.9, 19)
 SEEDS = (0, 1, 2)
 PLACES = np.arange(12)
 
@@ -57,14 +57,10 @@ class LinearVAE(nn.Module):
         return z.reshape(-1, 19, 32, 32) + self.bias
 
 
-class Judge:
-    """Reads the class of a pixel off its grey, and says yes to every attribute."""
+class Judge(Judges):
+    """Says yes to every attribute, and looks at three features."""
 
     attribute_names = ("Male", "Smiling")
-    fingerprint = "by hand"
-
-    def parse(self, images):
-        return (images.mean(dim=1)[:, None] - GREYS[:, None, None]).abs().argmin(dim=1).byte()
 
     def attributes(self, images):
         return torch.ones(len(images), 2)
@@ -131,17 +127,10 @@ def test_a_network_that_ignores_the_mask_is_wrong_where_it_was_edited(compared, 
     assert agreement[applies] == pytest.approx(100 * (1 - changed.mean(axis=(-1, -2)))[applies])
     band = values(compared, "deaf", "segmentation agreement around the edit")
     e, k, f = np.argwhere(applies)[7]
-    near = brute_force_band(changed[e, k, f], round(BAND * 32))
+    near = within(changed[e, k, f], round(BAND * 32))
     assert band[e, k, f] == pytest.approx(100 * (1 - changed[e, k, f].sum() / near.sum()))
     assert (band[applies] < agreement[applies]).all()
     assert np.nanmax(values(compared, "deaf", "change far from the edit")) == 0
-
-
-def brute_force_band(region: np.ndarray, reach: int) -> np.ndarray:
-    near = np.zeros_like(region)
-    for y, x in np.argwhere(region):
-        near[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = True
-    return near
 
 
 def test_what_is_far_from_an_edit_by_hand(faces, compared, edits):
@@ -150,7 +139,7 @@ def test_what_is_far_from_an_edit_by_hand(faces, compared, edits):
     images = np.array(faces.images) / 127.5 - 1
     seen = 0
     for e, k, f in np.argwhere(applies)[::7]:
-        far = ~brute_force_band(edited[e, k, f] != own[f], round(MARGIN * 32))
+        far = ~within(edited[e, k, f] != own[f], round(MARGIN * 32))
         hair = (edited[e, k, f] == 13).mean()
         if not far.any():
             assert np.isnan(drift[e, k, f])
@@ -232,10 +221,10 @@ def test_identical_networks_show_no_difference(compared):
 
 def test_tables_hold_every_network_and_measure(compared):
     rows = list(csv.DictReader(compared.csv().splitlines()))
-    assert {row["what"] for row in rows if row["table"] == "means"} == {"photos", *compared.records.methods}
-    differences = [row for row in rows if row["table"] == "differences"]
-    assert len(differences) == 3 * len(EBST_MEASURES) * (1 + len(EDITS))
-    assert {row["better"] for row in rows if row["measure"] == "change far from the edit"} == {"lower"}
+    means = [row for row in rows if row["table"].startswith("mean")]
+    assert {row["column"] for row in means} == {"photos", *compared.records.methods}
+    verdicts = [row for row in rows if row["column"] == "verdict"]
+    assert len(verdicts) == 3 * len(EBST_MEASURES) and "better" in {row["shown"] for row in verdicts}
     shown = compared.markdown()
     assert all(measure.title in shown for measure in EBST_MEASURES) and "honest minus twin" in shown
     assert "training seeds" not in shown + compared.csv()
@@ -295,16 +284,15 @@ def test_command_writes_its_tables_and_goes_on_without_training_again(experiment
 
 def test_command_compares_given_weights(experiment, capsys):
     folder, command = experiment
-    out, given = folder / "out", folder / "given"
-    arms = {"before": out / "dmn" / "dmn.safetensors", "after": out / "seed-0" / "ebst" / "dmn.safetensors"}
-    shared = [*command, "--out", str(given), "--maskvae", str(out / "maskvae" / "maskvae.safetensors")]
+    out, given, judges = (folder / name for name in ("out", "given", "judges"))
+    judges.mkdir()
     for kind in ("parser", "attributes"):
-        (folder / "judges").mkdir(exist_ok=True)
-        (folder / "judges" / f"{kind}.safetensors").write_bytes((out / kind / f"{kind}.safetensors").read_bytes())
-    shared += ["--judges", str(folder / "judges")]
-    assert main([*shared, "--networks", *(f"{name}={path}" for name, path in arms.items())]) == 0
+        (judges / f"{kind}.safetensors").write_bytes((out / kind / f"{kind}.safetensors").read_bytes())
+    arms = [f"before={out}/dmn/dmn.safetensors", f"after={out}/seed-0/ebst/dmn.safetensors"]
+    shared = [*command, "--out", str(given), "--maskvae", f"{out}/maskvae/maskvae.safetensors", "--judges", str(judges)]
+    assert main([*shared, "--networks", *arms]) == 0
     assert "after minus before" in (given / "table.md").read_text()
     assert {path.name for path in given.iterdir()} == {"table.md", "table.csv", "graded"}
     capsys.readouterr()
-    assert main([*shared, "--networks", f"alone={arms['before']}"]) == 1
+    assert main([*shared, "--networks", arms[0]]) == 1
     assert "NAME=FILE" in capsys.readouterr().err

@@ -39,12 +39,7 @@ from maskgan_lib.evaluation.paper_columns import (
     verification_columns,
 )
 from maskgan_lib.evaluation.paper_orderings import ORDERINGS, compare_orderings
-from maskgan_lib.evaluation.paper_tables import (
-    README_BEGIN,
-    README_END,
-    evaluate_methods,
-    readme_section,
-)
+from maskgan_lib.evaluation.paper_tables import README_BEGIN, README_END, evaluate_methods, readme_section
 from maskgan_lib.evaluation.published import judges_of
 from maskgan_lib.evaluation.run import Graded, Grader
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
@@ -80,7 +75,7 @@ def test_differences_are_taken_pair_by_pair():
 def test_columns_without_a_value_are_left_out_and_intervals_that_say_little_are_noted():
     columns = [Column(measure) for measure in TASK_MEASURES[STYLE_COPY]]
     values = {column.measure.name: np.full(9, np.nan) for column in columns} | {"Male": np.full(9, 100.0)}
-    table = make_table("T", columns, {"DMN": made_up(**values)}, notes=["first"])
+    table = make_table("T", columns, {"DMN": made_up(**values)}, about=["first"])
     assert [measure.name for measure in table.columns] == ["Male"] and table.ranked == ("DMN",)
     assert [note[:20] for note in table.notes] == ["first", "Fewer than 10 pairs:", "An interval without "]
 
@@ -119,7 +114,7 @@ def graded_as(attribute, segmentation, features=None, count=30) -> Graded:
 def verdicts(results: dict, columns=None) -> dict[tuple, str]:
     columns = {TRANSFER: columns_of(TRANSFER)} if columns is None else columns
     rows = compare_orderings({TRANSFER: results}, columns).rows
-    return {(r.ordering.table, r.ordering.better, r.ordering.worse, r.ordering.measure): r.verdict for r in rows}
+    return {(r.table, r.better, r.worse, r.measure): r.verdict for r in rows}
 
 
 def test_orderings_only_name_what_the_tables_have():
@@ -131,10 +126,10 @@ def test_orderings_only_name_what_the_tables_have():
 
 
 def test_verdicts_on_orderings():
+    rng = np.random.default_rng(2)
     near, far = (np.random.default_rng(1).normal(shift, 1, (30, 3)) for shift in (0, 3))
-    reference = made_up(features=np.random.default_rng(2).normal(size=(50, 3)))
     results = {"DMN": graded_as(70, 90, far), "MaskGAN†": graded_as(75, 85, near), "SPADE": graded_as(70, 90, near)}
-    seen = verdicts(results, {TRANSFER: columns_of(TRANSFER, reference)})
+    seen = verdicts(results, {TRANSFER: columns_of(TRANSFER, made_up(features=rng.normal(size=(50, 3))))})
     assert seen[TRANSFER, "MaskGAN†", "DMN", "attribute accuracy"] == "agreeing"
     assert seen[TRANSFER, "MaskGAN†", "DMN", "segmentation accuracy"] == "not agreeing"
     assert seen[TRANSFER, "MaskGAN†", "DMN", FRECHET.name] == "agreeing"
@@ -144,22 +139,9 @@ def test_verdicts_on_orderings():
     assert verdicts(results)[TRANSFER, "MaskGAN†", "DMN", FRECHET.name] == "not measured here"
     few = {name: graded_as(70, 90, count=9) for name in ("DMN", "MaskGAN†")}
     assert verdicts(few)[TRANSFER, "MaskGAN†", "DMN", "attribute accuracy"] == "too few pairs"
-
-
-def test_fewer_pictures_than_features_give_no_verdict_on_a_frechet_distance():
-    wide = {name: np.random.default_rng(k).normal(3 * k, 1, (30, 40)) for k, name in enumerate(("MaskGAN†", "DMN"))}
-    reference = made_up(features=np.random.default_rng(2).normal(size=(50, 40)))
-    results = {name: graded_as(70, 90, features) for name, features in wide.items()}
-    seen = verdicts(results, {TRANSFER: columns_of(TRANSFER, reference)})
-    assert seen[TRANSFER, "MaskGAN†", "DMN", FRECHET.name] == "too few pairs"
-
-
-def test_orderings_are_shown_with_the_untrained_once():
-    results = {"DMN": graded_as(70, 90), "MaskGAN†": graded_as(75, 85)}
-    text = compare_orderings({TRANSFER: results}, {TRANSFER: columns_of(TRANSFER)}).table.markdown()
-    assert text.count("StarGAN classifies best of all") == 1 and "Not trained here" in text
-    row = next(line for line in text.splitlines() if "MaskGAN† against DMN |" in line).split(" | ")
-    assert row[3] == "attribute accuracy" and row[4].endswith(" points") and row[5] == "agreeing"
+    wide = {name: graded_as(70, 90, rng.normal(3 * k, 1, (30, 40))) for k, name in enumerate(("MaskGAN†", "DMN"))}
+    seen = verdicts(wide, {TRANSFER: columns_of(TRANSFER, made_up(features=rng.normal(size=(50, 40))))})
+    assert seen[TRANSFER, "MaskGAN†", "DMN", FRECHET.name] == "too few pairs", "fewer pictures than features"
 
 
 # ---- all tables by hand-made judges
@@ -243,10 +225,7 @@ def test_every_table_says_what_it_rests_on(run):
     assert "distances are to 44 photos of other faces" in results.tables[STYLE_COPY].markdown()
     text = results.markdown()
     assert "| attribute transfer | EBST improves the table | MaskGAN† against DMN | segmentation accuracy |" in text
-    assert "identity verification: MaskGAN keeps identity best" in text.split("Not trained here")[1]
-    assert results.csv().count("\n") == 1 + sum(
-        bool(c) for t in results.tables.values() for r in t.rows for c in r.cells
-    )
+    assert text.split("Not trained here")[1].count("identity verification: MaskGAN keeps identity best") == 1
 
 
 def test_a_second_run_makes_no_picture_and_the_same_tables(run, faces):
@@ -268,10 +247,10 @@ def test_what_is_no_fault_of_the_method_stops_the_run(faces, tmp_path, error):
         evaluate_methods([method(breaks)], faces, faces.indices("test"), Judges(), tmp_path, counts=FEW)
 
 
-def test_where_nothing_can_be_compared_there_is_no_table(faces, tmp_path):
-    for methods, indices in ((METHODS[:1], np.arange(0)), (METHODS[4:5], faces.indices("test"))):
-        with pytest.raises(DataError, match="nothing to compare"):
-            evaluate_methods(methods, faces, indices, Judges(), tmp_path, counts=FEW)
+@pytest.mark.parametrize(("some", "split"), [(METHODS[:1], "val"), (METHODS[4:5], "test")])
+def test_where_nothing_can_be_compared_there_is_no_table(faces, tmp_path, some, split):
+    with pytest.raises(DataError, match="nothing to compare"):
+        evaluate_methods(some, faces, faces.indices(split), Judges(), tmp_path, counts=FEW)
     assert not (tmp_path / "tables.md").exists()
 
 
@@ -350,7 +329,7 @@ def test_the_command_writes_the_tables_of_named_weights(files, tmp_path, capsys)
     assert table in capsys.readouterr().out and "| First |" in table and "| Second |" in table
     assert "trained here on nothing" in table and "| Second |" not in (ROOT / "README.md").read_text()
     lines = (tmp_path / "out" / "tables.csv").read_text().splitlines()
-    assert {line.split(",")[-1] for line in lines if "PSNR" in line} == {"6"}
+    assert {line.split(",")[8] for line in lines if "PSNR" in line} == {"6"}
 
 
 def test_judges_can_be_replaced_by_other_and_published_weights(files, tmp_path):

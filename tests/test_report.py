@@ -28,7 +28,7 @@ from maskgan_lib.evaluation.estimates import (
     verdict,
 )
 from maskgan_lib.evaluation.records import Records
-from maskgan_lib.evaluation.report import Table, TableRow, long_csv
+from maskgan_lib.evaluation.report import Report, Said, Table, TableRow
 
 UP, DOWN = Measure("up", "%", True), Measure("down", "", False)
 
@@ -126,7 +126,7 @@ def recorded(*methods: np.ndarray) -> Records:
 def test_intervals_resample_items_with_all_that_is_theirs(seed, count):
     rng = np.random.default_rng(seed)
     difference = rng.normal(size=count) + 0.1 * rng.normal(size=(1, 4, 3, count))  # the edits of one face are alike
-    found = recorded(np.zeros_like(difference), difference).difference("b", "a", UP)
+    found = recorded(np.zeros_like(difference), difference).mean("b", UP, minus="a")
     brute = [difference[..., rng.integers(count, size=count)].mean() for _ in range(4000)]
     spread = np.std(brute)
     assert found.value == pytest.approx(difference.mean()) and found.count == count
@@ -141,8 +141,8 @@ def test_what_does_not_apply_is_left_out_and_an_item_counts_once():
     base[0, 0, 0, 3] = np.nan
     base[..., 11] = np.nan
     records = recorded(base, base + 2)
-    assert [records.difference("b", "a", DOWN, task).count for task in ("all edits", *records.tasks)] == [11, 11, 5]
-    assert records.difference("b", "a", UP, ("edit 1",)).value == 2 and records.mean("b", UP, ()) == EMPTY
+    assert [records.mean("b", DOWN, task, "a").count for task in ("all edits", *records.tasks)] == [11, 11, 5]
+    assert records.mean("b", UP, ("edit 1",), "a").value == 2 and records.mean("b", UP, ()) == EMPTY
     faces = recorded(np.array([[100.0, 0.0], [100.0, np.nan]])[None, :, None])
     assert (faces.mean("a", UP).value, faces.mean("a", UP).count) == (50, 2)
 
@@ -150,9 +150,9 @@ def test_what_does_not_apply_is_left_out_and_an_item_counts_once():
 def test_trainings_are_paired():
     base = np.random.default_rng(1).normal(size=(3, 2, 2, 15))
     records = recorded(base, base + np.array([0.5, 1.0, 3.0])[:, None, None, None])
-    found, by_hand = records.difference_over_trainings("b", "a", UP), over_trainings(np.array([0.5, 1.0, 3.0]))
+    found, by_hand = records.over_trainings("b", UP, minus="a"), over_trainings(np.array([0.5, 1.0, 3.0]))
     assert (found.value, found.low, found.high) == pytest.approx((by_hand.value, by_hand.low, by_hand.high))
-    assert records.difference("b", "a", UP).value == pytest.approx(1.5)
+    assert records.mean("b", UP, minus="a").value == pytest.approx(1.5)
 
 
 # ---- tables
@@ -201,10 +201,20 @@ def test_columns_are_chosen_and_an_empty_table_has_its_notes():
     assert "&lt;y&gt;" in words.html() and 'class="maskgan-table words"' in words.html()
 
 
-def test_csv_has_six_digits_of_numbers():
-    text = long_csv(("name", "value", "count"), [("a, b", 1 / 3, 4), ("c", float("nan"), "")])
-    assert list(csv.reader(text.splitlines())) == [
-        ["name", "value", "count"],
-        ["a, b", "0.333333", "4"],
-        ["c", "nan", ""],
+SAID = Said(Estimate(1 / 3, 0, 1, 4), "a, b")
+
+
+class Found(Report):
+    words = tuple(TableRow(name, (cell,)) for name, cell in (("x", SAID), ("y", "no"), ("z", "")))
+    parts = replace(TABLE, rows=ROWS[:2]), "words", Table("", ("said",), words, corner="who")
+
+
+def test_csv_has_a_line_for_every_cell_and_six_digits():
+    heads, *rows = csv.reader(Found().csv().splitlines())
+    assert heads == ["table", "row", "column", "unit", "better", "value", "low", "high", "count", "shown"]
+    assert rows[0] == ["A title", "photos", "up", "%", "higher", "99", "98", "100", "20", "99 [98, 100]"]
+    assert [row[2] for row in rows[1:3]] == ["up", "down"] and rows[2][3:5] == ["", "lower"], "no line for EMPTY"
+    assert rows[3:] == [
+        ["who", "x", "said", "", "", "0.333333", "0", "1", "4", "a, b"],
+        ["who", "y", "said", "", "", "", "", "", "", "no"],
     ]

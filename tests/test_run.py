@@ -70,9 +70,8 @@ def test_neither_parts_nor_batches_show(faces, lists, small_parts):
 
 
 def test_without_an_identity_net_there_are_no_embeddings(faces, lists):
-    judges = Judges(identity_net=None)
-    assert Grader(faces, judges).of_method(method(), lists[TRANSFER]).embeddings is None
-    assert Grader(faces, judges).of_set(np.arange(3)).embeddings is None
+    grader = Grader(faces, Judges(identity_net=None))
+    assert grader.of_method(method(), lists[TRANSFER]).embeddings is grader.of_set(np.arange(3)).embeddings is None
 
 
 def test_photos_are_graded_where_their_truth_is_known(faces, lists):

@@ -13,8 +13,7 @@ from maskgan_lib.commands import parser
 from maskgan_lib.course.chapter import ROOT
 from maskgan_lib.data import procedural
 from maskgan_lib.evaluation.judges import PRETRAINED
-from maskgan_lib.evaluation.secgan_runs import Arm
-from maskgan_lib.evaluation.secgan_table import SeCGANTable
+from maskgan_lib.evaluation.secgan_table import Arm, SeCGANTable
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS, TRAININGS, Phase
 from maskgan_lib.presets import PRESETS, changed, read_preset
 from maskgan_lib.training.stages import STAGES, run_settings

@@ -56,18 +56,13 @@ class SurveyReport(Report):
     @property
     def parts(self) -> list[Table | str]:
         """A table of preferences and agreement, one of positions, and how to read them."""
-        criteria = tuple(self.preferences)
-        rows = [
-            TableRow(method, tuple(str(self.preferences[name].get(method, "")) for name in criteria))
-            for method in sorted({method for shares in self.preferences.values() for method in shares})
-        ]
-        kappas = tuple(
+        methods = sorted({method for shares in self.preferences.values() for method in shares})
+        rows = {method: [shares.get(method, "") for shares in self.preferences.values()] for method in methods}
+        rows["agreement of raters (Fleiss' kappa)"] = [
             f"{k.value:.2f} [{k.low:.2f}, {k.high:.2f}]" if k else "not defined" for k in self.kappas.values()
-        )
-        rows.append(TableRow("agreement of raters (Fleiss' kappa)", kappas))
-        chosen = TableRow("chosen", tuple(map(str, self.positions.values())))
-        blindly = tuple(f"{100 * share.by_chance:.0f} %" for share in self.positions.values())
-        places = (chosen, TableRow("if chosen blindly", blindly))
+        ]
+        places = {"chosen": self.positions.values()}
+        places["if chosen blindly"] = [f"{100 * share.by_chance:.0f} %" for share in self.positions.values()]
         raters = "1 rater" if self.raters == 1 else f"{self.raters} raters"
         note = (
             f"{self.answers} answers about {self.items} items by {raters}. Intervals come from resampling items with "
@@ -75,8 +70,13 @@ class SurveyReport(Report):
             + f" With fewer than {FEWEST_ITEMS} items they tell little." * (self.items < FEWEST_ITEMS)
             + " With one rater there is no agreement to measure." * (self.raters == 1)
         )
-        preferences = Table("", criteria, tuple(rows), corner="preferred in [95 % interval]")
-        return [preferences, Table("", tuple(self.positions), places, corner="position"), note]
+        parts = ("preferred in [95 % interval]", self.preferences, rows), ("position", self.positions, places)
+        return [*(_table(*part) for part in parts), note]
+
+
+def _table(corner: str, heads: Iterable[str], rows: dict[str, Iterable]) -> Table:
+    shown = tuple(TableRow(name, tuple(map(str, cells))) for name, cells in rows.items())
+    return Table("", tuple(heads), shown, corner=corner)
 
 
 def report(answers: str | Path | Sequence[Answer]) -> SurveyReport:
@@ -126,16 +126,16 @@ def _shares(
     chosen, asked, blindly = np.zeros((3, len(items), len(names)))
     for answer in answers:
         chosen[items[answer.item], names[choice(answer)]] += 1
-        for name in options(answer):
-            asked[items[answer.item], names[name]] += 1
-            blindly[items[answer.item], names[name]] += 1 / len(options(answer))
+        had = [names[name] for name in options(answer)]
+        asked[items[answer.item], had] += 1
+        blindly[items[answer.item], had] += 1 / len(had)
     times = _resamples(len(items))
     with np.errstate(invalid="ignore"):  # a resample may lack the items that an option belongs to
         drawn = (times @ chosen) / (times @ asked)
-    totals = zip(chosen.sum(axis=0), asked.sum(axis=0), blindly.sum(axis=0), drawn.T, strict=True)
+    totals = zip(names, chosen.sum(axis=0), asked.sum(axis=0), blindly.sum(axis=0), drawn.T, strict=True)
     return {
         name: Preference(hit / tried, *quantiles(draws), int(hit), int(tried), guessed / tried)
-        for name, (hit, tried, guessed, draws) in zip(names, totals, strict=True)
+        for name, hit, tried, guessed, draws in totals
     }
 
 

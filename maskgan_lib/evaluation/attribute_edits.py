@@ -13,12 +13,12 @@ from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, GROUPS
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.evaluation.ebst import MASKGAN
 from maskgan_lib.evaluation.estimates import Measure
-from maskgan_lib.evaluation.grades import IDENTITY, MARGIN, same_person
+from maskgan_lib.evaluation.grades import IDENTITY, MARGIN, right, same_person
 from maskgan_lib.evaluation.judges import PRETRAINED, Judges
 from maskgan_lib.evaluation.methods import COPY_OF_THE_TARGET, EDITING, STYLE_COPY, Request, TrainedMethod, methods_of
 from maskgan_lib.evaluation.metrics import around, grey_levels, mean_outside
-from maskgan_lib.evaluation.records import ALL_TASKS, Records
-from maskgan_lib.evaluation.report import Report, Table, TableRow, long_csv, numbers
+from maskgan_lib.evaluation.records import Records
+from maskgan_lib.evaluation.report import Report, Table, TableRow
 from maskgan_lib.evaluation.run import in_parts, made_by, places_mark
 from maskgan_lib.evaluation.tasks import TRANSFERRED, held_out, to_change, to_give_back
 from maskgan_lib.evaluation.weights import best_device, named_weights, shipped_files
@@ -61,23 +61,12 @@ class AttributeComparison(Report):
         edits, methods = self.records.tasks, self.records.methods
         return tuple(edit for edit in edits if all(self.records.mean(name, REACHED, edit) for name in methods))
 
-    def csv(self) -> str:
-        """A line for every mean."""
-        lines = []
-        for edit, tasks in {ALL_TASKS: self.common, **{edit: edit for edit in self.records.tasks}}.items():
-            for name in self.records.methods:
-                for measure in EDIT_MEASURES:
-                    found = self.records.mean(name, measure, tasks)
-                    lines += [(name, edit, measure.name, measure.unit, *numbers(found), found.count)] * bool(found)
-        return long_csv(("way", "edit", "measure", "unit", "mean", "low", "high", "count"), lines)
-
     @property
     def parts(self) -> list[Table]:
         """All measures over the common edits, then each measure by edit; the notes below the last."""
-        mean, methods = self.records.mean, self.records.methods
-        rows = [TableRow(name, tuple(mean(name, m, self.common) for m in EDIT_MEASURES)) for name in methods]
-        corner = f"mean over {', '.join(self.common) or 'no edit'}"
-        tables = [Table("", EDIT_MEASURES, tuple(rows), corner=corner)]
+        mean, methods, common = self.records.mean, self.records.methods, self.common
+        rows = [TableRow(name, tuple(mean(name, m, common) for m in EDIT_MEASURES)) for name in methods]
+        tables = [Table("", EDIT_MEASURES, tuple(rows), corner=f"mean over {', '.join(common) or 'no edit'}")]
         for measure in EDIT_MEASURES:
             rows = []
             for edit in self.records.tasks:
@@ -176,14 +165,13 @@ def _attributes(
 
 def _graded(wish: Request, made: Tensor, returned: Tensor, judges: Judges) -> Tensor:
     """``EDIT_MEASURES`` of pictures, ``[M, B]``."""
-    ((name, wanted),) = wish.wish.items()
-    column = list(judges.attribute_names).index(name)
-    seen = torch.stack([judges.attributes(pictures)[:, column] > 0 for pictures in (made, returned)])
-    reached, unasked = 100 * (seen == wanted.to(seen.device)).float()
-    shown = torch.isin(wish.target_mask, torch.tensor(REGIONS[name], device=wish.target_mask.device))
-    elsewhere = [mean_outside(around(shown, MARGIN), grey_levels(made, other)) for other in (wish.target, returned)]
-    same = same_person(made, wish.target, judges)
-    return torch.stack([values.to(made.device) for values in (reached, unasked, same, *elsewhere)])
+    shown = torch.isin(wish.target_mask, torch.tensor(REGIONS[wish.attribute], device=wish.target_mask.device))
+    columns = [
+        *(right(pictures, wish.wish, judges)[wish.attribute] for pictures in (made, returned)),
+        same_person(made, wish.target, judges),
+        *(mean_outside(around(shown, MARGIN), grey_levels(made, other)) for other in (wish.target, returned)),
+    ]
+    return torch.stack([values.to(made.device).double() for values in columns])
 
 
 def _notes(

@@ -6,7 +6,7 @@ one that paints clean parts in any colour on the other half: only together they 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,20 +21,13 @@ from maskgan_lib.classes import IGNORE_ID
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.appearance import colour_distance
-from maskgan_lib.evaluation.estimates import (
-    BETTER,
-    WORSE,
-    Estimate,
-    Measure,
-    mean_estimate,
-    verdict,
-)
-from maskgan_lib.evaluation.grades import BAND, MARGIN
+from maskgan_lib.evaluation.estimates import BETTER, WORSE, Estimate, Measure, mean_estimate, verdict
+from maskgan_lib.evaluation.grades import BAND, MARGIN, right
 from maskgan_lib.evaluation.judges import BATCH, Judges
 from maskgan_lib.evaluation.metrics import around, confusion_matrix, mean_iou, mean_outside
 from maskgan_lib.evaluation.perturbations import PERTURBATIONS, SMALLEST_EDIT, perturb
 from maskgan_lib.evaluation.records import ALL_TASKS, Records
-from maskgan_lib.evaluation.report import PHOTOS, Report, Table, TableRow, direction, long_csv, numbers
+from maskgan_lib.evaluation.report import PHOTOS, Report, Said, Table, TableRow
 from maskgan_lib.evaluation.run import in_parts, places_mark
 from maskgan_lib.evaluation.tasks import held_out
 from maskgan_lib.evaluation.weights import judges_for, loaded, named_weights, trained
@@ -111,34 +104,35 @@ def edits_of_face(
 # ---- what is measured
 
 
+@dataclass(frozen=True)
 class _EditedFace:
-    """One face, its own mask and the edited ones, and what the judges see in its photo.
+    """One face, its own mask and the edited ones, and the attributes that the judges should see in its photo.
 
-    ``photo`` is ``[1, 3, S, S]``, ``labels`` uint8 ``[1 + n, S, S]``, the own mask first; ``asked`` are the judge's
-    answers that count, ``truth`` is what they should be.
+    ``photo`` is ``[1, 3, S, S]``, ``labels`` uint8 ``[1 + n, S, S]``, the own mask first; ``truth`` is bool ``[1]`` by
+    attribute.
     """
 
-    def __init__(self, photo: Tensor, labels: Tensor, judges: Judges, asked: list[int], truth: np.ndarray):
-        self.image, self.labels, self.judges, self.asked = photo, labels, judges, asked
-        self.truth = torch.as_tensor(truth, device=photo.device)
-        edited = labels != labels[:1]
-        self.near, self.not_far = around(edited, BAND) & (labels != IGNORE_ID), around(edited, MARGIN)
+    photo: Tensor
+    labels: Tensor
+    judges: Judges
+    truth: dict[str, Tensor]
 
-    def photo(self) -> np.ndarray:
+    def of_photo(self) -> np.ndarray:
         """What applies to the photo itself of ``EBST_MEASURES``, ``[M]``."""
-        seen = [column.item() for column in self._seen(self.image, slice(0, 1))]
+        seen = [column.item() for column in self._seen(self.photo, slice(0, 1))]
         return np.array(seen + [np.nan] * (len(EBST_MEASURES) - len(seen)))
 
-    def renders(self, network: DenseMappingNetwork, batch: int) -> np.ndarray:
+    def of_renders(self, network: DenseMappingNetwork, batch: int) -> np.ndarray:
         """``EBST_MEASURES`` of ``network`` on the edited masks, ``[M, n]``."""
-        style = network.encode_style(self.image, one_hot(self.labels[:1]))
+        style = network.encode_style(self.photo, one_hot(self.labels[:1]))
         made = torch.cat([network.render(one_hot(part), style) for part in self.labels.split(batch)])
-        before, after, not_far = made[:1], made[1:], self.not_far[1:]
-        error = mean_outside(not_far, (after - self.image).square().mean(dim=1))
+        before, after = made[:1], made[1:]
+        not_far = around(self.labels != self.labels[:1], MARGIN)[1:]
+        error = mean_outside(not_far, (after - self.photo).square().mean(dim=1))
         columns = [
             *self._seen(after, slice(1, None)),
-            colour_distance(after, self.labels[1:], self.image, self.labels[:1]),
-            1 - F.cosine_similarity(self.judges.features(after), self.judges.features(self.image)),
+            colour_distance(after, self.labels[1:], self.photo, self.labels[:1]),
+            1 - F.cosine_similarity(self.judges.features(after), self.judges.features(self.photo)),
             127.5 * mean_outside(not_far, (after - before).abs().mean(dim=1)),
             10 * torch.log10(4 / error),
         ]
@@ -148,19 +142,14 @@ class _EditedFace:
         """In per cent, ``[B]`` each: the parser's agreement with the labels, the same about the edits, mean IoU, and
         attributes kept.
         """
-        labels, near = self.labels[which], self.near[which]
-        parsed = self.judges.parse(image).to(labels.dtype)
-        known = labels != IGNORE_ID
+        labels, near = self.labels[which], around(self.labels != self.labels[:1], BAND)[which]
+        parsed, known = self.judges.parse(image).to(labels.dtype), labels != IGNORE_ID
         hit = (parsed == labels) & known
+        shares = [(hit & r).sum(dim=(1, 2)) / (known & r).sum(dim=(1, 2)) for r in (known, near)]  # in float32
         iou = [mean_iou(confusion_matrix(a, b)) for a, b in zip(parsed, labels, strict=True)]
-        kept = (self.judges.attributes(image)[:, self.asked] > 0) == self.truth
-        columns = [
-            hit.sum(dim=(1, 2)) / known.sum(dim=(1, 2)),
-            (hit & near).sum(dim=(1, 2)) / near.sum(dim=(1, 2)),
-            torch.tensor(iou, device=image.device),
-            kept.double().mean(dim=1),
-        ]
-        return [100 * column for column in columns]
+        columns = [100 * column for column in (*shares, torch.tensor(iou, device=image.device))]
+        kept = right(image, self.truth, self.judges).values()
+        return [*columns, torch.stack([columns[0] * torch.nan, *kept]).nanmean(dim=0)]
 
 
 def compare_on_edits(
@@ -183,8 +172,6 @@ def compare_on_edits(
     if len(indices) < 2:
         raise ValueError("Edits take parts from another face: at least two faces are needed.")
     names = [name for name in STYLE_ATTRIBUTES if name in faces.attribute_names and name in judges.attribute_names]
-    truth = np.array([faces.attribute(name) > 0 for name in names], bool).reshape(len(names), len(faces)).T
-    asked = [judges.attribute_names.index(name) for name in names]
     shared = [fingerprint(vae), *places_mark(faces, indices), list(seeds), judges.fingerprint]
     device = next(vae.parameters()).device
 
@@ -192,7 +179,8 @@ def compare_on_edits(
         masks, applies = edits_of_face(faces, indices, place, vae, seeds)
         image, own = faces.read(indices[place : place + 1])
         labels = torch.as_tensor(np.concatenate([own, masks[applies]]), device=device)
-        return _EditedFace(to_float_image(image, device), labels, judges, asked, truth[indices[place]]), applies
+        truth = {name: torch.from_numpy(faces.attribute(name)[indices[[place]]] > 0) for name in names}
+        return _EditedFace(to_float_image(image, device), labels, judges, truth), applies
 
     def measured(name: str, network: DenseMappingNetwork) -> np.ndarray:
         def make(part: slice) -> dict[str, np.ndarray]:
@@ -200,14 +188,14 @@ def compare_on_edits(
             for k, place in enumerate(range(part.start, part.stop)):
                 face, applies = edited(place)
                 if applies.any():
-                    values[k][:, applies] = face.renders(network, batch)
+                    values[k][:, applies] = face.of_renders(network, batch)
             return {"values": values}
 
         key = ["edits", fingerprint(network), *shared]
         return np.moveaxis(in_parts(f"edits, {name}", key, len(indices), make, cache)["values"], 0, -1)
 
     def photos(part: slice) -> dict[str, np.ndarray]:
-        return {"values": np.stack([edited(place)[0].photo() for place in range(part.start, part.stop)])}
+        return {"values": np.stack([edited(place)[0].of_photo() for place in range(part.start, part.stop)])}
 
     distinct = {id(network): (name, network) for run in runs for name, network in run.items()}
     of_network = {key: measured(*named) for key, named in distinct.items()}
@@ -230,52 +218,20 @@ class Comparison(Report):
     records: Records
     photos: np.ndarray
 
-    @property
-    def references(self) -> tuple[str, ...]:
-        """The networks that the last one is compared with."""
-        return self.records.methods[:-1]
-
     def difference(self, reference: str, measure: Measure, edit: str = ALL_TASKS) -> tuple[Estimate, str]:
         """The last network minus ``reference``, face by face, with a verdict."""
-        found = self.records.difference(self.records.methods[-1], reference, measure, edit)
+        found = self.records.mean(self.records.methods[-1], measure, edit, minus=reference)
         return found, verdict(found, measure)
 
     def over_seeds(self, reference: str, measure: Measure) -> tuple[Estimate, str]:
         """The same difference over all edits with trainings for the sample."""
-        found = self.records.difference_over_trainings(self.records.methods[-1], reference, measure)
+        found = self.records.over_trainings(self.records.methods[-1], measure, minus=reference)
         return found, verdict(found, measure, fewest=2)
-
-    def csv(self) -> str:
-        """A line for every mean and difference."""
-        heads = ("table", "what", "measure", "unit", "better", "edit", "mean", "low", "high", "count", "verdict")
-        return long_csv(heads, self._lines())
-
-    def _lines(self) -> Iterable[tuple]:
-        measures = self.records.measures
-
-        def line(table: str, what: str, measure: Measure, edit: str, found: Estimate, said: str = "") -> tuple:
-            about = table, what, measure.name, measure.unit, direction(measure), edit
-            return *about, *numbers(found), found.count, said
-
-        for measure, photos in zip(measures, map(mean_estimate, self.photos), strict=True):
-            if photos:
-                yield line("means", PHOTOS, measure, "none", photos)
-            for name in self.records.methods:
-                yield line("means", name, measure, ALL_TASKS, self.records.mean(name, measure))
-        for edit in (ALL_TASKS, *EDITS):
-            for name in self.references:
-                for measure in measures:
-                    yield line("differences", self._title(name), measure, edit, *self.difference(name, measure, edit))
-        if self.records.trainings > 1:
-            for name in self.references:
-                for measure in measures:
-                    found = self.over_seeds(name, measure)
-                    yield line("over training seeds", self._title(name), measure, ALL_TASKS, *found)
 
     @property
     def parts(self) -> list[Table | str]:
         """Means, differences with verdicts, differences edit by edit, and how to read them."""
-        records, references = self.records, self.references
+        records, references = self.records, self.records.methods[:-1]
         photos = dict(zip(records.measures, map(mean_estimate, self.photos), strict=True))
         means = {m: (photos[m], *(records.mean(name, m) for name in records.methods)) for m in records.measures}
         tables = [_table("mean over faces [95 % interval]", (PHOTOS, *records.methods), means)]
@@ -288,11 +244,11 @@ class Comparison(Report):
         marks = {BETTER: " ✓", WORSE: " ✗"}
         for name in references:
             found = {m: [self.difference(name, m, edit) for edit in EDITS] for m in records.measures}
-            cells = {m: tuple(f"{value}{marks.get(said, '')}" for value, said in row) for m, row in found.items()}
+            cells = {m: [Said(value, f"{value}{marks.get(v, '')}") for value, v in row] for m, row in found.items()}
             tables.append(_table(f"{self._title(name)}, by edit", EDITS, cells))
-        verdicts = len(self.records.measures) * len(self.references) * (1 + len(EDITS))
+        verdicts = len(records.measures) * len(references) * (1 + len(EDITS))
         note = (
-            f"{self.photos.shape[1]} faces, {self.records.values.shape[-2]} drawings of each edit. Intervals are "
+            f"{self.photos.shape[1]} faces, {records.values.shape[-2]} drawings of each edit. Intervals are "
             f"bootstrap intervals over faces. ✓ better, ✗ worse than the reference. Of {verdicts} differences over "
             f"faces, about {0.05 * verdicts:.0f} would leave their 95 % interval by chance alone."
         )
@@ -302,7 +258,7 @@ class Comparison(Report):
         return f"{self.records.methods[-1]} minus {reference}"
 
 
-def _table(corner: str, heads: Sequence[str], cells: Mapping[Measure, Sequence[Estimate | str]]) -> Table:
+def _table(corner: str, heads: Sequence[str], cells: Mapping[Measure, Sequence[Estimate | Said | str]]) -> Table:
     rows = tuple(TableRow(measure.title, tuple(row)) for measure, row in cells.items())
     return Table("", tuple(heads), rows, corner=corner)
 

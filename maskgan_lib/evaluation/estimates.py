@@ -34,6 +34,11 @@ class Measure:
     higher_is_better: bool
 
     @property
+    def better(self) -> str:
+        """In a word."""
+        return "higher" if self.higher_is_better else "lower"
+
+    @property
     def title(self) -> str:
         """Name, unit and an arrow towards the better."""
         unit = f" ({self.unit})" if self.unit else ""
@@ -122,23 +127,22 @@ def jackknife(statistic: Callable[[np.ndarray], float], count: int) -> Estimate:
         return Estimate(value, np.nan, np.nan, count)
     groups = min(GROUPS, count)
     without = np.array([statistic(places[places * groups // count != group]) for group in range(groups)])
-    error = np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum())
-    reach = float(_student(groups - 1) * error)
-    return Estimate(value, value - reach, value + reach, count)
+    return _students(value, np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum()), groups, count)
 
 
 def over_trainings(values: np.ndarray) -> Estimate:
     """Mean of one value a training (NaN left out), with Student's interval; of one training there is none."""
     values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return Estimate(float(values.mean()), np.nan, np.nan, 1) if len(values) else EMPTY
-    mean, reach = float(values.mean()), _student(len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return Estimate(mean, mean - reach, mean + reach, len(values))
+    count = len(values)
+    if count < 2:
+        return Estimate(float(values.mean()), np.nan, np.nan, 1) if count else EMPTY
+    return _students(float(values.mean()), values.std(ddof=1) / np.sqrt(count), count, count)
 
 
-def _student(freedom: int) -> float:
-    """t for which Student's distribution has 95 % of its mass in [-t, t]."""
-    return stdtrit(freedom, 0.975)
+def _students(value: float, error: float, sample: int, count: int) -> Estimate:
+    """Within the reach in which Student's distribution of ``sample`` - 1 degrees of freedom has 95 % of its mass."""
+    reach = float(stdtrit(sample - 1, 0.975) * error)
+    return Estimate(value, value - reach, value + reach, count)
 
 
 def verdict(difference: Estimate, measure: Measure, fewest: float = FEWEST_ITEMS) -> str:

@@ -60,73 +60,57 @@ def grade(request: Request, made: Tensor, judges: Judges) -> dict[str, Tensor]:
       parser's agreement with the target's mask; the distance of the colours, part by part, to those of the source.
     * reconstruction: PSNR (at most ``HIGHEST_PSNR``) and SSIM to the photo, the parser's agreement, the identity.
     """
-    values = _GRADES[request.task](request, made, judges)
-    return _named(request, made, values)
+    parsed, values = judges.parse(made), list(grade_looks(request, made, judges).values())
+    if request.task == TRANSFER:
+        edit = request.edited != request.target_mask
+        values += [
+            *_agreement(parsed, request.edited, around(edit, BAND)),
+            same_person(made, request.target, judges),
+            mean_outside(around(edit, MARGIN), grey_levels(made, request.target)),
+        ]
+    elif request.task == STYLE_COPY:
+        colours = colour_distance(made, request.edited, request.source, request.source_mask)
+        values += [*_agreement(parsed, request.edited), colours]
+    else:
+        values += [
+            psnr(made, request.target).clamp(max=HIGHEST_PSNR),
+            ssim(made, request.target),
+            *_agreement(parsed, request.edited),
+            same_person(made, request.target, judges),
+        ]
+    measures = TASK_MEASURES[request.task]
+    return {m.name: value.to(made.device).double() for m, value in zip(measures, values, strict=True)}
 
 
 @torch.no_grad()
 def grade_looks(request: Request, made: Tensor, judges: Judges) -> dict[str, Tensor]:
-    """Those of ``grade``'s values that the attribute net gives: empty in reconstruction."""
-    return _named(request, made, _looks(request, made, judges))
-
-
-def _named(request: Request, made: Tensor, values: list[Tensor]) -> dict[str, Tensor]:
-    """The first of the task's measures by name, as many as there are ``values``."""
-    measures = TASK_MEASURES[request.task][: len(values)]
-    return {m.name: value.to(made.device).double() for m, value in zip(measures, values, strict=True)}
-
-
-def _grade_transfer(request: Request, made: Tensor, judges: Judges) -> list[Tensor]:
-    edit = request.edited != request.target_mask
-    return [
-        *_looks(request, made, judges),
-        *_agreement(made, request.edited, judges, around(edit, BAND)),
-        same_person(made, request.target, judges),
-        mean_outside(around(edit, MARGIN), grey_levels(made, request.target)),
-    ]
-
-
-def _grade_style(request: Request, made: Tensor, judges: Judges) -> list[Tensor]:
-    return [
-        *_looks(request, made, judges),
-        *_agreement(made, request.edited, judges),
-        colour_distance(made, request.edited, request.source, request.source_mask),
-    ]
-
-
-def _grade_reconstruction(request: Request, made: Tensor, judges: Judges) -> list[Tensor]:
-    return [
-        psnr(made, request.target).clamp(max=HIGHEST_PSNR),
-        ssim(made, request.target),
-        *_agreement(made, request.edited, judges),
-        same_person(made, request.target, judges),
-    ]
-
-
-_GRADES = {TRANSFER: _grade_transfer, STYLE_COPY: _grade_style, RECONSTRUCTION: _grade_reconstruction}
-
-
-def _looks(request: Request, made: Tensor, judges: Judges) -> list[Tensor]:
-    """What stands first among the measures of a task: whether the attribute net sees what was asked for."""
+    """Those of ``grade``'s values that the attribute net gives, which stand first: none in reconstruction."""
     if request.task == TRANSFER:
-        return _right(made, (request.attribute,), {request.attribute: torch.ones(len(made), dtype=torch.bool)}, judges)
-    return _right(made, COPIED, request.known, judges) if request.task == STYLE_COPY else []
+        return {ATTRIBUTE.name: right(made, request.wish, judges)[request.attribute]}
+    if request.task == STYLE_COPY:
+        unknown = torch.full((len(made),), torch.nan, dtype=torch.float64, device=made.device)
+        return dict.fromkeys(COPIED, unknown) | right(made, request.known, judges)
+    return {}
 
 
-def _right(made: Tensor, names: Sequence[str], truth: Mapping[str, Tensor], judges: Judges) -> list[Tensor]:
-    """By name, 100 where the judge's answer is ``truth[name]``, else 0: ``[B]``; NaN if one is missing."""
-    said = judges.attributes(made).cpu() > 0
-    values = dict.fromkeys(names, torch.full((len(made),), torch.nan))
-    for name in set(names) & set(truth) & set(judges.attribute_names):
-        column = list(judges.attribute_names).index(name)
-        values[name] = 100 * (said[:, column] == truth[name].cpu()).double()
-    return list(values.values())
+def sees(pictures: Tensor, names: Sequence[str], judges: Judges) -> Tensor:
+    """Which of the attributes ``names`` the attribute net sees, bool ``[B, N]``."""
+    columns = [list(judges.attribute_names).index(name) for name in names]
+    return judges.attributes(pictures)[:, columns].to(pictures.device) > 0
 
 
-def _agreement(made: Tensor, labels: Tensor, judges: Judges, *regions: Tensor) -> list[Tensor]:
-    """Per cent of the pixels where the parser sees ``labels``, ``[B]``: of all, and of each region ``[B, S, S]``."""
+def right(made: Tensor, truth: Mapping[str, Tensor], judges: Judges) -> dict[str, Tensor]:
+    """By name, 100 where the attribute net says ``truth[name]``, else 0, ``[B]``; NaN for names it does not know."""
+    known = [name for name in truth if name in judges.attribute_names]
+    said = dict(zip(known, sees(made, known, judges).T, strict=True))
+    unknown = torch.full((len(made),), torch.nan, dtype=torch.float64, device=made.device)
+    return {n: 100 * (said[n] == truth[n].to(made.device)).double() if n in said else unknown for n in truth}
+
+
+def _agreement(parsed: Tensor, labels: Tensor, *regions: Tensor) -> list[Tensor]:
+    """Per cent of the pixels parsed as ``labels``, ``[B]``: of all that are known, and of each region ``[B, S, S]``."""
     known = labels != IGNORE_ID
-    hit = (judges.parse(made).to(labels.device) == labels) & known
+    hit = (parsed.to(labels.device) == labels) & known
     return [100 * (hit & r).sum(dim=(1, 2)).double() / (known & r).sum(dim=(1, 2)) for r in (known, *regions)]
 
 

@@ -144,18 +144,17 @@ class Judges:
 
     def identity(self, images: Tensor) -> Tensor:
         """Embeddings of length 1, ``[B, E]``: pictures of one person have a large cosine."""
-        return F.normalize(_there(self.identity_net, "identity").ask(images))
+        return F.normalize(self._needed("identity").ask(images))
 
     def pose(self, images: Tensor) -> Tensor:
         """Yaw, pitch and roll in degrees, ``[B, 3]``, with the signs of the faces that the net learnt from."""
-        judge = _there(self.pose_net, "pose")
+        judge = self._needed("pose")
         return judge.ask(images, judge.network.degrees)
 
-
-def _there(judge: Judge | None, role: str) -> Judge:
-    if judge is None:
-        raise CheckpointError(f"There is no {role} net among these judges: give its weights.")
-    return judge
+    def _needed(self, role: str) -> Judge:
+        if role not in self.by_role:
+            raise CheckpointError(f"There is no {role} net among these judges: give its weights.")
+        return self.by_role[role]
 
 
 # ---- the judges' own errors
@@ -168,9 +167,8 @@ def in_batches(faces: PackedFaces, indices: np.ndarray, size: int = BATCH) -> It
         yield to_float_image(images), masks
 
 
-def answers(
-    question: nn.Module | Callable[[Tensor], Tensor], network: nn.Module, faces: PackedFaces, indices
-) -> Tensor:
+@torch.no_grad()
+def answers(question: Callable[[Tensor], Tensor], network: nn.Module, faces: PackedFaces, indices) -> Tensor:
     """What ``question`` makes of the photos ``indices``, on the network's device, brought to the CPU."""
     device = next(network.parameters()).device
     return torch.cat([question(images.to(device)).cpu() for images, _ in in_batches(faces, indices)])
@@ -185,18 +183,16 @@ def measure_parser(network: FaceParser, faces: PackedFaces, indices: np.ndarray)
     device = next(network.parameters()).device
     total = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
     for images, masks in in_batches(faces, indices):
-        logits = network(images.to(device))
-        masks = torch.as_tensor(masks)
-        total += confusion_matrix(
-            logits.argmax(dim=1).cpu(), merge(masks) if logits.shape[1] == len(MERGED_CLASSES) else masks
-        )
+        logits, masks = network(images.to(device)), torch.as_tensor(masks)
+        if logits.shape[1] == len(MERGED_CLASSES):
+            masks = merge(masks)
+        total += confusion_matrix(logits.argmax(dim=1).cpu(), masks)
     return [
         Figure("pixel accuracy", pixel_accuracy(total), "", len(indices)),
         Figure("mean IoU over the classes present", mean_iou(total), "", len(indices)),
     ]
 
 
-@torch.no_grad()
 def measure_attributes(network: AttributeNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
     """Share of right answers for each attribute of ``GRADED`` and over all, and what the commoner answer would get.
 
@@ -206,20 +202,17 @@ def measure_attributes(network: AttributeNet, faces: PackedFaces, indices: np.nd
     known = [name for name in names if name in faces.attribute_names]
     if not known:
         raise DataError(f"{faces.folder} knows none of the attributes that the network answers for.")
-    said = answers(network, network, faces, indices).numpy() > 0
-    said = said[:, [names.index(name) for name in known]]
+    said = answers(network, network, faces, indices).numpy()[:, [names.index(name) for name in known]] > 0
     truth = np.stack([faces.attribute(name)[indices] > 0 for name in known], axis=1)
-    right = (said == truth).astype(float)
-    graded = [mean_over_faces(f"accuracy {name}", right[:, known.index(name)], "") for name in GRADED if name in known]
-    commoner = np.maximum(truth.mean(axis=0), 1 - truth.mean(axis=0)).mean()
+    right, often = (said == truth).astype(float), truth.mean(axis=0)
+    commoner = float(np.maximum(often, 1 - often).mean())
     return [
-        *graded,
+        *(mean_over_faces(f"accuracy {name}", right[:, known.index(name)], "") for name in GRADED if name in known),
         mean_over_faces(f"mean accuracy of all {len(known)} attributes", right.mean(axis=1), ""),
-        Figure("the same of always giving the commoner answer", float(commoner), "", len(indices)),
+        Figure("the same of always giving the commoner answer", commoner, "", len(indices)),
     ]
 
 
-@torch.no_grad()
 def measure_identity(network: IdentityNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
     """How well pictures of one person are told from those of two, over all and among people of one hair colour.
 
@@ -232,7 +225,6 @@ def measure_identity(network: IdentityNet, faces: PackedFaces, indices: np.ndarr
     return verify_people(embeddings, persons, hair_colours(faces)[indices])
 
 
-@torch.no_grad()
 def measure_pose(network: PoseNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
     """Mean absolute error of yaw, pitch and roll in degrees, and what always looking straight ahead would get."""
     truth = faces.pose[indices]

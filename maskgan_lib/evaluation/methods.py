@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from maskgan_lib.checkpoints import load_weights, read_card
 from maskgan_lib.data.resizing import resize_images
-from maskgan_lib.methods.method import (
+from maskgan_lib.methods.method import (  # noqa: F401
     EDITING,
     RECONSTRUCTION,
     STYLE_COPY,
@@ -23,19 +23,6 @@ from maskgan_lib.methods.method import (
 from maskgan_lib.registry import METHODS
 from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.stage import TrainingError
-
-__all__ = [
-    "EDITING",
-    "RECONSTRUCTION",
-    "STYLE_COPY",
-    "TASKS",
-    "TRANSFER",
-    "MethodError",
-    "Request",
-    "TrainedMethod",
-    "method_of",
-    "methods_of",
-]
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,7 @@ from maskgan_lib.evaluation.distances import FALLBACK_NAME, frechet_distance, ke
 from maskgan_lib.evaluation.estimates import FEWEST_ITEMS, Estimate, Measure, jackknife, mean_estimate
 from maskgan_lib.evaluation.grades import TASK_MEASURES
 from maskgan_lib.evaluation.judges import Judges
-from maskgan_lib.evaluation.methods import (
-    COPY_OF_THE_SOURCE,
-    COPY_OF_THE_TARGET,
-    RECONSTRUCTION,
-    STYLE_COPY,
-    TRANSFER,
-)
+from maskgan_lib.evaluation.methods import COPY_OF_THE_SOURCE, COPY_OF_THE_TARGET, RECONSTRUCTION, STYLE_COPY, TRANSFER
 from maskgan_lib.evaluation.report import PHOTOS, Table, TableRow
 from maskgan_lib.evaluation.run import Graded
 from maskgan_lib.evaluation.tasks import PairList
@@ -53,13 +47,14 @@ class Column:
     """A measure of methods: the mean of its value a pair or, with ``statistic``, one number of many pairs.
 
     ``statistic(graded, places)`` is that number for the pairs at ``places``; it lies in ``bounds``. With less than
-    ``fewest`` pairs two methods are not told apart.
+    ``fewest`` pairs two methods are not told apart. ``notes`` are what a reader has to know of it.
     """
 
     measure: Measure
     statistic: Callable[[Graded, np.ndarray], float] | None = None
     bounds: tuple[float, float] = (-np.inf, np.inf)
     fewest: float = FEWEST_ITEMS
+    notes: tuple[str, ...] = ()
 
     def cell(self, graded: Graded) -> Estimate:
         """What a method gets."""
@@ -81,13 +76,21 @@ def columns_of(task: str, reference: Graded | None = None) -> tuple[Column, ...]
     if reference is None:
         return columns
     photos = reference.features
+    count, features = photos.shape
     # With fewer pictures than features a covariance is unknown in most directions: the dullest set comes out nearest.
-    fewest = max(photos.shape[1], FEWEST_ITEMS) if len(photos) >= photos.shape[1] else np.inf
-    return (
-        *columns,
-        Column(FRECHET, lambda graded, places: frechet_distance(graded.features[places], photos), (0, np.inf), fewest),
-        Column(KERNEL, lambda graded, places: kernel_distance(graded.features[places], photos)),
+    fewest = max(features, FEWEST_ITEMS) if count >= features else np.inf
+    note = (
+        f"The distances are to {count} photos of other faces in {features} features of the attribute net: they are no "
+        "FID or KID, which take Inception's. The Fréchet distance of few pictures comes out too large, and less so for "
+        "pictures that are all alike: below that of the photos, which are as many, lower is not better. The kernel "
+        "distance has no such error."
     )
+
+    def to_photos(distance: Callable[[np.ndarray, np.ndarray], float], graded: Graded, places: np.ndarray) -> float:
+        return distance(graded.features[places], photos)
+
+    frechet, kernel = (partial(to_photos, distance) for distance in (frechet_distance, kernel_distance))
+    return *columns, Column(FRECHET, frechet, (0, np.inf), fewest, (note,)), Column(KERNEL, kernel)
 
 
 def verification_columns(photos: Graded, persons: np.ndarray, people: Verification | None) -> tuple[Column, ...]:
@@ -96,14 +99,21 @@ def verification_columns(photos: Graded, persons: np.ndarray, people: Verificati
     of the other half.
     """
     threshold = None if people is None else choose_threshold(people.same, people.different)
+    made = "A result and its target's photo are the same person, a result and the next target's photo another one."
+    fixed = "No other person is known on two photos: the fixed threshold is the other half of the pairs'."
+    if people is not None:
+        fixed = (
+            f"The fixed threshold suits {len(people.same)} pairs of photos of one person and {len(people.different)} "
+            "of two, none of them in this table. The row photos is made of these pairs, its fixed threshold by halves."
+        )
 
     def verified(graded: Graded, places: np.ndarray) -> Verification:
         return verify_edits(graded.embeddings[places], photos.embeddings[places], persons[places])
 
     return (
-        Column(FIXED, lambda graded, places: 100 * verified(graded, places).fixed_accuracy(threshold), (0, 100)),
-        Column(BEST, lambda graded, places: 100 * verified(graded, places).best_accuracy, (0, 100)),
-        Column(AUC, lambda graded, places: verified(graded, places).auc, (0, 1)),
+        Column(FIXED, lambda *some: 100 * verified(*some).fixed_accuracy(threshold), (0, 100), notes=(made, fixed)),
+        Column(BEST, lambda *some: 100 * verified(*some).best_accuracy, (0, 100)),
+        Column(AUC, lambda *some: verified(*some).auc, (0, 1)),
     )
 
 
@@ -121,25 +131,24 @@ def make_table(
     columns: Sequence[Column],
     results: Mapping[str, Graded],
     photos: Sequence[Estimate] | None = None,
-    notes: Sequence[str] = (),
+    about: Sequence[str] = (),
+    failures: Sequence[str] = (),
 ) -> Table:
-    """Methods by columns, the cells of the photos first; columns that nobody has a value in are left out."""
-    rows = {} if photos is None else {PHOTOS: list(photos)}
+    """Methods by columns, the cells of the photos first; columns that nobody has a value in are left out.
+
+    The notes: what the table is ``about``, those on the columns, ``failures``, and on intervals that say little.
+    """
+    rows = {} if photos is None else {PHOTOS: photos}
     rows |= {name: [column.cell(graded) for column in columns] for name, graded in results.items()}
-    measures = tuple(column.measure for column in columns)
-    known = [m.name for k, m in enumerate(measures) if any(cells[k] for cells in rows.values())]
-    cells = [cell for row in rows.values() for cell in row if cell]
-    ranked = tuple(name for name in results if name not in NOT_RANKED)
-    notes = list(notes)
-    if cells and max(cell.count for cell in cells) < FEWEST_ITEMS:
+    notes = [*about, *(note for column in columns for note in column.notes), *failures]
+    if max((cell.count for row in rows.values() for cell in row if cell), default=FEWEST_ITEMS) < FEWEST_ITEMS:
         notes.append(f"{FEW_PAIRS}: the intervals tell too little for a verdict.")
     if any(cell.low == cell.high for name, row in rows.items() if name not in NOT_RANKED for cell in row):
         notes.append("An interval without width means that all pairs agree, not that the value is certain.")
-    made = tuple(TableRow(name, tuple(row)) for name, row in rows.items())
+    measures, made = tuple(c.measure for c in columns), tuple(TableRow(name, tuple(r)) for name, r in rows.items())
+    ranked = tuple(name for name in results if name not in NOT_RANKED)
+    known = [m.name for k, m in enumerate(measures) if any(row.cells[k] for row in made)]
     return Table(title, measures, made, tuple(notes), ranked).only(known)
-
-
-# ---- notes
 
 
 def notes_of(pairs: PairList, judges: Judges) -> list[str]:
@@ -152,29 +161,4 @@ def notes_of(pairs: PairList, judges: Judges) -> list[str]:
         "Judges: " + "; ".join(f"{judge}, {origin}" for judge, origin in judges.origins.items()) + ".",
         "The row photos shows the judges' own errors: what they say of the photos, where the truth is known.",
         "In brackets: 95 % intervals over pairs, for these judges and these trainings.",
-    ]
-
-
-def notes_of_distances(reference: Graded | None) -> list[str]:
-    """What a reader has to know of the distances to the photos ``reference``."""
-    if reference is None:
-        return []
-    count, features = reference.features.shape
-    return [
-        f"The distances are to {count} photos of other faces in {features} features of the attribute net: they are no "
-        "FID or KID, which take Inception's. The Fréchet distance of few pictures comes out too large, and less so for "
-        "pictures that are all alike: below that of the photos, which are as many, lower is not better. The kernel "
-        "distance has no such error."
-    ]
-
-
-def notes_of_people(people: Verification | None) -> list[str]:
-    """What a reader has to know of the identity table, whose fixed threshold suits ``people``."""
-    made = "A result and its target's photo are the same person, a result and the next target's photo another one."
-    if people is None:
-        return [made, "No other person is known on two photos: the fixed threshold is the other half of the pairs'."]
-    return [
-        made,
-        f"The fixed threshold suits {len(people.same)} pairs of photos of one person and {len(people.different)} of "
-        "two, none of them in this table. The row photos is made of these pairs, its fixed threshold by halves.",
     ]

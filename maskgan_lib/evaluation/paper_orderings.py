@@ -1,14 +1,14 @@
 """What the paper states in words, that one method is better than another, beside the same difference measured here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from maskgan_lib.evaluation.estimates import BETTER, EMPTY, SAME, TOO_FEW, WORSE, Estimate, verdict
 from maskgan_lib.evaluation.grades import ATTRIBUTE, SEGMENTATION
 from maskgan_lib.evaluation.methods import STYLE_COPY, TRANSFER
 from maskgan_lib.evaluation.paper_columns import FIXED, FRECHET, VERIFICATION, Column
-from maskgan_lib.evaluation.report import Table, TableRow
+from maskgan_lib.evaluation.report import Report, Said, Table, TableRow
 from maskgan_lib.evaluation.run import Graded
 from maskgan_lib.evaluation.tasks import COPIED
 
@@ -21,7 +21,10 @@ ORDERING_HEADS = ("statement", "compared", "measure", "difference here", "verdic
 
 @dataclass(frozen=True)
 class Ordering:
-    """A statement that a method is better than another on a measure of a table, and who states it."""
+    """A statement that a method is better than another on a measure of a table, and who states it.
+
+    ``ours`` is the difference better minus worse that is seen here, in ``unit``; ``verdict`` is whether it agrees.
+    """
 
     table: str
     statement: str
@@ -29,6 +32,16 @@ class Ordering:
     worse: str
     measure: str
     source: str
+    ours: Estimate = EMPTY
+    verdict: str = NOT_TRAINED
+    unit: str = ""
+
+    def shown(self) -> TableRow:
+        """As it stands in the table."""
+        unit = {"": "", "%": " points"}.get(self.unit, f" {self.unit}")
+        ours = Said(self.ours, f"{self.ours}{unit}") if self.ours else ""
+        compared = f"{self.better} against {self.worse}"
+        return TableRow(self.table, (self.statement, compared, self.measure, ours, self.verdict, self.source))
 
 
 def _stated(
@@ -65,35 +78,18 @@ paper has are looked at. "MaskGAN" is the DMN with and without EBST, unless it i
 
 
 @dataclass(frozen=True)
-class OrderingRow:
-    """An ordering, the difference better minus worse that is seen here, and whether it agrees."""
-
-    ordering: Ordering
-    ours: Estimate
-    verdict: str
-    unit: str = ""
-
-    def shown(self) -> TableRow:
-        """As it stands in the table."""
-        stated, unit = self.ordering, {"": "", "%": " points"}.get(self.unit, f" {self.unit}")
-        compared = f"{stated.better} against {stated.worse}"
-        ours = f"{self.ours}{unit}" if self.ours else ""
-        return TableRow(stated.table, (stated.statement, compared, stated.measure, ours, self.verdict, stated.source))
-
-
-@dataclass(frozen=True)
-class OrderingTable:
+class OrderingTable(Report):
     """The paper's orderings beside ours."""
 
-    rows: tuple[OrderingRow, ...]
+    rows: tuple[Ordering, ...]
 
     @property
-    def seen(self) -> list[OrderingRow]:
+    def seen(self) -> list[Ordering]:
         """Those whose methods are both there."""
         return [row for row in self.rows if row.verdict != NOT_TRAINED]
 
     @property
-    def table(self) -> Table:
+    def parts(self) -> list[Table]:
         """The orderings that can be looked at, and the list of the others, each statement once."""
         judged = sum(row.verdict in (SAID[BETTER], SAID[WORSE], SAID[SAME]) for row in self.seen)
         notes = [
@@ -101,40 +97,26 @@ class OrderingTable:
             f"where its 95 % interval leaves zero out; of {judged} verdicts about {0.05 * judged:.1f} would by chance.",
             "The paper's statements are about photographs, judges and trainings that are not those of this table.",
         ]
-        untrained = [row.ordering for row in self.rows if row.verdict == NOT_TRAINED]
+        untrained = dict.fromkeys(f"{r.table}: {r.statement}" for r in self.rows if r.verdict == NOT_TRAINED)
         if untrained:
-            named = dict.fromkeys(f"{stated.table}: {stated.statement}" for stated in untrained)
-            notes.append(f"{NOT_TRAINED.capitalize()}: {'; '.join(named)}.")
+            notes.append(f"{NOT_TRAINED.capitalize()}: {'; '.join(untrained)}.")
         title, rows = "The paper's orderings, and what is seen here", tuple(row.shown() for row in self.seen)
-        return Table(title, ORDERING_HEADS, rows, tuple(notes), corner="table")
-
-    def _repr_html_(self) -> str:
-        return self.table.html()
-
-    def _repr_markdown_(self) -> str:
-        return self.table.markdown()
+        return [Table(title, ORDERING_HEADS, rows, tuple(notes), corner="table")]
 
 
 def compare_orderings(
     graded: Mapping[str, Mapping[str, Graded]], columns: Mapping[str, Sequence[Column]]
 ) -> OrderingTable:
     """``ORDERINGS`` beside the results of methods by table; ``columns`` are those tables' own."""
-    trained = {name for results in graded.values() for name in results}
-    return OrderingTable(tuple(_compared(stated, trained, graded, columns) for stated in ORDERINGS))
-
-
-def _compared(
-    stated: Ordering,
-    trained: set[str],
-    graded: Mapping[str, Mapping[str, Graded]],
-    columns: Mapping[str, Sequence[Column]],
-) -> OrderingRow:
-    if not {stated.better, stated.worse} <= trained:
-        return OrderingRow(stated, EMPTY, NOT_TRAINED)
-    results = graded.get(stated.table, {})
-    column = next((c for c in columns.get(stated.table, ()) if c.measure.name == stated.measure), None)
-    if column is None or not {stated.better, stated.worse} <= results.keys():
-        return OrderingRow(stated, EMPTY, NOT_MEASURED)
-    ours = column.difference(results[stated.better], results[stated.worse])
-    said = SAID[verdict(ours, column.measure, column.fewest)] if ours else NOT_MEASURED
-    return OrderingRow(stated, ours, said, column.measure.unit)
+    trained, rows = {name for results in graded.values() for name in results}, []
+    for stated in ORDERINGS:
+        results, pair = graded.get(stated.table, {}), {stated.better, stated.worse}
+        column = next((c for c in columns.get(stated.table, ()) if c.measure.name == stated.measure), None)
+        if pair <= trained:
+            stated = replace(stated, verdict=NOT_MEASURED)
+        if column is not None and pair <= results.keys():
+            ours = column.difference(results[stated.better], results[stated.worse])
+            said = SAID[verdict(ours, column.measure, column.fewest)] if ours else NOT_MEASURED
+            stated = replace(stated, ours=ours, verdict=said, unit=column.measure.unit)
+        rows.append(stated)
+    return OrderingTable(tuple(rows))

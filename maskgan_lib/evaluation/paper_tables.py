@@ -23,28 +23,18 @@ from maskgan_lib.evaluation.paper_columns import (
     FRECHET,
     TITLES,
     VERIFICATION,
-    Column,
     columns_of,
     make_table,
     notes_of,
-    notes_of_distances,
-    notes_of_people,
     people_cells,
     verification_columns,
 )
 from maskgan_lib.evaluation.paper_orderings import OrderingTable, compare_orderings
 from maskgan_lib.evaluation.published import judges_of
-from maskgan_lib.evaluation.report import Report, Table, direction, long_csv, numbers
+from maskgan_lib.evaluation.report import Report, Table
 from maskgan_lib.evaluation.run import Graded, Grader
 from maskgan_lib.evaluation.shipped import SHIPPED_METHODS
-from maskgan_lib.evaluation.tasks import (
-    COPIED,
-    PairList,
-    attribute_pairs,
-    held_out,
-    reconstruction_pairs,
-    style_pairs,
-)
+from maskgan_lib.evaluation.tasks import COPIED, PairList, attribute_pairs, held_out, reconstruction_pairs, style_pairs
 from maskgan_lib.evaluation.verification import Verification, people_of
 from maskgan_lib.evaluation.weights import best_device, named_weights, shipped_files
 
@@ -81,17 +71,7 @@ class Results(Report):
     @property
     def parts(self) -> list[Table | str]:
         """All tables; in the place of a missing one stands why it is."""
-        return [f"Measured on {self.data}.", *map(self.table, TITLES), self.orderings.table]
-
-    def csv(self) -> str:
-        """A line for every cell of the tables."""
-        lines = []
-        for table in self.tables.values():
-            for row in table.rows:
-                for measure, cell in zip(table.columns, row.cells, strict=True):
-                    about = (table.title, row.name, measure.name, measure.unit, direction(measure))
-                    lines += [(*about, *numbers(cell), cell.count)] * bool(cell)
-        return long_csv(("table", "method", "measure", "unit", "better", "value", "low", "high", "pairs"), lines)
+        return [f"Measured on {self.data}.", *map(self.table, TITLES), *self.orderings.parts]
 
     def table(self, task: str) -> Table:
         """That of a task, or an empty one that says why it is missing."""
@@ -136,15 +116,14 @@ def evaluate_methods(
             continue
         graded[task], columns[task], about = results, columns_of(task, references.get(task)), notes_of(pairs, judges)
         of_photos = [column.cell(photos) for column in columns[task]]
-        notes = [*about, *notes_of_distances(references.get(task)), *failures]
-        tables[task] = make_table(TITLES[task], columns[task], results, of_photos, notes)
+        tables[task] = make_table(TITLES[task], columns[task], results, of_photos, about, failures)
         if task == TRANSFER:
             try:
-                strangers, persons = references.get(VERIFICATION), faces.identity[places[VERIFICATION]]
-                people = _people(strangers, persons, judges)
-                columns[VERIFICATION] = verification_columns(photos, faces.identity[pairs.targets], people)
-                tables[VERIFICATION] = _identity_table(columns[VERIFICATION], results, people, about)
-                graded[VERIFICATION] = results
+                people = _people(references.get(VERIFICATION), faces.identity[places[VERIFICATION]], judges)
+                of_people = verification_columns(photos, faces.identity[pairs.targets], people)
+                row = people and people_cells(people)
+                tables[VERIFICATION] = make_table(TITLES[VERIFICATION], of_people, results, row, about)
+                graded[VERIFICATION], columns[VERIFICATION] = results, of_people
             except DataError as error:
                 missing[VERIFICATION] = str(error)
     if VERIFICATION not in tables:
@@ -157,22 +136,12 @@ def evaluate_methods(
     return results
 
 
-def _identity_table(
-    columns: Sequence[Column], results: Mapping[str, Graded], people: Verification | None, notes: Sequence[str]
-) -> Table:
-    """The paper's Table 4; two photos of one of ``people`` are what the judge can tell at best."""
-    row = None if people is None else people_cells(people)
-    return make_table(TITLES[VERIFICATION], columns, results, row, [*notes, *notes_of_people(people)])
-
-
 def _grade_all(
     methods: Sequence[TrainedMethod], pairs: PairList, grader: Grader
 ) -> tuple[dict[str, Graded], list[str]]:
     """The methods that do the task by name, and a sentence for each that cannot do what it is asked for here."""
     graded, failures = {}, []
-    for method in methods:
-        if pairs.task not in method.tasks:
-            continue
+    for method in (method for method in methods if pairs.task in method.tasks):
         try:
             graded[method.name] = grader.of_method(method, pairs)
         except MethodError as error:
@@ -187,11 +156,7 @@ def _grade_sets(places: Mapping[str, np.ndarray], grader: Grader) -> dict[str, G
     if not len(every):
         return {}
     seen = grader.of_set(every)
-    rows = {name: np.searchsorted(every, chosen) for name, chosen in places.items() if len(chosen)}
-    return {
-        name: Graded({}, seen.features[row], None if seen.embeddings is None else seen.embeddings[row])
-        for name, row in rows.items()
-    }
+    return {name: seen.at(np.searchsorted(every, chosen)) for name, chosen in places.items() if len(chosen)}
 
 
 def _people(strangers: Graded | None, identity: np.ndarray, judges: Judges) -> Verification | None:

@@ -32,25 +32,26 @@ class Records:
         """How often the methods were trained."""
         return len(self.values)
 
-    def of_items(self, method: str, measure: Measure, tasks: Sequence[str] | str = ALL_TASKS) -> np.ndarray:
-        """Means over tasks and drawings by training and item, ``[T, I]``; NaN where nothing applies."""
+    def of_items(
+        self, method: str, measure: Measure, tasks: Sequence[str] | str = ALL_TASKS, minus: str | None = None
+    ) -> np.ndarray:
+        """Means over tasks and drawings by training and item, ``[T, I]``; NaN where nothing applies.
+
+        With ``minus``, the difference to that method, item by item and training by training, where both have one.
+        """
         values = self.values[:, self.methods.index(method), self.measures.index(measure)]
         if tasks != ALL_TASKS:
             chosen = (tasks,) if isinstance(tasks, str) else tasks
             values = values[:, [self.tasks.index(task) for task in chosen]]
-        return mean_known(values, axis=(1, 2))
+        means = mean_known(values, axis=(1, 2))
+        return means if minus is None else means - self.of_items(minus, measure, tasks)
 
-    def mean(self, method: str, measure: Measure, tasks: Sequence[str] | str = ALL_TASKS) -> Estimate:
-        """Over trainings and items; the interval resamples items."""
-        return mean_estimate(mean_known(self.of_items(method, measure, tasks), axis=0))
+    def mean(
+        self, method: str, measure: Measure, tasks: Sequence[str] | str = ALL_TASKS, minus: str | None = None
+    ) -> Estimate:
+        """Over trainings and items of what ``of_items`` gives; the interval resamples items."""
+        return mean_estimate(mean_known(self.of_items(method, measure, tasks, minus), axis=0))
 
-    def difference(self, ours: str, other: str, measure: Measure, tasks: Sequence[str] | str = ALL_TASKS) -> Estimate:
-        """``ours`` minus ``other`` item by item, and training by training where both have one."""
-        return mean_estimate(mean_known(self._paired(ours, other, measure, tasks), axis=0))
-
-    def difference_over_trainings(self, ours: str, other: str, measure: Measure) -> Estimate:
-        """The same difference over all tasks with trainings for the sample: Student's interval."""
-        return over_trainings(mean_known(self._paired(ours, other, measure, ALL_TASKS), axis=1))
-
-    def _paired(self, ours: str, other: str, measure: Measure, tasks: Sequence[str] | str) -> np.ndarray:
-        return self.of_items(ours, measure, tasks) - self.of_items(other, measure, tasks)
+    def over_trainings(self, method: str, measure: Measure, minus: str | None = None) -> Estimate:
+        """The same mean over all tasks with trainings for the sample: Student's interval."""
+        return over_trainings(mean_known(self.of_items(method, measure, minus=minus), axis=1))

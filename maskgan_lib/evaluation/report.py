@@ -4,11 +4,9 @@ import csv
 import html
 import io
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.evaluation.estimates import Estimate, Measure
@@ -31,12 +29,26 @@ STYLE = """<style>
 """Colours come from the notebook's theme, but for the bars, whose blue is seen on white and on black."""
 
 
+CSV_HEADS = ("table", "row", "column", "unit", "better", "value", "low", "high", "count", "shown")
+
+
+@dataclass(frozen=True)
+class Said:
+    """An estimate that a table shows in words of its own."""
+
+    estimate: Estimate
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass(frozen=True)
 class TableRow:
     """A name, e.g. of a method, and its cells in the order of the table's columns."""
 
     name: str
-    cells: tuple[Estimate | str, ...]
+    cells: tuple[Estimate | Said | str, ...]
 
     @property
     def is_of_photos(self) -> bool:
@@ -61,16 +73,13 @@ class Table:
     ranked: tuple[str, ...] = ()
     corner: str = "method"
 
-    def best(self, column: int) -> float:
-        """The best value of the ranked rows in a column; NaN if fewer than two have one."""
-        values = [row.cells[column].value for row in self.rows if row.name in self.ranked and row.cells[column]]
-        if len(values) < 2:
-            return np.nan
-        return max(values) if self.columns[column].higher_is_better else min(values)
-
     def is_best(self, row: TableRow, column: int) -> bool:
-        """Whether a ranked row has the best value, shared or alone."""
-        return row.name in self.ranked and row.cells[column].value == self.best(column)
+        """Whether a ranked row has the best value, shared or alone, of the two or more ranked rows that have one."""
+        values = [other.cells[column].value for other in self.rows if other.name in self.ranked and other.cells[column]]
+        if row.name not in self.ranked or len(values) < 2:
+            return False
+        best = max(values) if self.columns[column].higher_is_better else min(values)
+        return row.cells[column].value == best
 
     def only(self, names: Sequence[str]) -> "Table":
         """The same with the columns of the measures ``names``, those that it has."""
@@ -106,6 +115,16 @@ class Table:
         title = f"<p><b>{html.escape(self.title)}</b></p>" if self.title else ""
         return f'{STYLE}<div class="maskgan-table{words}">{title}{table}{f"<ul>{notes}</ul>" * bool(notes)}</div>'
 
+    def lines(self) -> Iterator[tuple]:
+        """A line of ``CSV_HEADS`` for each cell that is not empty; six digits."""
+        for row in self.rows:
+            for column, cell in zip(self.columns, row.cells, strict=True):
+                found = getattr(cell, "estimate", cell)
+                numbers = [f"{x:.6g}" for x in astuple(found)] if isinstance(found, Estimate) else [""] * 4
+                about = (column, "", "") if isinstance(column, str) else (column.name, column.unit, column.better)
+                if found:
+                    yield self.title or self.corner, row.name, *about, *numbers, str(cell)
+
     def _repr_html_(self) -> str:
         return self.html()
 
@@ -117,10 +136,10 @@ def _head(column: Measure | str) -> str:
     return column if isinstance(column, str) else column.title
 
 
-def _html_cell(cell: Estimate | str, best: bool, longest: float) -> str:
+def _html_cell(cell: Estimate | Said | str, best: bool, longest: float) -> str:
     """Value, interval below it, and a bar."""
-    if isinstance(cell, str):
-        return f"<td>{html.escape(cell)}</td>"
+    if not isinstance(cell, Estimate):
+        return f"<td>{html.escape(str(cell))}</td>"
     shown, _, interval = str(cell).partition(" ")
     if not shown:
         return "<td></td>"
@@ -129,27 +148,8 @@ def _html_cell(cell: Estimate | str, best: bool, longest: float) -> str:
     return f'<td>{number}<small>{interval}</small><i class="bar" style="width:{width:.0f}%"></i></td>'
 
 
-def long_csv(heads: Sequence[str], rows: Iterable[Sequence[str | float]]) -> str:
-    """A line for each of ``rows`` under ``heads``; six digits of what is no whole number."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([f"{field:.6g}" if isinstance(field, float) else field for field in row] for row in rows)
-    return text.getvalue()
-
-
-def numbers(*estimates: Estimate) -> list[float]:
-    """Value and interval of the first, and the intervals of the others, for ``long_csv``."""
-    return [estimates[0].value, *(float(end) for estimate in estimates for end in (estimate.low, estimate.high))]
-
-
-def direction(measure: Measure) -> str:
-    """Which way is better, in a CSV."""
-    return "higher" if measure.higher_is_better else "lower"
-
-
 class Report:
-    """What an experiment has found; a subclass has ``parts``, and to be written also ``csv()`` in the long form."""
+    """What an experiment has found; a subclass has ``parts``."""
 
     parts: Sequence[Table | str]
     """Tables, and paragraphs between them, in order."""
@@ -158,6 +158,13 @@ class Report:
         """All parts."""
         return "\n\n".join(part if isinstance(part, str) else part.markdown() for part in self.parts) + "\n"
 
+    def csv(self) -> str:
+        """The cells of all tables in the long form, a line each."""
+        text = io.StringIO()
+        lines = [line for part in self.parts if isinstance(part, Table) for line in part.lines()]
+        csv.writer(text, lineterminator="\n").writerows([CSV_HEADS, *lines])
+        return text.getvalue()
+
     def write(self, folder: str | Path, stem: str) -> None:
         """Both to ``stem.md`` and ``stem.csv`` in ``folder``."""
         for suffix, text in (("md", self.markdown()), ("csv", self.csv())):
@@ -165,11 +172,11 @@ class Report:
                 file.write(text.encode())
 
     def _repr_html_(self) -> str:
-        shown = []
-        for part in self.parts:
-            words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(part)) if isinstance(part, str) else ""
-            shown.append(f"<p>{words}</p>" if words else part.html())
-        return "".join(shown)
+        return "".join(_paragraph(part) if isinstance(part, str) else part.html() for part in self.parts)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
+
+
+def _paragraph(words: str) -> str:
+    return "<p>" + re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(words)) + "</p>"

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -100,6 +101,11 @@ class Graded:
     def __len__(self) -> int:
         return len(self.features)
 
+    def at(self, places: np.ndarray) -> Self:
+        """Of the pictures at ``places`` only."""
+        values = {name: column[places] for name, column in self.values.items()}
+        return Graded(values, self.features[places], None if self.embeddings is None else self.embeddings[places])
+
 
 def made_by(method: TrainedMethod, request: Request) -> Tensor:
     """The method's pictures; ``MethodError`` if they have another shape than the targets, or are not finite."""
@@ -151,8 +157,7 @@ class Grader:
             own = replace(request, edited=request.target_mask, target_mask=request.edited)
             of_target = grade(own, request.target, self.judges)
             values = {name: value if name in OF_THE_MASK else value * torch.nan for name, value in of_target.items()}
-            values |= grade_looks(request, request.source, self.judges)
-            return values, request.source, request.target
+            return values | grade_looks(request, request.source, self.judges), request.source, request.target
 
         return self._of_pairs(PHOTOS, PHOTOS, answer, pairs)
 
@@ -167,22 +172,16 @@ class Grader:
         arrays = in_parts("photos to compare with", key, len(indices), make, self.cache)
         return Graded({}, arrays["features"], arrays.get("embeddings"))
 
-    def _of_pairs(
-        self,
-        name: str,
-        fingerprint: str,
-        answer: Callable[[Request], tuple[dict[str, Tensor], Tensor, Tensor]],
-        pairs: PairList,
-    ) -> Graded:
+    def _of_pairs(self, name: str, fingerprint: str, answer: Callable[[Request], tuple], pairs: PairList) -> Graded:
         """``answer`` gives for a request its values and the pictures whose features and embeddings are asked for."""
         names = [measure.name for measure in TASK_MEASURES[pairs.task]]
 
         def make(part: slice) -> dict[str, np.ndarray]:
             some = replace(pairs, targets=pairs.targets[part], sources=pairs.sources[part])
-            answers = [answer(request) for request in requests(some, self.faces, self.device, self.batch)]
-            values = {n: torch.cat([values[n].double().cpu() for values, _, _ in answers]).numpy() for n in names}
-            seen = self._seen([looks for _, looks, _ in answers], [person for _, _, person in answers])
-            return {"values": np.stack([values[n] for n in names], axis=1), **seen}
+            asked = requests(some, self.faces, self.device, self.batch)
+            answers, looks, persons = zip(*map(answer, asked), strict=True)
+            values = [torch.cat([values[n].double().cpu() for values in answers]).numpy() for n in names]
+            return {"values": np.stack(values, axis=1), **self._seen(looks, persons)}
 
         key = [pairs.task, fingerprint, pairs.fingerprint, self.judges.fingerprint, names]
         arrays = in_parts(f"{name}, {pairs.task}", key, len(pairs.targets), make, self.cache)
@@ -190,8 +189,7 @@ class Grader:
 
     def _seen(self, looks: Sequence[Tensor], persons: Sequence[Tensor]) -> dict[str, np.ndarray]:
         """Features of the pictures ``looks`` and, where there is an identity net, embeddings of ``persons``."""
-        seen = {"features": torch.cat([self.judges.features(images).float().cpu() for images in looks]).numpy()}
+        seen = {"features": map(self.judges.features, looks)}
         if self.judges.identity_net is not None:
-            embeddings = [self.judges.identity(images).float().cpu() for images in persons]
-            seen["embeddings"] = torch.cat(embeddings).numpy()
-        return seen
+            seen["embeddings"] = map(self.judges.identity, persons)
+        return {name: torch.cat([part.float().cpu() for part in parts]).numpy() for name, parts in seen.items()}

@@ -6,7 +6,7 @@ network gives back a face of which nothing is asked, and how far the edited pict
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,23 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskgan_lib.checkpoints import read_card
+from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import DataError, PackedFaces
 from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.evaluation.distances import frechet_distance, inception, inception_features, inception_score
 from maskgan_lib.evaluation.estimates import jackknife, mean_estimate
+from maskgan_lib.evaluation.grades import sees
 from maskgan_lib.evaluation.judges import BATCH, Judge, Judges
 from maskgan_lib.evaluation.metrics import psnr
 from maskgan_lib.evaluation.run import in_parts, places_mark
-from maskgan_lib.evaluation.secgan_runs import VARIANTS, WEIGHT, Arm, GradedRun, Run
-from maskgan_lib.evaluation.secgan_table import SeCGANTable
+from maskgan_lib.evaluation.secgan_table import VARIANTS, WEIGHT, Arm, GradedRun, SeCGANTable
 from maskgan_lib.evaluation.selfsupervised import SSFID, feature_judge
 from maskgan_lib.evaluation.tasks import held_out
 from maskgan_lib.evaluation.weights import best_device, judges_for, loaded, shipped_for, trained
 from maskgan_lib.judges.parser import FaceParser
-from maskgan_lib.methods.secgan import BACKBONES, frozen
+from maskgan_lib.methods.secgan import BACKBONES, SeCGANGenerator, frozen
 from maskgan_lib.presets import Preset, changed, read_preset
 from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.execution import Execution
@@ -38,6 +38,33 @@ from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import train_stage
 
 # ---- grading
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of an arm: where its ``g_rgb.safetensors`` is."""
+
+    arm: Arm
+    seed: int
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """Of G_rgb; there when the training has finished."""
+        return self.folder / "g_rgb.safetensors"
+
+    def load(self, device: str | torch.device = "cpu") -> SeCGANGenerator:
+        """``CheckpointError`` if the weights are no G_rgb of the run's arm."""
+        network, known = load_weights(self.weights, device), read_preset(read_card(self.weights)).get("secgan", {})
+        if not isinstance(network, SeCGANGenerator) or network.config["branch"] != "rgb":
+            raise CheckpointError(f"{self.weights} holds no G_rgb of SeCGAN: choose another folder.")
+        if (known.get("backbone"), known.get("variant")) != (self.arm.backbone, self.arm.variant):
+            is_arm = f"{known.get('backbone')}-{known.get('variant')}"
+            raise CheckpointError(f"{self.folder} holds {is_arm}, not {self.arm}: choose another folder.")
+        weight = known["consistency_weight"]
+        if self.arm.weight and weight != float(self.arm.weight):
+            raise CheckpointError(f"{self.folder} learnt with lambda_sc = {weight:g}: name its folder after that.")
+        return network
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,37 +87,26 @@ class SeCGANGrader:
     inception: nn.Module | None = None
     device: str | torch.device = "cpu"
 
-    def photos(self, places: slice, size: int) -> Tensor:
-        """The photos at ``places`` of ``indices``, at the size of the network that edits them."""
-        return resize_images(to_float_image(self.faces.read(self.indices[places])[0], self.device), size)
+    def batches(self, part: slice, size: int, attributes: Sequence[str]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Photos of ``indices[part]`` at the size of a network, and who has which of ``attributes``, bool ``[B, A]``.
 
-    def labels(self, attributes: Sequence[str]) -> Tensor:
-        """1 and 0, float32 ``[F, A]``; ``DataError`` if the faces or the classifier do not know an attribute."""
+        ``DataError`` if the faces or the classifier do not know an attribute.
+        """
         unknown = [name for name in attributes if name not in self.judges.attribute_names]
         if unknown:
             raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
-        known = np.stack([self.faces.attribute(name)[self.indices] > 0 for name in attributes], axis=1)
-        return torch.from_numpy(known).float().to(self.device)
-
-    def sees(self, pictures: Tensor, attributes: Sequence[str]) -> Tensor:
-        """Bool ``[B, A]``: which of ``attributes`` the classifier sees."""
-        columns = [self.judges.attribute_names.index(name) for name in attributes]
-        return self.judges.attributes(pictures)[:, columns] > 0
-
-    def key(self, network: nn.Module, size: int) -> list:
-        """What tells a run's grades from those of another network, other faces, or by other nets."""
-        marks = [fingerprint(network), size, self.judges.fingerprint, *places_mark(self.faces, self.indices)]
-        marks.append(self.features and fingerprint(self.features.network))
-        marks.append(fingerprint(self.parser) if self.parser and network.config["concatenate"] else None)
-        return [*marks, self.inception is not None]
+        has = np.stack([self.faces.attribute(name) > 0 for name in attributes], axis=1)
+        places = self.indices[part]
+        for some in (places[start : start + BATCH] for start in range(0, len(places), BATCH)):
+            photos = resize_images(to_float_image(self.faces.read(some)[0], self.device), size)
+            yield photos, torch.from_numpy(has[some]).to(self.device)
 
 
 @torch.no_grad()
 def unedited(grader: SeCGANGrader, attributes: Sequence[str], size: int) -> np.ndarray:
     """Bool ``[A, F]``: whether the classifier sees the label that would be asked for in the photo: its mistakes."""
-    asked, starts = grader.labels(attributes) == 0, range(0, len(grader.indices), BATCH)
-    seen = [grader.sees(grader.photos(slice(start, start + BATCH), size), attributes) for start in starts]
-    return (torch.cat(seen) == asked).T.cpu().numpy()
+    batches = grader.batches(slice(None), size, attributes)
+    return torch.cat([sees(photos, attributes, grader.judges) != has for photos, has in batches]).T.cpu().numpy()
 
 
 def edit_all(
@@ -101,34 +117,31 @@ def edit_all(
     ``reached``, bool ``[F, A]``; ``kept``, the PSNR of the faces given back, ``[F]``; and where there are such nets
     ``features [F, A, D]``, ``photos [F, D]`` and ``logits [F, A, K]``. Kept in ``cache``.
     """
-    attributes = network.config["attributes"]
-    labels = grader.labels(attributes)
-    wishes = torch.diag_embed(1 - 2 * labels)  # [F, A, A]: each attribute alone to its other label
+    attributes, of_set = network.config["attributes"], grader.features
 
-    def of_batch(places: slice) -> dict[str, Tensor]:
-        image = grader.photos(places, size)
-        seen = with_mask(network, image, grader.parser)
-        found = {"kept": psnr(network(seen, torch.zeros_like(labels[places])), image).double()}
-        made = [network(seen, wishes[places, column]) for column in range(len(attributes))]
-        reached = [
-            grader.sees(pictures, [name])[:, 0] == (labels[places, column] == 0)
-            for column, (name, pictures) in enumerate(zip(attributes, made, strict=True))
-        ]
-        found["reached"] = torch.stack(reached, dim=1)
-        if grader.features:
-            found["photos"] = _features(grader, image)
-            found["features"] = torch.stack([_features(grader, pictures) for pictures in made], dim=1)
+    def of_batch(image: Tensor, has: Tensor) -> dict[str, Tensor]:
+        wishes = torch.diag_embed(1 - 2 * has.float()).unbind(1)  # each attribute alone to its other label
+        shown = with_mask(network, image, grader.parser)
+        found = {"kept": psnr(network(shown, torch.zeros_like(wishes[0])), image).double()}
+        made = [network(shown, wish) for wish in wishes]
+        seen = [sees(pictures, [name], grader.judges) for name, pictures in zip(attributes, made, strict=True)]
+        found["reached"] = torch.cat(seen, dim=1) != has
+        if of_set:
+            photos, *edited = (of_set.ask(pictures, of_set.network.features).float() for pictures in (image, *made))
+            found |= {"photos": photos, "features": torch.stack(edited, dim=1)}
         if grader.inception:
             scored = [inception_features(grader.inception, pictures)[1] for pictures in made]
             found["logits"] = torch.stack(scored, dim=1)
         return found
 
     def make(part: slice) -> dict[str, np.ndarray]:
-        starts = range(part.start, part.stop, BATCH)
-        batches = [of_batch(slice(start, min(start + BATCH, part.stop))) for start in starts]
+        batches = [of_batch(*batch) for batch in grader.batches(part, size, attributes)]
         return {name: torch.cat([found[name] for found in batches]).cpu().numpy() for name in batches[0]}
 
-    return in_parts(title, ["secgan", *grader.key(network, size)], len(grader.indices), make, cache)
+    key = ["secgan", fingerprint(network), size, grader.judges.fingerprint, *places_mark(grader.faces, grader.indices)]
+    key.append(of_set and fingerprint(of_set.network))
+    key.append(fingerprint(grader.parser) if grader.parser and network.config["concatenate"] else None)
+    return in_parts(title, [*key, grader.inception is not None], len(grader.indices), make, cache)
 
 
 def with_mask(network: nn.Module, image: Tensor, parser: FaceParser | None) -> Tensor:
@@ -136,10 +149,6 @@ def with_mask(network: nn.Module, image: Tensor, parser: FaceParser | None) -> T
     if not network.config["concatenate"]:
         return image
     return torch.cat([image, frozen(parser)(image).softmax(dim=1)], dim=1)
-
-
-def _features(grader: SeCGANGrader, pictures: Tensor) -> Tensor:
-    return grader.features.ask(pictures, grader.features.network.features).float()
 
 
 def grade_run(run: Run, grader: SeCGANGrader) -> GradedRun:
@@ -165,46 +174,44 @@ def graded_table(runs: Sequence[Run], grader: SeCGANGrader) -> SeCGANTable:
 
     Raises ``TrainingError`` if they change other attributes or make pictures of other sizes.
     """
-    kinds = {}
-    for run in runs:
-        kind = tuple(run.load().config["attributes"]), read_card(run.weights)["image_size"]
-        kinds.setdefault(kind, run)
+    cards, kinds = [read_card(run.weights) for run in runs], {}
+    for run, card in zip(runs, cards, strict=True):
+        kinds.setdefault((tuple(run.load().config["attributes"]), card["image_size"]), run.folder)
     if len(kinds) > 1:
-        (one, other), (first, second) = list(kinds)[:2], list(kinds.values())[:2]
-        differing = "attributes" if one[0] != other[0] else "sizes"
-        raise TrainingError(f"{first.folder} and {second.folder} have other {differing}: compare runs of one kind.")
+        ((ours, _), first), ((theirs, _), second) = list(kinds.items())[:2]
+        differing = "attributes" if ours != theirs else "sizes"
+        raise TrainingError(f"{first} and {second} have other {differing}: compare runs of one kind.")
     ((attributes, size),) = kinds
     if grader.parser is None and any(run.arm.variant == "concat" for run in runs):
         raise TrainingError("The variant concat takes the mask of a face: name the parser that it learnt with.")
-    features, by_inception = grader.features, "missing, for want of Inception's published weights"
+    judge, of_set = grader.features, "missing, for want of its net"
+    if judge:
+        of_set = f"features of {type(judge.network).__name__}, {judge.origin}"
     said = {
         "Faces": f"{len(grader.indices)} {grader.faces.source}, {size} x {size} pixels",
-        "Trainings": _trainings([read_card(run.weights) for run in runs]),
+        "Trainings": _trainings(cards),
         "Classifier": f"the attribute net, {grader.judges.origins['attributes']}",
-        SSFID: f"features of {type(features.network).__name__}, {features.origin}"
-        if features
-        else "missing, for want of its net",
-        **({} if grader.inception else {"Inception Score": by_inception}),
+        SSFID: of_set,
     }
+    if grader.inception is None:
+        said["Inception Score"] = "missing, for want of Inception's published weights"
     before, graded = unedited(grader, attributes, size), tuple(grade_run(run, grader) for run in runs)
-    return SeCGANTable(attributes, before, graded, said, features.network.channels if features else 0)
+    return SeCGANTable(attributes, before, graded, said, judge.network.channels if judge else 0)
 
 
 def _trainings(cards: Sequence[Mapping]) -> str:
     """How long the runs took, and in which settings they differ beside those that the table is about."""
-    compared = ("variant", "backbone", "consistency_weight")
-    settings = []
+    compared, settings = {"variant", "backbone", "consistency_weight"}, []
     for card in cards:
         preset = read_preset(card)
         own = preset["secgan"] | {name: preset.get(name) for name in ("decay_from", "ema_decay")}
-        own |= {name: card[name] for name in ("steps", "faces", "data")}
-        settings.append({name: value for name, value in own.items() if name not in compared})
-    first = settings[0]
-    others = {name for other in settings for name in {**first, **other} if other.get(name) != first.get(name)}
+        settings.append(own | {name: card[name] for name in ("steps", "faces", "data")})
+    first, names = settings[0], set().union(*settings) - compared
     said = f"{first['steps']} steps on {first['faces']} {first['data']}"
+    others = sorted(name for name in names if any(other.get(name) != first.get(name) for other in settings))
     if not others:
         return said
-    return f"{said}, but some differ in {', '.join(sorted(others))}: the variant is not all that is compared"
+    return f"{said}, but some differ in {', '.join(others)}: the variant is not all that is compared"
 
 
 # ---- the experiment
@@ -219,8 +226,8 @@ def evaluate_secgan(
     backbones: Sequence[str] = BACKBONES,
     seeds: int = 3,
     steps: int | None = None,
-    weights: Sequence[str] = (),
-    weight_seeds: int = 1,
+    consistency: Sequence[str] = (),
+    consistency_seeds: int = 1,
     judges: str | Path | None = None,
     features: str | Path | None = None,
     inception_weights: str | Path | None = None,
@@ -230,10 +237,10 @@ def evaluate_secgan(
 ) -> SeCGANTable:
     """Train what is missing in ``out``, grade it, write ``table.md``, ``table.csv`` and ``table.json``.
 
-    Each variant on each backbone from ``seeds`` seeds, and on the first backbone SeCGAN with each of ``weights`` for
-    lambda_sc from ``weight_seeds``, in ``out/<backbone>-<variant>[-<weight>]/seed-<seed>``. Finished runs there are
-    measured as they are, and interrupted ones go on. The first ``count`` faces of the test split are edited, of
-    ``test`` if given.
+    Each variant on each backbone from ``seeds`` seeds, and on the first backbone SeCGAN with each of ``consistency``
+    for lambda_sc from ``consistency_seeds``, in ``out/<backbone>-<variant>[-<weight>]/seed-<seed>``. Finished runs
+    there are measured as they are, and interrupted ones go on. The first ``count`` faces of the test split are edited,
+    of ``test`` if given.
 
     Args:
         parser: weights of P; without them one is trained in ``out`` where a run needs it.
@@ -243,14 +250,14 @@ def evaluate_secgan(
             from, or one that is trained in ``out``.
         inception_weights: torch-fidelity's file; without it there is no Inception Score.
     """
-    out, tested = Path(out), test or faces
+    out, tested, device = Path(out), test or faces, best_device()
     indices = held_out(tested, count, fewest=2)
     runs = [
         Run(arm, seed, out / str(arm) / f"seed-{seed}")
-        for arm in _arms(preset, variants, backbones, weights)
-        for seed in range(weight_seeds if arm.weight else seeds)
+        for arm in _arms(preset, variants, backbones, consistency)
+        for seed in range(consistency_seeds if arm.weight else seeds)
     ]
-    parser, device = _train(runs, preset, faces, out, parser, steps, execution), best_device()
+    parser = _train(runs, preset, faces, out, parser, steps, execution)
     if features is None and not shipped_for(faces, "selfsupervised"):
         features = trained("selfsupervised", preset, faces, out)
     grader = SeCGANGrader(
@@ -278,22 +285,18 @@ def _train(
     execution: Execution | None,
 ) -> str | Path | None:
     """Those that are not finished, and P first where a run needs it and there is none. Returns P's weights."""
-    needs = any(run.arm.variant == "concat" or not (run.weights.exists() or _alone(run)) for run in runs)
-    if parser is None and needs:
+    missing = [run for run in runs if not run.weights.exists()]
+    needing = [run for run in runs if run.arm.variant == "concat" or (run in missing and run.arm.variant == "secgan")]
+    if parser is None and needing:
         of_p = preset.replace({"parser.classes": len(MERGED_CLASSES)})
         train_stage("parser", of_p, faces, out / "secgan-parser", resume=True)
         parser = out / "secgan-parser" / "parser.safetensors"
-    for run in runs:
-        if not run.weights.exists():
-            settings = {"steps": steps, "seed": run.seed, "parser": None if _alone(run) else parser}
-            of_run = _preset_of(run.arm, preset)
-            train_stage("secgan", of_run, faces, run.folder, resume=True, execution=execution, **settings)
+    for run in missing:
+        wanted = [f"secgan.variant={run.arm.variant}", f"secgan.backbone={run.arm.backbone}"]
+        wanted += [f"secgan.consistency_weight={run.arm.weight}"] * bool(run.arm.weight)
+        settings = {"steps": steps, "seed": run.seed, "parser": parser if run in needing else None}
+        train_stage("secgan", changed(preset, wanted), faces, run.folder, resume=True, execution=execution, **settings)
     return parser
-
-
-def _alone(run: Run) -> bool:
-    """Whether it learns without a parser."""
-    return run.arm.variant == "baseline"
 
 
 def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], weights: Sequence[str]) -> list[Arm]:
@@ -308,8 +311,3 @@ def _arms(preset: Preset, variants: Sequence[str], backbones: Sequence[str], wei
     arms = {Arm(backbone, variant) for backbone in backbones for variant in variants}
     arms |= {Arm(backbones[0], "secgan", weight) for weight in others}
     return sorted(arms, key=lambda arm: arm.order)
-
-
-def _preset_of(arm: Arm, preset: Preset) -> Preset:
-    settings = [f"secgan.variant={arm.variant}", f"secgan.backbone={arm.backbone}"]
-    return changed(preset, settings + [f"secgan.consistency_weight={arm.weight}"] * bool(arm.weight))

@@ -138,7 +138,14 @@ def attribute_pairs(
     has = faces.attribute(attribute)[indices] > 0
     shown = np.array([np.isin(faces.masks[i], parts if h else own_parts).any() for i, h in zip(indices, has)], bool)
     targets, sources = np.flatnonzero(~has & (shown | (len(own_parts) == 0))), np.flatnonzero(has & shown)
-    found = _matched(pose, targets, sources, count, tolerance, seed)
+    found, uses = [], np.zeros(len(sources), np.int64)
+    for target in np.random.default_rng(seed).permutation(targets):
+        distance = np.abs(pose[sources] - pose[target]).max(axis=1)
+        within = np.flatnonzero(distance <= tolerance)
+        if len(within) and len(found) < count:
+            best = within[np.lexsort((distance[within], uses[within]))[0]]
+            uses[best] += 1
+            found.append((target, sources[best]))
     if not found:
         far = f", but not in poses within {tolerance:g} degrees: allow more, or" if sources.size * targets.size else ":"
         raise DataError(
@@ -158,50 +165,36 @@ def attribute_pairs(
     return _pair_list(TRANSFER, indices[np.array(found)], attribute, faces, rule)
 
 
-def _matched(
-    pose: np.ndarray, targets: np.ndarray, sources: np.ndarray, count: int, tolerance: float, seed: int
-) -> list[tuple[int, int]]:
-    """At most ``count`` targets in a drawn order, each with one of the sources that were used least, the nearest."""
-    found, uses = [], np.zeros(len(sources), np.int64)
-    for target in np.random.default_rng(seed).permutation(targets):
-        distance = np.abs(pose[sources] - pose[target]).max(axis=1)
-        within = np.flatnonzero(distance <= tolerance)
-        if len(within) and len(found) < count:
-            best = within[np.lexsort((distance[within], uses[within]))[0]]
-            uses[best] += 1
-            found.append((target, sources[best]))
-    return found
-
-
 def style_pairs(faces: PackedFaces, indices: np.ndarray, count: int = 1000, seed: int = 0) -> PairList:
     """At most ``count`` faces of ``indices`` as targets; the sources are the same in another order, nobody its own.
 
     ``rule`` has the share of pairs of a man and a woman, about half in the paper, or None where that is unknown.
     ``DataError`` if there are fewer than two faces.
     """
-    drawn = _draw(indices, count, seed)
+    drawn, rule = _drawn(indices, count, seed)
     if len(drawn) < 2:
         raise DataError(f"Copying a style takes at least two faces, not {len(drawn)}: take more faces.")
     pairs = np.stack([drawn, np.roll(drawn, 1)], axis=1)
-    rule = {"asked for": count, "found": len(pairs), "faces": len(np.unique(indices)), "seed": seed}
     rule["share of another gender"] = None
     if "Male" in faces.attribute_names:
-        male = faces.attribute("Male")
-        rule["share of another gender"] = float((male[pairs[:, 0]] != male[pairs[:, 1]]).mean())
+        male = faces.attribute("Male")[pairs]
+        rule["share of another gender"] = float((male[:, 0] != male[:, 1]).mean())
     return _pair_list(STYLE_COPY, pairs, None, faces, rule)
 
 
 def reconstruction_pairs(faces: PackedFaces, indices: np.ndarray, count: int = 1000, seed: int = 0) -> PairList:
     """At most ``count`` faces of ``indices``, each its own source; ``DataError`` if there is none."""
-    drawn = _draw(indices, count, seed)
+    drawn, rule = _drawn(indices, count, seed)
     if not len(drawn):
         raise DataError("There is no face to reconstruct: take more faces.")
-    rule = {"asked for": count, "found": len(drawn), "faces": len(np.unique(indices)), "seed": seed}
     return _pair_list(RECONSTRUCTION, np.stack([drawn, drawn], axis=1), None, faces, rule)
 
 
-def _draw(indices: np.ndarray, count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).permutation(_places(indices, count))[:count]
+def _drawn(indices: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, dict]:
+    """At most ``count`` of ``indices`` in a random order, and the rule by which they were chosen."""
+    places = _places(indices, count)
+    drawn = np.random.default_rng(seed).permutation(places)[:count]
+    return drawn, {"asked for": count, "found": len(drawn), "faces": len(places), "seed": seed}
 
 
 def _places(indices: np.ndarray, count: int) -> np.ndarray:
@@ -228,7 +221,7 @@ def requests(
     """
     pairs.check(faces)
     known = COPIED if pairs.task == STYLE_COPY else ()
-    labels = faces.attribute_names if pairs.task == TRANSFER else ()
+    labels = faces.attribute_names if pairs.task in (TRANSFER, EDITING) else ()
     for start in range(0, len(pairs), batch):
         targets, sources = pairs.targets[start : start + batch], pairs.sources[start : start + batch]
         (image, mask), (source_image, source_mask) = faces.read(targets), faces.read(sources)
@@ -253,12 +246,7 @@ def to_give_back(
     faces: PackedFaces, indices: np.ndarray, device: str | torch.device = "cpu", batch: int = BATCH
 ) -> Iterator[Request]:
     """The faces ``indices`` in order, asked to be given back as they are."""
-    for start in range(0, len(indices), batch):
-        places = indices[start : start + batch]
-        images, masks = faces.read(places)
-        image, mask = to_float_image(images, device), torch.as_tensor(masks, device=device)
-        labels = _has(faces.attribute_names, faces, places, device)
-        yield Request(EDITING, image, mask, image, mask, mask, labels=labels)
+    return requests(PairList(EDITING, indices, indices, None, faces_mark(faces)), faces, device, batch)
 
 
 def to_change(request: Request, attribute: str, masks: AttributeMasks | None = None) -> Request:

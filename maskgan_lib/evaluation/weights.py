@@ -55,7 +55,6 @@ def shipped_for(faces: PackedFaces, *names: str) -> bool:
 
 def judges_for(preset: Preset, faces: PackedFaces, out: Path, folder: str | Path | None = None) -> Judges:
     """The judges in ``folder``; else the shipped ones, if they know such faces; else ones trained in ``out``."""
-    names = "parser", "attributes"
-    if folder is not None or shipped_for(faces, *names):
+    if folder is not None or shipped_for(faces, "parser", "attributes"):
         return Judges.shipped(best_device(), folder or PRETRAINED)
-    return Judges.load({name: trained(name, preset, faces, out) for name in names}, best_device())
+    return Judges.load({name: trained(name, preset, faces, out) for name in ("parser", "attributes")}, best_device())
