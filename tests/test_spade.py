@@ -10,17 +10,18 @@ from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from toy_faces import pack_toy_faces
+from toy_faces import images, pack_toy_faces
+from toy_networks import livelier, masks
 
 from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.data.batches import Batches
-from maskgan_lib.evaluation.metrics import psnr
-from maskgan_lib.methods.spade import SPADE, SPADEEncoder, SPADEGenerator, hinge_generator_loss, hinge_loss
+from maskgan_lib.methods.spade import SPADE, SPADEGenerator, hinge_generator_loss, hinge_loss
 from maskgan_lib.networks import MultiScaleDiscriminator, one_hot
 from maskgan_lib.networks.blocks import SpectralConv2d
 from maskgan_lib.presets import PRESETS
-from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import make_stage, train_stage
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = PRESETS["smoke"].replace(
     {
@@ -30,42 +31,10 @@ TINY = PRESETS["smoke"].replace(
         "spade.lr": 2e-3,
         "spade.disc_lr": 8e-3,
         "spade.kl_weight": 0.05,
-        "ema_decay": 0.9,
         "log_every": 50,
-        "checkpoint_every": 999,
-        "sample_every": 999,
     }
 )
 SMALL = {"width": 2, "mask_width": 3, "latent": 5, "bottom": 1, "style_size": 16}
-
-
-@pytest.fixture(autouse=True)
-def on_one_cpu_thread(monkeypatch):
-    for name, value in {"ACCELERATE_USE_CPU": "true", "MASKGAN_PLAIN_PROGRESS": "1"}.items():
-        monkeypatch.setenv(name, value)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def masks(count: int, size: int, seed: int = 0) -> Tensor:
-    """One-hot squares of random classes."""
-    ids = torch.randint(0, 19, (count, 1, 8, 8), generator=torch.Generator().manual_seed(seed))
-    return one_hot(F.interpolate(ids.float(), (size, size))[:, 0].to(torch.uint8))
-
-
-def images(count: int, size: int, seed: int = 1) -> Tensor:
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-def livelier(network: nn.Module) -> nn.Module:
-    """Weights and running statistics large enough that the outputs vary from input to input."""
-    generator = torch.Generator().manual_seed(7)
-    for parameter in network.parameters():
-        fan_in = parameter[0].numel() if parameter.dim() > 1 else 10
-        parameter.data = torch.randn(parameter.shape, generator=generator) * 1.5 / fan_in**0.5
-    return network.eval()
 
 
 # ---- sizes
@@ -90,24 +59,13 @@ def test_the_sizes_are_the_published_ones(bottom, millions):
     assert 512 in network.backbone.sizes
 
 
-@pytest.mark.parametrize(("size", "bottom"), [(32, 1), (64, 1), (64, 2), (128, 2), (128, 4), (256, 8), (512, 8)])
+@pytest.mark.parametrize(("size", "bottom"), [(32, 1), (64, 1), (64, 2), (256, 8), (512, 8)])
 @torch.no_grad()
 def test_it_renders_at_every_size(size, bottom):
     network = livelier(SPADEGenerator(**SMALL | {"width": 1, "bottom": bottom}))
     picture = network(masks(1, size), images(1, size))
     assert picture.shape == (1, 3, size, size)
     assert picture.abs().max() <= 1 and picture.std() > 0.01
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (96, 96), (128, 128), (32, 64)])
-def test_other_sizes_are_refused_in_one_sentence(shape):
-    network = SPADEGenerator(**SMALL)
-    with pytest.raises(ValueError, match=f"masks of 32 or 64 pixels a side, not {shape[0]} x {shape[1]}"):
-        network.render(torch.zeros(1, 19, *shape), torch.zeros(1, 5))
-    with pytest.raises(ValueError, match="2 masks and 3 styles"):
-        network.render(masks(2, 32), torch.zeros(3, 5))
-    with pytest.raises(ValueError, match="power of two from 8 up, not 48"):
-        SPADEEncoder(image_size=48)
 
 
 # ---- the normalisation
@@ -225,7 +183,7 @@ def test_with_noise_the_style_is_drawn_and_its_distribution_returned():
     network = livelier(SPADEGenerator(**SMALL))
     mask, image, noise = masks(2, 32), images(2, 32), torch.randn(2, 5, generator=torch.Generator().manual_seed(3))
     picture, mu, logvar = network(mask, image, noise=noise)
-    torch.testing.assert_close((mu, logvar), network.encode(image))
+    torch.testing.assert_close((mu, logvar), network.encoder(image))
     assert mu.abs().min() > 0 and logvar.std() > 0.01
     torch.testing.assert_close(picture, network.render(mask, mu + noise * logvar.exp().sqrt()))
 
@@ -285,7 +243,7 @@ def test_a_step_is_that_of_the_equations(tmp_path):
     logged = stage.step([batch], Accelerator())
 
     mask, real = one_hot(batch.mask), batch.image
-    mu, logvar = twin.encode(real)
+    mu, logvar = twin.encoder(real)
     made = twin.render(mask, mu + batch.noise(TINY.spade.latent) * (0.5 * logvar).exp())
     on_real, on_made = twin_judge(mask, real), twin_judge(mask, made.detach())
     hinge = sum((1 - r[-1]).clamp(min=0).mean() + (1 + m[-1]).clamp(min=0).mean() for r, m in zip(on_real, on_made))
@@ -314,36 +272,9 @@ def test_a_step_is_that_of_the_equations(tmp_path):
 # ---- training
 
 
-@pytest.fixture(scope="module")
-def two_faces(tmp_path_factory):
-    return pack_toy_faces(tmp_path_factory.mktemp("spade") / "two", 2)
-
-
-def test_faces_of_another_size_are_refused(two_faces):
-    with pytest.raises(TrainingError, match=r"With spade\.bottom 2 SPADE makes pictures of 64 or 128 pixels"):
-        make_stage("spade", TINY.replace({"spade.bottom": 2}), two_faces)
-
-
-def test_it_memorises_two_faces_and_averaged_kernels_have_norm_one(two_faces, tmp_path):
-    # Each face twice in a batch: over two values, running statistics are far from a batch's own.
-    preset = TINY.replace({"spade.mask_width": 8, "spade.lr": 5e-3, "spade.disc_lr": 5e-3})
-    train_stage("spade", preset, two_faces, tmp_path / "run", steps=64)
-    network = load_weights(tmp_path / "run" / "spade.safetensors")
-    batch = Batches(two_faces, np.arange(2), 2).at(0)
-    mask = one_hot(batch.mask)
-    with torch.no_grad():
-        assert psnr(network(mask, batch.image), batch.image).min() > 17
-        swapped = network(mask, batch.image.flip(0))
-        assert psnr(swapped, batch.image).max() < 13, "the other face's style"
-    kernels = [module.kernel() for module in network.modules() if isinstance(module, SpectralConv2d)]
-    assert len(kernels) == 21
-    for kernel in kernels:
-        assert largest_singular_value(kernel) == pytest.approx(1, abs=0.02)
-
-
-def test_a_run_at_half_the_size_goes_on_at_the_whole_one(two_faces, tmp_path):
-    train_stage("spade", TINY, two_faces, tmp_path / "half", steps=2)
-    whole = pack_toy_faces(tmp_path / "whole", 2, size=64)
+def test_a_run_at_half_the_size_goes_on_at_the_whole_one(tmp_path):
+    half, whole = (pack_toy_faces(tmp_path / str(size), 2, size=size) for size in (32, 64))
+    train_stage("spade", TINY, half, tmp_path / "half", steps=2)
     rates = TINY.replace({"spade.lr": 0.0, "spade.disc_lr": 0.0, "ema_decay": 0.0})
     train_stage("spade", rates, whole, tmp_path / "run", steps=1, init=tmp_path / "half")
     ours, theirs = (load_weights(tmp_path / name / "spade.safetensors") for name in ("run", "half"))

@@ -17,7 +17,7 @@ from maskgan_lib.data.batches import Batch, to_float_image, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.methods.method import TRANSFER, Method, Request, wish
 from maskgan_lib.methods.stargan import as_planes
-from maskgan_lib.networks.blocks import Recomputing, check_size
+from maskgan_lib.networks.blocks import Recomputing, check_size, layers_to_draw
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.labels import face_labels, pick, uniform
@@ -31,10 +31,9 @@ def _init_weights(network: nn.Module) -> None:
 
     The layers normalise what they get to a small length: PyTorch's default biases would be larger than the signal.
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not module.weight.is_meta:
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            nn.init.zeros_(module.bias)
+    for layer in layers_to_draw(network, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        nn.init.zeros_(layer.bias)
 
 
 class ChannelNormalization(nn.Module):

@@ -19,7 +19,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import Outputs, feature_matching_loss, kl_divergence
 from maskgan_lib.methods.method import Method, by_mask
 from maskgan_lib.networks import NETWORKS, MultiScaleDiscriminator, one_hot
-from maskgan_lib.networks.blocks import SpectralConv2d
+from maskgan_lib.networks.blocks import SpectralConv2d, layers_to_draw
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, SETTINGS, STAGES
 from maskgan_lib.training.adversarial import perceptual_loss
@@ -27,15 +27,12 @@ from maskgan_lib.training.dmn import DMNStage
 from maskgan_lib.training.stage import Stage, Terms, TrainingError, detached
 
 
-def init_xavier(network: nn.Module, gain: float = 0.02) -> None:
+def init_xavier(network: nn.Module) -> None:
     """Draw the weights of every ``Conv2d`` and ``Linear`` from Xavier's normal distribution; biases become zero."""
-    for module in network.modules():
-        # On the meta device there is nothing to draw.
-        if not isinstance(module, nn.Conv2d | nn.Linear) or module.weight.is_meta:
-            continue
-        nn.init.xavier_normal_(module.weight, gain)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    for layer in layers_to_draw(network, (nn.Conv2d, nn.Linear)):
+        nn.init.xavier_normal_(layer.weight, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 class SPADE(nn.Module):

@@ -48,19 +48,21 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
         raise ValueError(f"{what} must be one of {', '.join(choices)}, not {value!r}.")
 
 
+def layers_to_draw(network: nn.Module, kinds: type | tuple[type, ...]) -> list[nn.Module]:
+    """The layers of these ``kinds``; none on the meta device: drawing there would import PyTorch's compiler."""
+    return [m for m in network.modules() if isinstance(m, kinds) and not m.weight.is_meta]
+
+
 def init_convolutions(network: nn.Module, he: bool = False) -> None:
     """Draw the weights of every ``Conv2d`` from N(0, 0.02), as the authors do, or from He's N(0, 2 / fan_in).
 
     Biases, and the transposed convolutions with them, keep PyTorch's default.
     """
-    for module in network.modules():
-        # On the meta device there is nothing to draw, and drawing there would import PyTorch's compiler, for seconds.
-        if not isinstance(module, nn.Conv2d) or module.weight.is_meta:
-            continue
+    for layer in layers_to_draw(network, nn.Conv2d):
         if he:
-            nn.init.kaiming_normal_(module.weight)
+            nn.init.kaiming_normal_(layer.weight)
         else:
-            nn.init.normal_(module.weight, 0.0, 0.02)
+            nn.init.normal_(layer.weight, 0.0, 0.02)
 
 
 def positional_norm(features: Tensor) -> Tensor:
