@@ -69,11 +69,8 @@ def test_one_hot_refuses_ids_that_no_class_has(bad):
 @pytest.mark.parametrize(
     ("name", "arguments", "parameters"),
     [
-        (
-            "AttributeNet",
-            {"attributes": ["an attribute"] * 1000},
-            11_689_512,
-        ),  # ResNet-18 with ImageNet's 1,000 answers
+        # ResNet-18 with ImageNet's 1,000 answers
+        ("AttributeNet", {"attributes": ["an attribute"] * 1000}, 11_689_512),
         # Pix2PixHD-m: less a label encoder of 252,768 and two SFT layers of four 64x64 1x1 convolutions each.
         ("DenseMappingNetwork", {"mask_branch": False}, 89_702_595 - 252_768 - 2 * 4 * (64 * 64 + 64)),
         # Its 7x7 convolution to 16 channels sees 19 planes more.
@@ -153,29 +150,36 @@ def test_the_dmn_renders_any_size_from_32_in_a_style_of_any(height, width, mask_
 # What does not fit
 
 
+def small_dmn(**settings) -> DenseMappingNetwork:
+    return DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2, **settings)
+
+
+def small_spade() -> SPADEGenerator:
+    return SPADEGenerator(width=2, mask_width=3, latent=5, bottom=1, style_size=16)
+
+
+def small_stargan() -> StarGANGenerator:
+    return StarGANGenerator(TWO, width=2, blocks=1)
+
+
 REFUSED = [
-    *(
-        (lambda h=h, w=w: small_dmn().render(masks(1, h, w), torch.zeros(1, 8)), f"multiples of 16, not {h} x {w}")
-        for h, w in ((16, 16), (40, 64), (64, 30))
-    ),
+    (lambda: small_dmn().render(masks(1, 16), torch.zeros(1, 8)), "multiples of 16, not 16 x 16"),
+    (lambda: small_dmn().render(masks(1, 64, 30), torch.zeros(1, 8)), "multiples of 16, not 64 x 30"),
     (lambda: small_dmn().render(masks(3, 32), torch.zeros(2, 8)), "3 masks and 2 styles"),
     (lambda: DenseMappingNetwork(**SMALL_DMN, concatenate=True), "choose one"),
+    (lambda: small_dmn().render(masks(1, 32), torch.zeros(1, 19, 24)), r"A global style .*not \['B', 19, 24\]"),
+    (lambda: small_dmn(style="regional").render(masks(1, 32), torch.zeros(1, 8)), r"A regional .*not \['B', 8\]"),
     (lambda: SpatialAwareStyleEncoder(width=2)(images(1, 24), masks(1, 24)), "from 32 pixels"),
     (lambda: SpatialAwareStyleEncoder(width=2)(images(1), masks(1, 64)), "32 x 32, but there is a mask of 64 x 64"),
     (lambda: SpatialAwareStyleEncoder(width=2)(images(1)), "there is no mask"),
     *((lambda s=s: MaskVAE(s), f"powers of two from 8 up, not {s}") for s in (4, 48, 100)),
     (lambda: AlphaBlender(width=4, downsamplings=2)(images(1, 18), images(1, 18)), "multiples of 4"),
-    *(
-        (lambda h=h, w=w: small_spade().render(masks(1, h, w), torch.zeros(1, 5)), f"of 32 or 64 .*, not {h} x {w}")
-        for h, w in ((16, 16), (96, 96), (32, 64))
-    ),
+    (lambda: small_spade().render(masks(1, 96), torch.zeros(1, 5)), "of 32 or 64 .*, not 96 x 96"),
+    (lambda: small_spade().render(masks(1, 32, 64), torch.zeros(1, 5)), "of 32 or 64 .*, not 32 x 64"),
     (lambda: small_spade().render(masks(2, 32), torch.zeros(3, 5)), "2 masks and 3 styles"),
     (lambda: SPADEEncoder(image_size=48), "power of two from 8 up, not 48"),
-    (
-        lambda: StarGANGenerator(TWO, width=2, blocks=1)(images(2), torch.zeros(2, 1)),
-        r"\[2, 2\] for Male, Smiling",
-    ),
-    (lambda: StarGANGenerator(TWO, width=2, blocks=1)(images(2, 30), torch.zeros(2, 2)), "of 4, not 30 x 30"),
+    (lambda: small_stargan()(images(2), torch.zeros(2, 1)), r"need labels \[2, 2\] for Male, Smiling, not \[2, 1\]"),
+    (lambda: small_stargan()(images(2, 30), torch.zeros(2, 2)), "multiples of 4, not 30 x 30"),
     (lambda: StarGANDiscriminator(image_size=32, width=2)(images(1, 64)), "of 32 x 32 pixels, not 64 x 64"),
     (lambda: AttGANDiscriminator(image_size=4), "from 8 pixels a side up, not 4"),
     (lambda: SeCGANGenerator(TWO, "seg", width=2, blocks=1)(images(2), torch.zeros(2, 2)), "takes 12 planes, not 3"),
@@ -188,14 +192,6 @@ REFUSED = [
 ]
 
 
-def small_dmn() -> DenseMappingNetwork:
-    return DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2)
-
-
-def small_spade() -> SPADEGenerator:
-    return SPADEGenerator(width=2, mask_width=3, latent=5, bottom=1, style_size=16)
-
-
 @pytest.mark.parametrize(("attempt", "said"), REFUSED, ids=[said for _, said in REFUSED])
 def test_what_does_not_fit_is_refused_in_a_sentence(attempt, said):
     with pytest.raises(ValueError, match=said):
@@ -205,21 +201,19 @@ def test_what_does_not_fit_is_refused_in_a_sentence(attempt, said):
 # Mask and style
 
 
-def test_one_style_serves_many_masks_and_one_mask_many_styles():
-    dmn = livelier(DenseMappingNetwork(**SMALL_DMN))
-    mask, style = masks(3, 32), torch.randn(3, 16)
-    with torch.no_grad():
-        for shared_mask, shared_style in ((mask[:1], style), (mask, style[:1])):
-            together = dmn.render(shared_mask, shared_style)
-            one_by_one = [
-                dmn.render(shared_mask[n % len(shared_mask)][None], shared_style[n % len(shared_style)][None])
-                for n in range(3)
-            ]
-            torch.testing.assert_close(together, torch.cat(one_by_one), atol=1e-5, rtol=0)
-            assert (together[0] - together[1]).abs().max() > 0.01
-    image, edits = images(3), masks(6, 32, seed=4)  # a style is encoded once for both masks of a face
-    apart = torch.cat([dmn(part, image, mask) for part in edits.chunk(2)])
-    torch.testing.assert_close(dmn(edits, image, mask), apart, atol=1e-5, rtol=0)
+@pytest.mark.parametrize("make", [small_dmn, lambda: small_dmn(style="regional"), small_spade])
+@torch.no_grad()
+def test_one_style_serves_many_masks_and_one_mask_many_styles(make):
+    network, mask, image = livelier(make()), masks(3, 32), images(3)
+    style = network.encode_style(image, mask)
+    for some, styles in ((mask[:1], style), (mask, style[:1])):
+        pairs = zip(some.expand(3, -1, -1, -1), styles.expand(3, *style.shape[1:]), strict=True)
+        alone = torch.cat([network.render(m[None], s[None]) for m, s in pairs])
+        torch.testing.assert_close(network.render(some, styles), alone, rtol=0, atol=2e-4)
+        assert (alone[0] - alone[1]).abs().max() > 2e-3
+    edits = masks(6, 32, seed=4)  # a style is encoded once for both masks of a face
+    apart = torch.cat([network(part, image, mask) for part in edits.chunk(2)])
+    torch.testing.assert_close(network(edits, image, mask), apart, rtol=0, atol=2e-4)
 
 
 def test_the_mask_is_part_of_the_style_as_the_network_is_told():
@@ -273,9 +267,7 @@ def test_the_blend_lies_between_its_two_images_where_alpha_says(alpha_channels):
     with torch.no_grad():
         blend, alpha = blender(inter, outer)
     assert alpha.shape == (2, alpha_channels, 16, 24)
-    assert alpha.min() >= 0
-    assert alpha.max() <= 1
-    assert alpha.std() > 0.05
+    assert alpha.min() >= 0 and alpha.max() <= 1 and alpha.std() > 0.05
     torch.testing.assert_close(blend, alpha * inter + (1 - alpha) * outer, atol=1e-6, rtol=0)
     torch.testing.assert_close(blender(inter, inter)[0], inter)
 

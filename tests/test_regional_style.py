@@ -147,36 +147,6 @@ def test_it_starts_from_plain_normalisation():
     assert bias[:32].tolist() == [0] * 16 + [1] * 16 and bias[-8:].tolist() == [0] * 4 + [1] * 4
 
 
-@torch.no_grad()
-def test_a_code_reaches_the_picture_through_its_class_only(regional):
-    mask, codes = blocks_of_classes([0, 13], [1, 1]), torch.randn(1, 19, 24)
-    other = codes.clone()
-    other[:, 17] += 5
-    assert torch.equal(regional.render(mask, other), regional.render(mask, codes)), "nobody wears it"
-    other[:, 13] += 5
-    assert (regional.render(mask, other) - regional.render(mask, codes)).abs().max() > 0.01
-
-
-@torch.no_grad()
-def test_one_regional_style_serves_many_masks_and_one_mask_many_styles(regional):
-    mask, codes = masks(3, 32), torch.randn(3, 19, 24)
-    for some, styles in ((mask[:1], codes), (mask, codes[:1])):
-        pairs = zip(some.expand(3, -1, -1, -1), styles.expand(3, -1, -1), strict=True)
-        alone = [regional.render(m[None], s[None]) for m, s in pairs]
-        torch.testing.assert_close(regional.render(some, styles), torch.cat(alone), rtol=0, atol=1e-5)
-    image, edits = images(3), masks(6, 32, seed=3)  # a style is encoded once for both masks of a face
-    twice = torch.cat([regional(part, image, mask) for part in edits.chunk(2)])
-    torch.testing.assert_close(regional(edits, image, mask), twice, rtol=0, atol=1e-5)
-
-
-def test_a_style_of_the_other_kind_is_refused(regional):
-    mask = masks(1, 32)
-    with pytest.raises(ValueError, match=r"A regional style .*not \['B', 8\]"):
-        regional.render(mask, torch.zeros(1, 8))
-    with pytest.raises(ValueError, match=r"A global style .*not \['B', 19, 24\]"):
-        DenseMappingNetwork(**SMALL).render(mask, torch.zeros(1, 19, 24))
-
-
 def test_the_code_of_a_missing_class_learns(regional):
     mask = blocks_of_classes([0, 1], [1, 17])
     without = torch.zeros(1, 19, dtype=torch.bool)
@@ -194,16 +164,6 @@ def test_nearest_neighbour_and_convolution_in_one(inputs, outputs, height, width
     doubled = F.interpolate(x, scale_factor=2, mode="nearest")
     expected = F.conv2d(doubled, layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
-def test_nearest_neighbour_draws_no_checkerboard():
-    """A flat map stays flat; the paper's transposed convolution, of as random weights, makes a pattern of it."""
-    flat, inner = torch.ones(1, 3, 8, 8), (..., slice(2, -2), slice(2, -2))
-    smooth = DenseMappingNetwork(**SMALL, upsampling="nearest").backbone.up[0]
-    checked = DenseMappingNetwork(**SMALL).backbone.up[0]
-    flat = flat[:, :1].expand(-1, smooth.in_channels, -1, -1)
-    assert smooth(flat)[inner].std(dim=(2, 3)).max() < 1e-5 < 1e-2 < checked(flat)[inner].std(dim=(2, 3)).min()
 
 
 def test_at_512_the_proportions_are_the_papers():

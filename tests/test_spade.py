@@ -1,4 +1,4 @@
-"""SPADE: its normalisation pixel by pixel, the published sizes, its losses, and that mask and style are both obeyed."""
+"""SPADE: its normalisation, the published sizes, its losses, and that mask and style are both obeyed."""
 
 import copy
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from toy_faces import images, pack_toy_faces
-from toy_networks import livelier, masks
+from toy_networks import assert_same_gradients, livelier, masks, numbers
 
 from maskgan_lib.checkpoints import load_weights, save_weights
 from maskgan_lib.data.batches import Batches
@@ -71,20 +71,10 @@ def test_it_renders_at_every_size(size, bottom):
 # ---- the normalisation
 
 
-def convolved(convolution: nn.Conv2d, planes: Tensor, y: int, x: int) -> Tensor:
-    """A 3x3 convolution with zero padding at one pixel of ``planes [C, h, w]``."""
-    total = convolution.bias.clone()
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            if 0 <= y + dy < planes.shape[1] and 0 <= x + dx < planes.shape[2]:
-                total = total + convolution.weight[:, :, dy + 1, dx + 1] @ planes[:, y + dy, x + dx]
-    return total
-
-
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(1, 3), st.integers(1, 3), st.sampled_from([(4, 8), (3, 8), (5, 5), (4, 2)]), st.booleans())
 @torch.no_grad()
-def test_spade_is_its_equation_at_every_pixel(faces, channels, sizes, training):
+def test_spade_is_its_equation(faces, channels, sizes, training):
     size, mask_size = sizes
     torch.manual_seed(faces)
     layer = livelier(SPADE(channels, num_classes=4, hidden=3)).double().train(training)
@@ -93,22 +83,14 @@ def test_spade_is_its_equation_at_every_pixel(faces, channels, sizes, training):
     features = 3 * torch.randn(faces, channels, size, size).double() + 1
     mask = one_hot(torch.randint(0, 4, (faces, mask_size, mask_size)), 4, torch.float64)
     if training:
-        mean = sum(face.sum((1, 2)) for face in features) / (faces * size * size)
-        variance = sum(((face - mean[:, None, None]) ** 2).sum((1, 2)) for face in features) / (faces * size * size)
+        mean, variance = features.mean((0, 2, 3)), features.var((0, 2, 3), correction=0)
     else:
         mean, variance = layer.norm.running_mean.clone(), layer.norm.running_var.clone()
-    out = layer(features, mask)
-    for n in range(faces):
-        nearest = torch.zeros(4, size, size).double()
-        hidden = torch.zeros(3, size, size).double()
-        for y, x in np.ndindex(size, size):
-            nearest[:, y, x] = mask[n, :, y * mask_size // size, x * mask_size // size]
-        for y, x in np.ndindex(size, size):
-            hidden[:, y, x] = convolved(layer.shared, nearest, y, x).clamp(min=0)
-        for y, x in np.ndindex(size, size):
-            normal = (features[n, :, y, x] - mean) / (variance + 1e-5).sqrt()
-            gamma, beta = (convolved(convolution, hidden, y, x) for convolution in (layer.gamma, layer.beta))
-            torch.testing.assert_close(out[n, :, y, x], normal * (1 + gamma) + beta)
+    nearest = torch.arange(size) * mask_size // size
+    hidden = layer.shared(mask[:, :, nearest][..., nearest]).clamp(min=0)
+    normal = (features - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
+    truth = normal * (1 + layer.gamma(hidden)) + layer.beta(hidden)
+    torch.testing.assert_close(layer(features, mask), truth)
 
 
 # ---- spectral normalisation
@@ -165,27 +147,6 @@ def test_mask_and_style_change_the_picture_and_the_styles_mask_does_not():
     assert torch.equal(network.render(mask, network.encode_style(image, mask)), picture)
     assert (network(masks(2, 32, seed=5), image) - picture).abs().mean() > 0.05
     assert (network(mask, images(2, 32, seed=6)) - picture).abs().mean() > 0.01
-
-
-@torch.no_grad()
-def test_one_mask_or_one_style_serves_all():
-    network = livelier(SPADEGenerator(**SMALL))
-    mask, style = masks(3, 64), network.encode_style(images(3, 64))
-    for some_masks, some_styles in ((mask, style[:1]), (mask[:1], style)):
-        expected = network.render(some_masks.expand(3, -1, -1, -1), some_styles.expand(3, -1))
-        torch.testing.assert_close(network.render(some_masks, some_styles), expected, rtol=1e-4, atol=1e-5)
-    twice = network(torch.cat([mask, mask.flip(0)]), images(3, 64))
-    torch.testing.assert_close(twice[3:], network(mask.flip(0), images(3, 64)), rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
-def test_with_noise_the_style_is_drawn_and_its_distribution_returned():
-    network = livelier(SPADEGenerator(**SMALL))
-    mask, image, noise = masks(2, 32), images(2, 32), torch.randn(2, 5, generator=torch.Generator().manual_seed(3))
-    picture, mu, logvar = network(mask, image, noise=noise)
-    torch.testing.assert_close((mu, logvar), network.encoder(image))
-    assert mu.abs().min() > 0 and logvar.std() > 0.01
-    torch.testing.assert_close(picture, network.render(mask, mu + noise * logvar.exp().sqrt()))
 
 
 @torch.no_grad()
@@ -254,18 +215,13 @@ def test_a_step_is_that_of_the_equations(tmp_path):
     pairs = [pair for r, m in zip(on_real, on_made) for pair in zip(r[:-1], m[:-1])]
     feature = sum((r.detach() - m).abs().mean() for r, m in pairs) / 2
     perceptual = stage.perceptual(made, real)
-    wanted = torch.autograd.grad(
-        adversarial + 10 * feature + 10 * perceptual + 0.05 * divergence, list(twin.parameters()), allow_unused=True
-    )
-    for (name, parameter), expected in zip(network.named_parameters(), wanted, strict=True):
-        torch.testing.assert_close(
-            parameter.grad, expected, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
-        )
-    for ours, theirs in zip(judge.parameters(), twin_judge.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6)
+    judged = [parameter.grad.clone() for parameter in twin_judge.parameters()]
+    (adversarial + 10 * feature + 10 * perceptual + 0.05 * divergence).backward()
+    assert_same_gradients(network, twin)
+    for ours, theirs in zip(judge.parameters(), judged, strict=True):
+        torch.testing.assert_close(ours.grad, theirs, rtol=1e-3, atol=1e-6)
     expected = {"discriminator": hinge / 2, "adversarial": adversarial, "feature": feature, "perceptual": perceptual}
-    expected = {name: value.item() for name, value in expected.items()} | {"kl": divergence.item() / 4}
-    assert {name: value.item() for name, value in logged.items()} == pytest.approx(expected, rel=1e-4)
+    assert numbers(logged) == pytest.approx(numbers(expected | {"kl": divergence / 4}), rel=1e-4)
     assert all(parameter.requires_grad for parameter in judge.parameters())
 
 

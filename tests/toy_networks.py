@@ -49,3 +49,14 @@ def descending(name: str, preset: Preset, faces: PackedFaces, rate: float = 1e-2
 def batches_of(name: str, preset: Preset, faces: PackedFaces) -> Callable[[int], Batch]:
     """The batches of the stage ``name`` by their steps."""
     return Batches(faces, faces.indices("train"), run_settings(name, preset).batch_size, 3, references=True).at
+
+
+def numbers(losses: dict[str, Tensor]) -> dict[str, float]:
+    """The losses as plain numbers."""
+    return {name: torch.as_tensor(loss).item() for name, loss in losses.items()}
+
+
+def assert_same_gradients(ours, theirs, rtol: float = 1e-3, atol: float = 1e-5) -> None:
+    """Every parameter of two networks has the same gradient."""
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=rtol, atol=atol, msg=lambda text, name=name: f"{name}: {text}")

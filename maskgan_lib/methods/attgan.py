@@ -20,13 +20,8 @@ class AttGANBackbone(nn.Module):
     LeakyReLU 0.01 in the encoder, ReLU in the decoder. After the decoder's first layer comes a shortcut: the encoder's
     features of that size are put beside its own.
 
-    Args:
-        inputs: channels of what is changed.
-        outputs: channels of the result, to which no activation is applied.
-        conditions: numbers of the condition.
-        width: channels of the first layer; they double per layer.
-
-    Sizes: heights and widths that are multiples of 32; others are a ``ValueError``.
+    ``width`` counts the channels of the first layer; the other arguments are those of ``StarGANBackbone``. Heights and
+    widths are multiples of 32; others are a ``ValueError``.
     """
 
     def __init__(self, inputs: int, outputs: int, conditions: int, width: int = 64):

@@ -196,10 +196,8 @@ class ElegantStage(Stage):
     """For each attribute in turn, one update of the discriminators and one of encoder and decoder.
 
     Every face of the batch gets a partner, a face of the train split with the other label: the positive one of the two
-    is A, the negative one B. Rates fall as in all stages, linearly; the authors take 0.97 times the rate every 3,000
-    steps.
-
-    Raises ``TrainingError`` for faces that do not show the attributes both ways.
+    is A, the negative one B. ``TrainingError`` for faces that do not show the attributes both ways. Rates fall as in
+    all stages, linearly; the authors take 0.97 times the rate every 3,000 steps.
     """
 
     name = settings = "elegant"
@@ -258,12 +256,12 @@ class ElegantStage(Stage):
         with torch.set_grad_enabled(once):
             made = [self.exchange(batch, place) for batch in batches]
         losses = (self.discriminator_loss(*own, place) for own in made)
-        on_made = self.update("discriminator", ["discriminator"], losses, parts, accelerator)
+        on_made = self.update(["discriminator"], losses, parts, accelerator)
 
         judge.requires_grad_(False)
         again = made if once else (self.exchange(batch, place) for batch in batches)
         losses = (self.generator_loss(*own, place, judge) for own in again)
-        logged = self.update("elegant", ["elegant"], losses, parts, accelerator)
+        logged = self.update(["elegant"], losses, parts, accelerator)
         judge.requires_grad_(True)
         return on_made | logged
 

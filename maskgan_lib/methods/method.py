@@ -1,6 +1,6 @@
 """What a method declares of itself, and what is asked of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -108,6 +108,13 @@ def wish(network: nn.Module, request: Request) -> dict[str, Tensor]:
     if attribute not in names and (attribute is not None or request.task != EDITING):
         raise MethodError(f"This {type(network).__name__} was trained for {', '.join(names)}, not for {attribute}.")
     return request.wish
+
+
+def known(labels: Mapping[str, Tensor], name: str) -> Tensor:
+    """Which targets have the attribute ``name``, bool ``[B]``; ``MethodError`` where ``labels`` do not say."""
+    if name not in labels:
+        raise MethodError(f"Nobody knows whether the targets have {name}: use annotated faces.")
+    return labels[name]
 
 
 METHODS.register(Method("DMN", DenseMappingNetwork, "dmn", by_mask, place=50))

@@ -19,7 +19,7 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.losses import reconstruction_loss
 from maskgan_lib.methods.attgan import AttGANBackbone, AttGANDiscriminator
-from maskgan_lib.methods.method import EDITING, TRANSFER, Method, MethodError, Request, wish
+from maskgan_lib.methods.method import EDITING, TRANSFER, Method, Request, known, wish
 from maskgan_lib.methods.stargan import StarGANBackbone, StarGANDiscriminator, check_labels
 from maskgan_lib.methods.wgan import WassersteinStage, critic_terms, label_loss
 from maskgan_lib.networks import one_hot
@@ -133,10 +133,8 @@ class SeCGANStage(WassersteinStage):
     logged of the second one is called ``seg ...``. The generators see the difference of the labels that are asked for
     and those of the face; none at all has to give back the face, or its mask.
 
-    Args:
-        parser: P, whose weights stay as they are; the variant ``baseline`` does without.
-
-    Raises ``TrainingError`` for faces that do not show the attributes both ways, and for a missing or another parser.
+    P is the ``parser``, whose weights stay as they are; the variant ``baseline`` does without. ``TrainingError`` for a
+    missing one, or one of other classes.
     """
 
     name = settings = "secgan"
@@ -282,9 +280,7 @@ def by_difference(network: SeCGANGenerator, request: Request) -> Tensor:
     names = network.config["attributes"]
     difference = torch.zeros(len(request.target), len(names), device=request.target.device)
     for name, wanted in wish(network, request).items():
-        if name not in request.labels:
-            raise MethodError(f"Nobody knows whether the targets have {name}: use annotated faces.")
-        difference[:, names.index(name)] = wanted.float() - request.labels[name].float()
+        difference[:, names.index(name)] = wanted.float() - known(request.labels, name).float()
     return network(request.target, difference)
 
 

@@ -24,7 +24,7 @@ from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, SETTINGS, STAGES
 from maskgan_lib.training.adversarial import perceptual_loss
 from maskgan_lib.training.dmn import DMNStage
-from maskgan_lib.training.stage import Stage, Terms, TrainingError, detached
+from maskgan_lib.training.stage import Stage, Terms, TrainingError
 
 
 def init_xavier(network: nn.Module) -> None:
@@ -294,25 +294,23 @@ class SPADEStage(Stage):
         mask, real = one_hot(batch.mask), batch.image
         made, mu, logvar = spade(mask, real, noise=batch.noise(own.latent))
 
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
         on_real, on_made = judged(discriminator, mask, real, made.detach())
-        terms = {"discriminator": hinge_loss(on_real, True) + hinge_loss(on_made, False)}
-        accelerator.backward(terms["discriminator"])
-        self.optimizers["discriminator"].step()
+        hinge = hinge_loss(on_real, True) + hinge_loss(on_made, False)
+        losses = [(hinge, {"discriminator": hinge})]
+        logged = self.update(["discriminator"], losses, 1, accelerator)
 
         judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
-        self.optimizers["spade"].zero_grad(set_to_none=True)
         on_real, on_made = judged(judge, mask, real, made)
         with self.autocast():
             perceptual = self.perceptual(made, real)
-        terms |= {"adversarial": hinge_generator_loss(on_made), "feature": feature_matching_loss(on_real, on_made)}
+        terms = {"adversarial": hinge_generator_loss(on_made), "feature": feature_matching_loss(on_real, on_made)}
         terms |= {"perceptual": perceptual, "kl": kl_divergence(mu, logvar)}
         loss = terms["adversarial"] + shared.feature_weight * terms["feature"] + shared.perceptual_weight * perceptual
         # The divergence is the whole batch's, of which several processes hold a share each.
-        accelerator.backward(loss + own.kl_weight * batch.total * terms["kl"])
-        self.optimizers["spade"].step()
+        loss = loss + own.kl_weight * batch.total * terms["kl"]
+        logged |= self.update(["spade"], [(loss, terms)], 1, accelerator)
         judge.requires_grad_(True)
-        return detached(terms)
+        return logged
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows as the DMN's: masks, photos, reconstructions, and every mask in the style of its neighbour."""

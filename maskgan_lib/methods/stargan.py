@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.methods.method import EDITING, TRANSFER, Method, MethodError, Request, wish
+from maskgan_lib.methods.method import EDITING, TRANSFER, Method, Request, known, wish
 from maskgan_lib.methods.wgan import WassersteinStage, critic_terms, label_loss
 from maskgan_lib.networks.blocks import Recomputing, check_size
 from maskgan_lib.presets import Preset
@@ -252,10 +252,8 @@ class StarGANStage(WassersteinStage):
 def by_label(network: StarGANGenerator, request: Request) -> Tensor:
     """The target with the label that is asked for; all else that the network can change stays as annotated."""
     wanted = request.labels | wish(network, request)
-    unknown = [name for name in network.config["attributes"] if name not in wanted]
-    if unknown:
-        raise MethodError(f"Nobody knows whether the targets have {', '.join(unknown)}: use annotated faces.")
-    return network(request.target, torch.stack([wanted[name] for name in network.config["attributes"]], dim=1).float())
+    labels = [known(wanted, name) for name in network.config["attributes"]]
+    return network(request.target, torch.stack(labels, dim=1).float())
 
 
 WHAT = {"tasks": (TRANSFER, EDITING), "place": 0, "phases": ("shipped-half", "shipped"), "at_learnt_size": True}

@@ -65,13 +65,12 @@ class WassersteinStage(Stage):
         for number in range(self.critic_updates):
             shares = [self.share(batch, number) for batch in batches]
             losses = (self.weighed(self.discriminator_terms(share)) for share in shares)
-            names = self.discriminators
-            on_made.append(self.update(names[0], names, losses, len(shares), accelerator))
+            on_made.append(self.update(self.discriminators, losses, len(shares), accelerator))
 
         for judge in self.judges.values():
             judge.requires_grad_(False)
         losses = (self.weighed(self.generator_terms(share)) for share in shares)
-        logged = self.update(self.generators[0], self.generators, losses, len(shares), accelerator)
+        logged = self.update(self.generators, losses, len(shares), accelerator)
         for judge in self.judges.values():
             judge.requires_grad_(True)
         return mean(on_made) | logged

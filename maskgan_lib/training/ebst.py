@@ -111,7 +111,7 @@ class EBSTStage(DMNStage):
         judge.requires_grad_(False)
         pairs = zip(batches, made if once else map(self.blend, batches), strict=True)
         losses = (self.generator_loss(one_hot(b.mask), b.image, picture, judge) for b, picture in pairs)
-        second |= self.update("dmn and blender", ["dmn", "blender"], losses, len(batches), accelerator)
+        second |= self.update(["dmn", "blender"], losses, len(batches), accelerator, "dmn and blender")
         judge.requires_grad_(True)
         return first | {f"blend {name}": loss for name, loss in second.items()}
 

@@ -87,18 +87,18 @@ class Stage(ABC):
 
     def update(
         self,
-        optimizer: str,
         names: Sequence[str],
         losses: Iterable[tuple[Tensor, Terms]],
         parts: int,
         accelerator: Accelerator,
+        optimizer: str = "",
     ) -> Terms:
-        """One update of the networks ``names`` by an optimiser; returns the means of what is logged.
+        """One update of the networks ``names`` by an optimiser, by default the first one's; the means of what to log.
 
         ``losses`` says for each of the ``parts`` of a batch what is minimised and what to log: a generator, so that
         memory holds the graph of one part at a time.
         """
-        logged = []
+        optimizer, logged = optimizer or names[0], []
         self.optimizers[optimizer].zero_grad(set_to_none=True)
         networks = [self.networks[name] for name in names]
         for _, (loss, terms) in zip(in_parts(range(parts), networks, accelerator), losses, strict=True):
@@ -123,8 +123,7 @@ class OneLossStage(Stage):
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """One update."""
-        [optimizer], losses = self.optimizers, map(self.loss, batches)
-        return self.update(optimizer, list(self.networks), losses, len(batches), accelerator)
+        return self.update(list(self.networks), map(self.loss, batches), len(batches), accelerator)
 
 
 def in_parts(parts: Sequence[Part], networks: Sequence[nn.Module], accelerator: Accelerator) -> Iterator[Part]:
