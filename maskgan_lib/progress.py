@@ -15,11 +15,6 @@ A kernel cannot tell a browser from a notebook that is executed without anybody 
 """
 
 
-def is_plain() -> bool:
-    """Whether text bars were asked for."""
-    return os.environ.get(PLAIN_VARIABLE, "") not in ("", "0")
-
-
 def progress_bar(iterable: Iterable[Any] | None = None, **options: Any) -> std.tqdm:
     """A tqdm bar over ``iterable``, or one to ``.update(n)`` by hand: one bar per long task.
 
@@ -27,8 +22,9 @@ def progress_bar(iterable: Iterable[Any] | None = None, **options: Any) -> std.t
     earlier, interrupted run had done. Where nobody watches live (a stored notebook, a log file) the bar is redrawn only
     every two seconds: hundreds of updates bury the output and stall notebook tests.
     """
-    watched = not is_plain() and ("ipykernel" in sys.modules or sys.stderr.isatty())
-    bar = std.tqdm if is_plain() else auto.tqdm
+    plain = os.environ.get(PLAIN_VARIABLE, "") not in ("", "0")
+    watched = not plain and ("ipykernel" in sys.modules or sys.stderr.isatty())
+    bar = std.tqdm if plain else auto.tqdm
     return bar(
         iterable, mininterval=0.2 if watched else 2.0, maxinterval=10.0, ncols=None if watched else 78, **options
     )

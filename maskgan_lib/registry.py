@@ -1,14 +1,14 @@
 """What is found by its name and defined in many files: networks of weights files, stages, their settings, methods."""
 
 import pkgutil
-from collections import UserDict
+from collections.abc import Mapping
 from importlib import import_module
 
 ROOMS = ("networks", "training", "judges", "methods")
 """The packages whose files register something. Each file of them is imported before something is looked up."""
 
 
-class Registry(UserDict):
+class Registry(Mapping):
     """Things by name, in the order of the names. A file that defines one registers it with ``register``.
 
     So a new one is a new file of one of ``ROOMS``, and nobody lists it again. ``what`` says what the things are, in the
@@ -18,8 +18,7 @@ class Registry(UserDict):
     loaded = False
 
     def __init__(self, what: str):
-        super().__init__()
-        self.what = what
+        self.what, self.data = what, {}
 
     def register(self, thing, name: str = ""):
         """Takes ``thing`` in, under its ``name`` or, for a class without, its class' name; returns it.
@@ -40,10 +39,6 @@ class Registry(UserDict):
         if name not in self.data:
             raise KeyError(f"There is no {name!r} among the {self.what}; there are {', '.join(self)}.")
         return self.data[name]
-
-    def __contains__(self, name: object) -> bool:
-        _load()
-        return name in self.data
 
     def __iter__(self):
         _load()

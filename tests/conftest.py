@@ -31,3 +31,16 @@ def one_thread(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def in_double():
+    """All that is made and read is in float64: Adam makes whole steps of rounding errors.
+
+    Where a bias stands before a normalisation, it has no other gradient.
+    """
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

@@ -18,32 +18,6 @@ def brute_nearest(labels, hole, known):
         yield (y, x), labels[tuple(sources[distance.argmin()])]
 
 
-def face_with_mouth(box):
-    labels = np.zeros((32, 32), np.uint8)
-    labels[4:28, 6:26] = 1
-    labels[10:12, 9:13] = 4
-    top, bottom, left, right = box
-    labels[top:bottom, left:right] = 11
-    labels[(top + bottom) // 2 : bottom, left:right] = 12
-    return labels
-
-
-def test_a_smaller_mouth_is_closed_by_skin_and_one_that_the_source_lacks_disappears():
-    labels, source = face_with_mouth((18, 24, 10, 22)), face_with_mouth((19, 22, 12, 20))
-    assert np.array_equal(edits.replace_parts(labels, source, GROUPS["mouth"]), source)
-    without = np.where(np.isin(labels, GROUPS["mouth"]), 1, labels)
-    assert np.array_equal(edits.replace_parts(labels, np.zeros_like(labels), GROUPS["mouth"]), without)
-
-
-def test_a_larger_mouth_covers_what_lies_there():
-    labels, source = face_with_mouth((19, 22, 12, 20)), face_with_mouth((9, 24, 9, 22))
-    edited = edits.replace_parts(labels, source, GROUPS["mouth"])
-    mouth = np.isin(source, GROUPS["mouth"])
-    assert np.array_equal(edited[mouth], source[mouth])
-    assert np.array_equal(edited[~mouth], labels[~mouth])
-    assert np.array_equal(edits.changed(labels, edited), labels != edited)
-
-
 def test_a_map_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"8, 8.*16, 16"):
         edits.replace_parts(np.zeros((8, 8), np.uint8), np.zeros((16, 16), np.uint8), (1,))

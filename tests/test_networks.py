@@ -1,14 +1,23 @@
-"""The networks against the paper's sizes and against their equations written out."""
+"""The networks against the papers' sizes, their properties, and what they refuse.
+
+MaskGAN's are compared with a second writing of the authors' in test_authors.py, the others each in a file of its own.
+"""
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
+from toy_faces import images
+from toy_networks import livelier, masks
 
 from maskgan_lib.classes import IGNORE_ID, NUM_CLASSES
+from maskgan_lib.methods.attgan import AttGANDiscriminator
+from maskgan_lib.methods.elegant import Elegant, ElegantDiscriminator
+from maskgan_lib.methods.secgan import SeCGANGenerator
+from maskgan_lib.methods.spade import SPADEEncoder, SPADEGenerator
+from maskgan_lib.methods.stargan import StarGANDiscriminator, StarGANGenerator
 from maskgan_lib.networks import (
     NETWORKS,
     AdaIN,
@@ -16,32 +25,12 @@ from maskgan_lib.networks import (
     DenseMappingNetwork,
     MaskVAE,
     MultiScaleDiscriminator,
-    SFTLayer,
     SpatialAwareStyleEncoder,
     one_hot,
 )
 
 SMALL_DMN = {"width": 4, "downsamplings": 2, "blocks": 2, "style_width": 4}
-
-
-def masks(count: int, height: int, width: int | None = None, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(0, NUM_CLASSES, (count, height, width or height), generator=generator, dtype=torch.uint8)
-    return one_hot(ids)
-
-
-def images(count: int, height: int, width: int | None = None, seed: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, 3, height, width or height, generator=generator) * 2 - 1
-
-
-def livelier(network: nn.Module, gain: float = 1.5) -> nn.Module:
-    """Weights large enough that the outputs, near zero with the authors' initialisation, vary from input to input."""
-    generator = torch.Generator().manual_seed(7)
-    for parameter in network.parameters():
-        fan_in = parameter[0].numel() if parameter.dim() > 1 else 10
-        parameter.data = torch.randn(parameter.shape, generator=generator) * gain / fan_in**0.5
-    return network.eval()
+TWO = ("Male", "Smiling")
 
 
 # One-hot
@@ -63,18 +52,15 @@ def test_one_hot_has_the_number_of_classes_and_the_type_asked_for():
     assert planes.tolist() == [[[[1, 0]], [[0, 0]], [[0, 1]]]]
 
 
-@pytest.mark.parametrize("bad", [19, 100, 254, -1])
+@pytest.mark.parametrize("bad", [19, 254, -1])
 def test_one_hot_refuses_ids_that_no_class_has(bad):
     mask = torch.zeros(1, 4, 4, dtype=torch.long)
     mask[0, 1, 2] = bad
     with pytest.raises(ValueError, match=f"the id {bad};"):
         one_hot(mask)
-
-
-@pytest.mark.parametrize("mask", [torch.zeros(4, 4, dtype=torch.uint8), torch.zeros(1, 4, 4), torch.ones(1, 4, 4) > 0])
-def test_one_hot_refuses_what_is_no_batch_of_label_maps(mask):
-    with pytest.raises(ValueError, match="integer ids"):
-        one_hot(mask)
+    for wrong in (mask[0], mask.float(), mask > 0):
+        with pytest.raises(ValueError, match="integer ids"):
+            one_hot(wrong)
 
 
 # Sizes of the paper
@@ -83,16 +69,8 @@ def test_one_hot_refuses_what_is_no_batch_of_label_maps(mask):
 @pytest.mark.parametrize(
     ("name", "arguments", "parameters"),
     [
-        ("DenseMappingNetwork", {}, 89_702_595),
-        ("MaskVAE", {}, 170_619_571),
-        ("AlphaBlender", {}, 4_329_443),
-        ("MultiScaleDiscriminator", {}, 5_568_386),
-        ("FaceParser", {}, 1_944_355),
-        (
-            "AttributeNet",
-            {"attributes": ["an attribute"] * 1000},
-            11_689_512,
-        ),  # ResNet-18 with ImageNet's 1,000 answers
+        # ResNet-18 with ImageNet's 1,000 answers
+        ("AttributeNet", {"attributes": ["an attribute"] * 1000}, 11_689_512),
         # Pix2PixHD-m: less a label encoder of 252,768 and two SFT layers of four 64x64 1x1 convolutions each.
         ("DenseMappingNetwork", {"mask_branch": False}, 89_702_595 - 252_768 - 2 * 4 * (64 * 64 + 64)),
         # Its 7x7 convolution to 16 channels sees 19 planes more.
@@ -101,19 +79,23 @@ def test_one_hot_refuses_what_is_no_batch_of_label_maps(mask):
             {"mask_branch": False, "concatenate": True},
             89_702_595 - 252_768 - 2 * 4 * (64 * 64 + 64) + 19 * 16 * 49,
         ),
+        # The others', in millions as their papers and codes have it.
+        ("StarGANGenerator", {"attributes": ["an attribute"]}, 8.42),
+        ("StarGANGenerator", {"attributes": ["an attribute"] * 13}, 8.46),
+        ("StarGANDiscriminator", {"attributes": ["an attribute"] * 5}, 44.8),
+        ("StarGANDiscriminator", {"attributes": ["an attribute"] * 5, "image_size": 256}, 44.9),
+        ("SeCGANGenerator", {"attributes": ["an attribute"] * 13}, 8.46),
+        ("SeCGANGenerator", {"attributes": ["an attribute"] * 13, "backbone": "attgan"}, 43.4),
+        ("AttGANDiscriminator", {"attributes": ["an attribute"] * 13}, 44.7),
+        ("Elegant", {}, 10.18),
+        ("ElegantDiscriminator", {}, 3.27),
     ],
 )
 def test_the_defaults_are_the_papers_networks(name, arguments, parameters):
     with torch.device("meta"):
         network = NETWORKS[name](**arguments)
-    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-
-
-@torch.no_grad()
-def test_the_discriminator_at_512_has_the_map_sizes_of_the_authors():
-    scales = MultiScaleDiscriminator(num_classes=1, width=2)(torch.zeros(1, 1, 512, 512), torch.zeros(1, 3, 512, 512))
-    assert [[m.shape[-1] for m in maps] for maps in scales] == [[257, 129, 65, 66, 67], [129, 65, 33, 34, 35]]
-    assert [[m.shape[1] for m in maps] for maps in scales] == [[2, 4, 8, 16, 1]] * 2
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == parameters or round(count / 1e6, 2 if parameters < 40 else 1) == parameters
 
 
 @pytest.mark.parametrize("network", [DenseMappingNetwork, AlphaBlender, MultiScaleDiscriminator])
@@ -130,7 +112,7 @@ def test_convolutions_start_from_the_authors_distribution_and_transposed_ones_do
             assert module.weight.abs().max().item() == pytest.approx(bound, rel=0.02), name
 
 
-# AdaIN and SFT
+# AdaIN
 
 
 @settings(deadline=None, max_examples=20)
@@ -150,126 +132,96 @@ def test_adain_is_its_equation(batches, channels, size, seed):
             np.testing.assert_allclose(out[n, c], weight * (plane - mean) / np.sqrt(variance + 1e-5) + bias, atol=1e-9)
 
 
-def test_sft_scales_and_shifts_every_pixel_by_what_its_condition_says():
-    torch.manual_seed(0)
-    layer, features, condition = (
-        SFTLayer(5).double(),
-        torch.randn(2, 5, 3, 4).double(),
-        torch.randn(2, 5, 3, 4).double(),
-    )
-    out = layer(features, condition)
-
-    def transform(path: nn.Sequential, pixel: Tensor) -> Tensor:
-        hidden = path[0].weight[:, :, 0, 0] @ pixel + path[0].bias
-        hidden = torch.where(hidden > 0, hidden, 0.1 * hidden)
-        return path[2].weight[:, :, 0, 0] @ hidden + path[2].bias
-
-    for n, y, x in np.ndindex(2, 3, 4):
-        pixel = condition[n, :, y, x]
-        expected = features[n, :, y, x] * transform(layer.gamma, pixel) + transform(layer.beta, pixel)
-        torch.testing.assert_close(out[n, :, y, x], expected)
-
-
 # The Dense Mapping Network
 
 
-@pytest.mark.parametrize("size", [(32, 32), (32, 48), (64, 64), (80, 48), (128, 128)])
+@pytest.mark.parametrize(("height", "width"), [(32, 48), (80, 48), (128, 128)])
 @pytest.mark.parametrize("mask_branch, concatenate", [(True, False), (False, False), (False, True)])
-def test_the_dmn_renders_any_size_from_32(size, mask_branch, concatenate):
+def test_the_dmn_renders_any_size_from_32_in_a_style_of_any(height, width, mask_branch, concatenate):
     ways = {"mask_branch": mask_branch, "concatenate": concatenate}
-    dmn = DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2, **ways)
-    mask, image = masks(2, *size), images(2, *size)
-    style = dmn.encode_style(image, mask)
-    assert style.shape == (2, 8)
+    dmn = livelier(DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2, **ways))
+    mask, style_mask, image = masks(2, height, width), masks(2, 64, seed=2), images(2, 64)
+    style = dmn.encode_style(image, style_mask)
     out = dmn.render(mask, style)
-    assert out.shape == (2, 3, *size)
-    assert out.abs().max() <= 1
+    assert style.shape == (2, 8) and out.shape == (2, 3, height, width) and out.abs().max() <= 1
+    assert torch.equal(dmn(mask, image, style_mask), out)
 
 
-def test_a_style_of_one_size_renders_at_another():
-    dmn = DenseMappingNetwork(**SMALL_DMN)
-    assert dmn(masks(1, 96), images(1, 32), masks(1, 32)).shape == (1, 3, 96, 96)
+# What does not fit
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (40, 64), (64, 30)])
-def test_the_dmn_refuses_sizes_that_it_cannot_halve(height, width):
-    dmn = DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2)
-    with pytest.raises(ValueError, match=f"multiples of 16, not {height} x {width}"):
-        dmn.render(masks(1, height, width), torch.zeros(1, 8))
+def small_dmn(**settings) -> DenseMappingNetwork:
+    return DenseMappingNetwork(width=2, downsamplings=4, blocks=1, style_width=2, **settings)
 
 
-def test_the_style_encoder_refuses_what_it_cannot_read():
-    encoder = SpatialAwareStyleEncoder(width=2)
-    with pytest.raises(ValueError, match="from 32 pixels"):
-        encoder(images(1, 24), masks(1, 24))
-    with pytest.raises(ValueError, match="32 x 32, but there is a mask of 64 x 64"):
-        encoder(images(1, 32), masks(1, 64))
-    with pytest.raises(ValueError, match="there is no mask"):
-        encoder(images(1, 32))
+def small_spade() -> SPADEGenerator:
+    return SPADEGenerator(width=2, mask_width=3, latent=5, bottom=1, style_size=16)
 
 
-def test_forward_is_render_of_the_encoded_style():
-    dmn = livelier(DenseMappingNetwork(**SMALL_DMN))
-    mask, style_mask, image = masks(2, 32), masks(2, 32, seed=2), images(2, 32)
-    assert torch.equal(dmn(mask, image, style_mask), dmn.render(mask, dmn.encode_style(image, style_mask)))
+def small_stargan() -> StarGANGenerator:
+    return StarGANGenerator(TWO, width=2, blocks=1)
 
 
-def test_one_style_serves_many_masks_and_one_mask_many_styles():
-    dmn = livelier(DenseMappingNetwork(**SMALL_DMN))
-    mask, style = masks(3, 32), torch.randn(3, 16)
-    with torch.no_grad():
-        for shared_mask, shared_style in ((mask[:1], style), (mask, style[:1])):
-            together = dmn.render(shared_mask, shared_style)
-            one_by_one = [
-                dmn.render(shared_mask[n % len(shared_mask)][None], shared_style[n % len(shared_style)][None])
-                for n in range(3)
-            ]
-            torch.testing.assert_close(together, torch.cat(one_by_one), atol=1e-5, rtol=0)
-            assert (together[0] - together[1]).abs().max() > 0.01
-    with pytest.raises(ValueError, match="3 masks and 2 styles"):
-        dmn.render(mask, style[:2])
+REFUSED = [
+    (lambda: small_dmn().render(masks(1, 16), torch.zeros(1, 8)), "multiples of 16, not 16 x 16"),
+    (lambda: small_dmn().render(masks(1, 64, 30), torch.zeros(1, 8)), "multiples of 16, not 64 x 30"),
+    (lambda: small_dmn().render(masks(3, 32), torch.zeros(2, 8)), "3 masks and 2 styles"),
+    (lambda: DenseMappingNetwork(**SMALL_DMN, concatenate=True), "choose one"),
+    (lambda: small_dmn().render(masks(1, 32), torch.zeros(1, 19, 24)), r"A global style .*not \['B', 19, 24\]"),
+    (lambda: small_dmn(style="regional").render(masks(1, 32), torch.zeros(1, 8)), r"A regional .*not \['B', 8\]"),
+    (lambda: SpatialAwareStyleEncoder(width=2)(images(1, 24), masks(1, 24)), "from 32 pixels"),
+    (lambda: SpatialAwareStyleEncoder(width=2)(images(1), masks(1, 64)), "32 x 32, but there is a mask of 64 x 64"),
+    (lambda: SpatialAwareStyleEncoder(width=2)(images(1)), "there is no mask"),
+    *((lambda s=s: MaskVAE(s), f"powers of two from 8 up, not {s}") for s in (4, 48, 100)),
+    (lambda: AlphaBlender(width=4, downsamplings=2)(images(1, 18), images(1, 18)), "multiples of 4"),
+    (lambda: small_spade().render(masks(1, 96), torch.zeros(1, 5)), "of 32 or 64 .*, not 96 x 96"),
+    (lambda: small_spade().render(masks(1, 32, 64), torch.zeros(1, 5)), "of 32 or 64 .*, not 32 x 64"),
+    (lambda: small_spade().render(masks(2, 32), torch.zeros(3, 5)), "2 masks and 3 styles"),
+    (lambda: SPADEEncoder(image_size=48), "power of two from 8 up, not 48"),
+    (lambda: small_stargan()(images(2), torch.zeros(2, 1)), r"need labels \[2, 2\] for Male, Smiling, not \[2, 1\]"),
+    (lambda: small_stargan()(images(2, 30), torch.zeros(2, 2)), "multiples of 4, not 30 x 30"),
+    (lambda: StarGANDiscriminator(image_size=32, width=2)(images(1, 64)), "of 32 x 32 pixels, not 64 x 64"),
+    (lambda: AttGANDiscriminator(image_size=4), "from 8 pixels a side up, not 4"),
+    (lambda: SeCGANGenerator(TWO, "seg", width=2, blocks=1)(images(2), torch.zeros(2, 2)), "takes 12 planes, not 3"),
+    (lambda: SeCGANGenerator(branch="both"), "branch must be one of rgb, seg, not 'both'"),
+    (lambda: SeCGANGenerator(backbone="attgan", width=2)(images(2, 48), torch.zeros(2, 1)), "of 32, not 48 x 48"),
+    (lambda: Elegant(width=1, latent=3).encode(images(1, 48)), "multiples of 32, not 48 x 48"),
+    (lambda: Elegant(TWO, width=1, latent=3).group("Bald"), "transfers Male, Smiling, not 'Bald'"),
+    (lambda: Elegant(TWO, latent=1), "code of 1 channels cannot be cut into 2 groups"),
+    (lambda: ElegantDiscriminator(image_size=48), "side is a multiple of 32, not 48"),
+]
 
 
-def test_mask_and_style_both_decide_on_the_picture():
-    dmn = livelier(DenseMappingNetwork(**SMALL_DMN))
-    with torch.no_grad():
-        plain = dmn(masks(1, 32), images(1, 32), masks(1, 32))
-        other_mask = dmn(masks(1, 32, seed=5), images(1, 32), masks(1, 32))
-        other_image = dmn(masks(1, 32), images(1, 32, seed=5), masks(1, 32))
-        other_style_mask = dmn(masks(1, 32), images(1, 32), masks(1, 32, seed=5))
-    assert all((other - plain).abs().max() > 1e-3 for other in (other_mask, other_image, other_style_mask))
+@pytest.mark.parametrize(("attempt", "said"), REFUSED, ids=[said for _, said in REFUSED])
+def test_what_does_not_fit_is_refused_in_a_sentence(attempt, said):
+    with pytest.raises(ValueError, match=said):
+        attempt()
 
 
-def test_without_the_mask_branch_the_style_is_read_off_the_image_alone():
-    dmn = livelier(DenseMappingNetwork(**SMALL_DMN, mask_branch=False))
-    image = images(1, 32)
-    assert torch.equal(dmn.encode_style(image, masks(1, 32)), dmn.encode_style(image))
-    assert dmn(masks(1, 32), image).shape == (1, 3, 32, 32)
+# Mask and style
 
 
-def test_a_concatenated_mask_is_part_of_the_style():
-    dmn = livelier(DenseMappingNetwork(**SMALL_DMN, mask_branch=False, concatenate=True))
+@pytest.mark.parametrize("make", [small_dmn, lambda: small_dmn(style="regional"), small_spade])
+@torch.no_grad()
+def test_one_style_serves_many_masks_and_one_mask_many_styles(make):
+    network, mask, image = livelier(make()), masks(3, 32), images(3)
+    style = network.encode_style(image, mask)
+    for some, styles in ((mask[:1], style), (mask, style[:1])):
+        pairs = zip(some.expand(3, -1, -1, -1), styles.expand(3, *style.shape[1:]), strict=True)
+        alone = torch.cat([network.render(m[None], s[None]) for m, s in pairs])
+        torch.testing.assert_close(network.render(some, styles), alone, rtol=0, atol=2e-4)
+        assert (alone[0] - alone[1]).abs().max() > 2e-3
+    edits = masks(6, 32, seed=4)  # a style is encoded once for both masks of a face
+    apart = torch.cat([network(part, image, mask) for part in edits.chunk(2)])
+    torch.testing.assert_close(network(edits, image, mask), apart, rtol=0, atol=2e-4)
+
+
+def test_the_mask_is_part_of_the_style_as_the_network_is_told():
     image, mask = images(1, 32), masks(1, 32)
-    assert (dmn.encode_style(image, mask) - dmn.encode_style(image, mask.flip(2))).abs().max() > 1e-4
-    with pytest.raises(ValueError, match="but there is no mask"):
-        dmn.encode_style(image)
-    with pytest.raises(ValueError, match="choose one"):
-        DenseMappingNetwork(**SMALL_DMN, concatenate=True)
-
-
-def test_the_style_encoder_does_not_normalise_the_style_away():
-    # Without biases every layer of the image branch is positively homogeneous (gamma depends on the mask alone, beta is
-    # made zero), so a picture of twice the contrast has twice the code; behind a normalisation it would have the same.
-    encoder = livelier(SpatialAwareStyleEncoder(width=4))
-    for layer in (encoder.sft1, encoder.sft2):
-        nn.init.zeros_(layer.beta[2].weight)
-    for name, parameter in encoder.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(parameter)
-    image, mask = images(1, 32), masks(1, 32)
-    code = encoder(image, mask)
-    assert code.abs().max() > 0.01
-    torch.testing.assert_close(encoder(2 * image, mask), 2 * code)
+    alone = livelier(DenseMappingNetwork(**SMALL_DMN, mask_branch=False))
+    assert torch.equal(alone.encode_style(image, mask), alone.encode_style(image))
+    beside = livelier(DenseMappingNetwork(**SMALL_DMN, mask_branch=False, concatenate=True))
+    assert (beside.encode_style(image, mask) - beside.encode_style(image, mask.flip(2))).abs().max() > 1e-4
 
 
 def test_from_the_first_step_the_style_differs_from_image_to_image():
@@ -294,11 +246,8 @@ def test_every_parameter_of_the_dmn_gets_a_gradient():
 
 
 def test_the_networks_run_in_mixed_precision():
-    dmn, critic, vae = (
-        DenseMappingNetwork(**SMALL_DMN),
-        MultiScaleDiscriminator(width=4),
-        MaskVAE(32, width=4, latent=8),
-    )
+    dmn, critic = DenseMappingNetwork(**SMALL_DMN), MultiScaleDiscriminator(width=4)
+    vae = MaskVAE(32, width=4, latent=8)
     mask, image = masks(2, 32), images(2, 32)
     with torch.autocast("cpu", torch.bfloat16):
         out = dmn(mask, image, mask)
@@ -308,79 +257,19 @@ def test_the_networks_run_in_mixed_precision():
     assert all(torch.isfinite(p.grad).all() for p in dmn.parameters())
 
 
-# MaskVAE
-
-
-@pytest.mark.parametrize(("size", "stages"), [(8, 1), (32, 3), (64, 4), (128, 5)])
-def test_the_vae_has_as_many_stages_as_its_size_needs(size, stages):
-    vae = MaskVAE(size, width=2, latent=6)
-    assert sum(isinstance(m, nn.Conv2d) and m.stride == (2, 2) for m in vae.modules()) == stages
-    logits, mu, logvar = vae(masks(2, size))
-    assert logits.shape == (2, NUM_CLASSES, size, size)
-    assert mu.shape == logvar.shape == (2, 6)
-
-
-@torch.no_grad()
-def test_the_vae_of_512_ends_in_2048_channels_of_4x4():
-    with torch.device("meta"):
-        assert MaskVAE().mu.in_features == 2048 * 4 * 4
-    small = MaskVAE(num_classes=2, width=1, latent=4)
-    assert small.down(torch.zeros(2, 2, 512, 512)).shape == (2, 64, 4, 4)
-    assert small.decode(torch.zeros(2, 4)).shape == (2, 2, 512, 512)
-
-
-@pytest.mark.parametrize("size", [4, 48, 100])
-def test_the_vae_refuses_sizes_that_are_no_power_of_two(size):
-    with pytest.raises(ValueError, match=f"not {size}"):
-        MaskVAE(size)
-
-
-def test_the_vae_samples_around_mu_by_the_standard_deviation():
-    vae = livelier(MaskVAE(32, width=4, latent=8))
-    mask, noise = masks(2, 32), torch.randn(2, 8)
-    with torch.no_grad():
-        mu, logvar = vae.encode(mask)
-        assert logvar.std() > 0.05
-        logits, mu_again, logvar_again = vae(mask, noise)
-        assert torch.equal(mu, mu_again)
-        assert torch.equal(logvar, logvar_again)
-        torch.testing.assert_close(logits, vae.decode(mu + noise * torch.exp(logvar).sqrt()), atol=1e-5, rtol=1e-5)
-        assert torch.equal(vae(mask)[0], vae.decode(mu))
-
-
-# Blender, discriminator, parser
+# Blender, discriminator
 
 
 @pytest.mark.parametrize("alpha_channels", [1, 3])
 def test_the_blend_lies_between_its_two_images_where_alpha_says(alpha_channels):
     blender = livelier(AlphaBlender(width=4, downsamplings=2, blocks=1, alpha_channels=alpha_channels))
-    inter, outer = images(2, 16, 24), images(2, 16, 24, seed=2)
+    inter, outer = images(2, 24)[..., :16, :], images(2, 24, seed=2)[..., :16, :]
     with torch.no_grad():
         blend, alpha = blender(inter, outer)
     assert alpha.shape == (2, alpha_channels, 16, 24)
-    assert alpha.min() >= 0
-    assert alpha.max() <= 1
-    assert alpha.std() > 0.05
+    assert alpha.min() >= 0 and alpha.max() <= 1 and alpha.std() > 0.05
     torch.testing.assert_close(blend, alpha * inter + (1 - alpha) * outer, atol=1e-6, rtol=0)
     torch.testing.assert_close(blender(inter, inter)[0], inter)
-    with pytest.raises(ValueError, match="multiples of 4"):
-        blender(images(1, 18), images(1, 18))
-
-
-def test_the_discriminator_judges_the_full_size_first_and_its_scores_are_linear():
-    critic = livelier(MultiScaleDiscriminator(width=4, layers=2, scales=3))
-    mask, image = masks(1, 32), images(1, 32)
-    with torch.no_grad():
-        scales = critic(mask, image)
-        x = torch.cat((mask, image), 1)
-        for discriminator, maps in zip(critic.scales, scales, strict=True):
-            torch.testing.assert_close(maps, discriminator(x))
-            last = discriminator[-1][0]
-            torch.testing.assert_close(maps[-1], F.conv2d(maps[-2], last.weight, last.bias, padding=2))
-            x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
-    assert [len(maps) for maps in scales] == [4, 4, 4]
-    assert [maps[0].shape[-1] for maps in scales] == [17, 9, 5]
-    assert min(maps[-1].min() for maps in scales) < 0 < max(maps[-1].max() for maps in scales)
 
 
 def test_a_score_of_the_discriminator_sees_a_patch_of_70_pixels():

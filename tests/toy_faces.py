@@ -52,7 +52,7 @@ def pack_pictures(folder: Path, pictures: np.ndarray, masks: np.ndarray | None =
         return writer.finish()
 
 
-def images(count: int, size: int = 32, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+def images(count: int, size: int = 32, seed: int = 0, dtype: torch.dtype | None = None) -> Tensor:
     """Noise in [-1, 1], ``[count, 3, size, size]``."""
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype) * 2 - 1
 

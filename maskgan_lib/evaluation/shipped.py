@@ -9,9 +9,9 @@ from maskgan_lib.registry import METHODS, STAGES
 
 BY_REGION = "DMN, regional style"
 
-_BASELINES = sorted((method for method in METHODS.values() if method.weights), key=lambda method: method.place)
+_BASELINES = sorted((method for method in METHODS.values() if method.phases), key=lambda method: method.place)
 
-SHIPPED_METHODS = {method.name: method.weights for method in _BASELINES} | {
+SHIPPED_METHODS = {method.name: method.stage for method in _BASELINES} | {
     START: "dmn",
     LONGER: "dmn-longer",
     MASKGAN: "maskgan",

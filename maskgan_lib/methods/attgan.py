@@ -1,12 +1,13 @@
 """AttGAN (He et al., TIP 2019): attributes join the code of a face; the generator without its last activation."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from maskgan_lib.methods.stargan import as_planes
-from maskgan_lib.networks.blocks import check_size, check_square
+from maskgan_lib.methods.stargan import TwoHeadedDiscriminator, as_planes
+from maskgan_lib.networks.blocks import check_size
 from maskgan_lib.registry import NETWORKS
 
 HALVINGS = 5
@@ -19,36 +20,26 @@ class AttGANBackbone(nn.Module):
     LeakyReLU 0.01 in the encoder, ReLU in the decoder. After the decoder's first layer comes a shortcut: the encoder's
     features of that size are put beside its own.
 
-    Args:
-        inputs: channels of what is changed.
-        outputs: channels of the result, to which no activation is applied.
-        conditions: numbers of the condition.
-        width: channels of the first layer; they double per layer.
-
-    Sizes: heights and widths that are multiples of 32; others are a ``ValueError``.
+    ``width`` counts the channels of the first layer; the other arguments are those of ``StarGANBackbone``. Heights and
+    widths are multiples of 32; others are a ``ValueError``.
     """
 
     def __init__(self, inputs: int, outputs: int, conditions: int, width: int = 64):
         super().__init__()
         widths = [width * 2**i for i in range(HALVINGS)]
         self.encoder = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.LeakyReLU(0.01, inplace=True),
-            )
-            for before, after in zip([inputs, *widths[:-1]], widths, strict=True)
+            self._layer(nn.Conv2d, i, o, nn.LeakyReLU(0.01, inplace=True)) for i, o in pairwise([inputs, *widths])
         )
         befores = [widths[-1] + conditions, widths[-1] + widths[-2], *widths[-2:1:-1]]
         self.decoder = nn.ModuleList(
-            nn.Sequential(
-                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(inplace=True),
-            )
-            for before, after in zip(befores, widths[:0:-1], strict=True)
+            self._layer(nn.ConvTranspose2d, i, o, nn.ReLU(inplace=True)) for i, o in zip(befores, widths[:0:-1])
         )
         self.last = nn.ConvTranspose2d(widths[1], outputs, 4, stride=2, padding=1)
+
+    @staticmethod
+    def _layer(convolution: type[nn.Module], inputs: int, outputs: int, activation: nn.Module) -> nn.Sequential:
+        resized = convolution(inputs, outputs, 4, stride=2, padding=1, bias=False)
+        return nn.Sequential(resized, nn.BatchNorm2d(outputs), activation)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """``x [B, inputs, H, W]`` and ``condition [B, conditions]`` to ``[B, outputs, H, W]``."""
@@ -56,56 +47,30 @@ class AttGANBackbone(nn.Module):
         for layer in self.encoder:
             shortcut, x = x, layer(x)
         first, *others = self.decoder
-        x = first(torch.cat([x, as_planes(condition, x)], dim=1))
-        x = torch.cat([x, shortcut], dim=1)
+        x = torch.cat([first(torch.cat([x, as_planes(condition, x)], dim=1)), shortcut], dim=1)
         for layer in others:
             x = layer(x)
         return self.last(x)
 
 
 @NETWORKS.register
-class AttGANDiscriminator(nn.Module):
-    """Is it a photograph, and which attributes has it? ``C64 ... C1024``, then two heads that see the whole picture.
+class AttGANDiscriminator(TwoHeadedDiscriminator):
+    """Judges the whole picture: ``C64 ... C1024``, then two heads of a layer of 1024 units with ReLU and a linear one.
 
-    Five 4x4 convolutions of stride 2 with affine instance normalisation and LeakyReLU 0.01; each head is a layer of
-    1024 units with ReLU and a linear one. Pictures under 64 pixels get fewer convolutions, so that the last map has 2x2
-    places or more: one place alone cannot be normalised.
-
-    Args:
-        attributes: names of the A attributes, in the order of the answers.
-        image_size: side of the pictures.
-        width: channels of the first layer; they double per layer. The heads' layers have 16 times as many units.
-        inputs: channels of the pictures: 3, or the classes of masks.
+    The five 4x4 convolutions have affine instance normalisation, which one place alone could not take, and LeakyReLU
+    0.01. The heads' layers have 16 times ``width`` units.
     """
 
-    def __init__(
-        self, attributes: Sequence[str] = ("Smiling",), image_size: int = 128, width: int = 64, inputs: int = 3
-    ):
-        super().__init__()
-        if image_size < 8:
-            raise ValueError(f"The discriminator takes pictures from 8 pixels a side up, not {image_size}.")
-        self.config = {"attributes": list(attributes), "image_size": image_size, "width": width, "inputs": inputs}
-        widths = [width * 2**i for i in range(min(HALVINGS, image_size.bit_length() - 2))]
-        layers: list[nn.Module] = []
-        for before, after in zip([inputs, *widths[:-1]], widths, strict=True):
-            layers += [
-                nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False),
-                nn.InstanceNorm2d(after, affine=True),
-                nn.LeakyReLU(0.01, inplace=True),
-            ]
+    HALVINGS = HALVINGS
+
+    def build(self, widths: Sequence[int], side: int, answers: int) -> None:
+        layers = []
+        for before, after in pairwise(widths):
+            convolution = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)
+            layers += [convolution, nn.InstanceNorm2d(after, affine=True), nn.LeakyReLU(0.01, inplace=True)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
-        features, units = widths[-1] * (image_size >> len(widths)) ** 2, 16 * width
+        features, units = widths[-1] * side**2, 16 * widths[1]
         self.source, self.classes = (
-            nn.Sequential(nn.Linear(features, units), nn.ReLU(inplace=True), nn.Linear(units, answers))
-            for answers in (1, len(attributes))
+            nn.Sequential(nn.Linear(features, units), nn.ReLU(inplace=True), nn.Linear(units, count))
+            for count in (1, answers)
         )
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """``image [B, inputs, S, S]`` to scores ``[B, 1]``, linear, and logits ``[B, A]`` of attributes."""
-        check_square(image, self.config["image_size"])
-        features = self.layers(image)
-        return self.source(features), self.classes(features)
-
-    def scores(self, image: Tensor) -> Tensor:
-        """The scores alone, for the gradient penalty: not ``forward``, to which autocast applies."""
-        return self.source(self.layers(image))

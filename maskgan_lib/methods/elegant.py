@@ -5,6 +5,7 @@ What is decoded is not a picture, but what to add to one. Both ways round are le
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,11 +16,12 @@ from torch import Tensor, nn
 from maskgan_lib.data.batches import Batch, to_float_image, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.methods.method import TRANSFER, Method, Request, wish
-from maskgan_lib.networks.blocks import Recomputing, check_size
+from maskgan_lib.methods.stargan import as_planes
+from maskgan_lib.networks.blocks import Recomputing, check_size, layers_to_draw
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, Stage, Terms, Weights, detached, in_parts, mean, tile
+from maskgan_lib.training.stage import BETAS, Stage, Terms, Weights, mean, tile
 
 HALVINGS = 5
 
@@ -29,10 +31,9 @@ def _init_weights(network: nn.Module) -> None:
 
     The layers normalise what they get to a small length: PyTorch's default biases would be larger than the signal.
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not module.weight.is_meta:
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            nn.init.zeros_(module.bias)
+    for layer in layers_to_draw(network, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        nn.init.zeros_(layer.bias)
 
 
 class ChannelNormalization(nn.Module):
@@ -54,6 +55,10 @@ def _halving(inputs: int, outputs: int) -> nn.Sequential:
     """A 3x3 convolution of stride 2, the normalisation, LeakyReLU 0.2."""
     convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
     return nn.Sequential(convolution, ChannelNormalization(), nn.LeakyReLU(0.2, inplace=True))
+
+
+def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
 
 @NETWORKS.register
@@ -79,17 +84,13 @@ class Elegant(Recomputing):
             raise ValueError(f"A code of {latent} channels cannot be cut into {len(attributes)} groups: widen it.")
         self.config = {"attributes": list(attributes), "width": width, "latent": latent}
         widths = [width, 2 * width, 4 * width, 8 * width]
-        self.encoder = nn.ModuleList(_halving(i, o) for i, o in zip([3, *widths], [*widths, latent], strict=True))
+        self.encoder = nn.ModuleList(_halving(i, o) for i, o in pairwise([3, *widths, latent]))
         self.decoder = nn.ModuleList(
-            self._doubling(i, o) for i, o in zip([2 * latent, *widths[:0:-1]], widths[::-1], strict=True)
+            nn.Sequential(_doubling(i, o), ChannelNormalization(), nn.ReLU(inplace=True))
+            for i, o in pairwise([2 * latent, *widths[::-1]])
         )
-        self.last = nn.ConvTranspose2d(width, 3, 3, stride=2, padding=1, output_padding=1)
+        self.last = _doubling(width, 3)
         _init_weights(self)
-
-    @staticmethod
-    def _doubling(inputs: int, outputs: int) -> nn.Sequential:
-        convolution = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
-        return nn.Sequential(convolution, ChannelNormalization(), nn.ReLU(inplace=True))
 
     def encode(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """``image [B, 3, H, W]`` in [-1, 1] to codes ``[B, latent, H/32, W/32]`` and the skips, the largest first."""
@@ -161,20 +162,17 @@ class ElegantDiscriminator(nn.Module):
     @staticmethod
     def _scale(inputs: int, width: int, size: int) -> nn.Sequential:
         widths = [width * 2**k for k in range(4)]
-        layers = [_halving(i, o) for i, o in zip([inputs, *widths[:-1]], widths, strict=True)]
+        layers = [_halving(i, o) for i, o in pairwise([inputs, *widths])]
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * (size // 16) ** 2, 1))
 
     def forward(self, image: Tensor, labels: Tensor) -> list[Tensor]:
         """``image [B, 3, S, S]``, ``labels [B, A]`` of 0 and 1 to logits ``[B]`` of each scale, positive if real."""
-        planes = labels.to(image.dtype)[:, :, None, None].expand(-1, -1, *image.shape[-2:])
-        x = torch.cat([image, planes], dim=1)
+        x = torch.cat([image, as_planes(labels, image)], dim=1)
         full, half = self.scales
         return [full(x).flatten(), half(F.avg_pool2d(x, 2)).flatten()]
 
 
 WEIGHT_DECAY = 1e-5
-SCALES = (1.0, 0.5)
-"""What the discriminators at full and at half size count, in the losses of both sides."""
 
 
 @SETTINGS.called("elegant")
@@ -198,10 +196,8 @@ class ElegantStage(Stage):
     """For each attribute in turn, one update of the discriminators and one of encoder and decoder.
 
     Every face of the batch gets a partner, a face of the train split with the other label: the positive one of the two
-    is A, the negative one B. Rates fall as in all stages, linearly; the authors take 0.97 times the rate every 3,000
-    steps.
-
-    Raises ``TrainingError`` for faces that do not show the attributes both ways.
+    is A, the negative one B. ``TrainingError`` for faces that do not show the attributes both ways. Rates fall as in
+    all stages, linearly; the authors take 0.97 times the rate every 3,000 steps.
     """
 
     name = settings = "elegant"
@@ -225,35 +221,28 @@ class ElegantStage(Stage):
         train = faces.indices("train")
         positive = self.labels[train].numpy() > 0
         self.partners = [{1: train[~column], 0: train[column]} for column in positive.T]
-        self.networks = {
-            "elegant": Elegant(self.attributes, own.width, own.latent),
-            "discriminator": ElegantDiscriminator(self.attributes, faces.size, own.disc_width),
-        }
-        rates = {"elegant": own.lr, "discriminator": own.disc_lr}
+        elegant = Elegant(self.attributes, own.width, own.latent)
+        discriminator = ElegantDiscriminator(self.attributes, faces.size, own.disc_width)
+        self.networks = {"elegant": elegant, "discriminator": discriminator}
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), rates[name], BETAS, weight_decay=WEIGHT_DECAY)
-            for name, network in self.networks.items()
+            name: torch.optim.Adam(self.networks[name].parameters(), rate, BETAS, weight_decay=WEIGHT_DECAY)
+            for name, rate in (("elegant", own.lr), ("discriminator", own.disc_lr))
         }
         self.reconstruction_weight = own.reconstruction_weight
-        self.config = {
-            "lr": own.lr,
-            "disc_lr": own.disc_lr,
-            "reconstruction weight": self.reconstruction_weight,
-        }
+        self.config = {"lr": own.lr, "disc_lr": own.disc_lr, "reconstruction weight": own.reconstruction_weight}
 
     def grown(
         self, sizes: Mapping[str, object], networks: Mapping[str, Weights]
     ) -> tuple[Mapping[str, object], Mapping[str, Weights]]:
         """From half the size: the discriminator at full size there is the one at half size here; the other is new."""
-        name = "discriminator image_size"
-        size = self.sizes()[name]
+        name, full, half = "discriminator image_size", "scales.0.", "scales.1."
+        size, weights = self.sizes()[name], self.networks["discriminator"].state_dict()
         if 2 * sizes.get(name, 0) != size:
             return sizes, networks
-        full, half = ("scales.0.", "scales.1.")
-        learnt = networks["discriminator"]
-        known = {half + key.removeprefix(full): value for key, value in learnt.items() if key.startswith(full)}
-        own = self.networks["discriminator"].state_dict()
-        return {**sizes, name: size}, {**networks, "discriminator": {**own, **known}}
+        for key, value in networks["discriminator"].items():
+            if key.startswith(full):
+                weights[half + key.removeprefix(full)] = value
+        return {**sizes, name: size}, {**networks, "discriminator": weights}
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """For every attribute one update of the discriminators, then one of encoder and decoder; returns the means."""
@@ -261,67 +250,47 @@ class ElegantStage(Stage):
 
     def step_for(self, place: int, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """Both updates for the attribute at ``place``."""
-        elegant, discriminator = self.networks["elegant"], self.networks["discriminator"]
-        judge = accelerator.unwrap_model(discriminator)
+        judge = accelerator.unwrap_model(self.networks["discriminator"])
+        parts, once = len(batches), len(batches) == 1
         # In one part, the pictures serve both updates. In several, memory holds the graph of one at a time.
-        once, on_made, logged = len(batches) == 1, [], []
         with torch.set_grad_enabled(once):
-            exchanged = [self.exchange(batch, place) for batch in batches]
-
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        for number, _ in enumerate(in_parts(batches, [discriminator], accelerator)):
-            faces, labels, pictures = exchanged[number]
-            loss, terms = self.discriminator_loss(faces, labels, pictures[len(faces) :].detach(), place)
-            accelerator.backward(loss / len(batches))
-            on_made.append(detached(terms))
-        self.optimizers["discriminator"].step()
+            made = [self.exchange(batch, place) for batch in batches]
+        losses = (self.discriminator_loss(*own, place) for own in made)
+        on_made = self.update(["discriminator"], losses, parts, accelerator)
 
         judge.requires_grad_(False)
-        self.optimizers["elegant"].zero_grad(set_to_none=True)
-        for batch in in_parts(batches, [elegant], accelerator):
-            loss, terms = self.generator_loss(*(exchanged[0] if once else self.exchange(batch, place)), place, judge)
-            accelerator.backward(loss / len(batches))
-            logged.append(detached(terms))
-        self.optimizers["elegant"].step()
+        again = made if once else (self.exchange(batch, place) for batch in batches)
+        losses = (self.generator_loss(*own, place, judge) for own in again)
+        logged = self.update(["elegant"], losses, parts, accelerator)
         judge.requires_grad_(True)
-        return mean(on_made) | mean(logged)
+        return on_made | logged
 
-    def pair(self, batch: Batch, place: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A and B, faces with and without the attribute at ``place``, ``[B, 3, S, S]``, and their labels ``[B, A]``.
+    def pair(self, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+        """A, then B: faces with the attribute at ``place`` and without, ``[2B, 3, S, S]``, and the labels ``[2B, A]``.
 
         Who a face's partner is depends on seed, step and its place in the whole batch only.
         """
-        own = self.labels[batch.index]
+        own, image = self.labels[batch.index], batch.image
         positive = own[:, place] > 0
         share = uniform(batch, len(self.attributes), "cpu")[:, place]  # faces are chosen and read by the CPU
         pools = [self.partners[place][int(label)] for label in positive]
         partner = np.array([pool[pick(u, len(pool))] for pool, u in zip(pools, share, strict=True)])
-        theirs = self.labels[partner]
-        first = positive[:, None]
-        labels = torch.where(first, own, theirs), torch.where(first, theirs, own)
-        image = batch.image
         other = to_float_image(self.faces.images[partner], image.device).to(image.dtype)
-        first = first[:, :, None, None].to(image.device)
-        faces = torch.where(first, image, other), torch.where(first, other, image)
-        return *faces, *(label.to(image.device) for label in labels)
+        labels = _in_order(positive[:, None], own, self.labels[partner]).to(image.device)
+        return _in_order(positive[:, None, None, None].to(image.device), image, other), labels
 
     def exchange(self, batch: Batch, place: int) -> tuple[Tensor, Tensor, Tensor]:
         """A and B, ``[2B, ...]``, their labels, and A', B', C, D, ``[4B, ...]``, where C is A with B's attribute."""
-        a, b, labels_a, labels_b = self.pair(batch, place)
-        pictures = self.networks["elegant"](a, b, self.attributes[place])
-        return torch.cat([a, b]), torch.cat([labels_a, labels_b]), torch.cat(pictures)
+        faces, labels = self.pair(batch, place)
+        return faces, labels, torch.cat(self.networks["elegant"](*faces.chunk(2), self.attributes[place]))
 
-    def discriminator_loss(self, faces: Tensor, labels: Tensor, made: Tensor, place: int) -> tuple[Tensor, Terms]:
+    def discriminator_loss(self, faces: Tensor, labels: Tensor, pictures: Tensor, place: int) -> tuple[Tensor, Terms]:
         """``(L_D1 + L_D2 / 2) / 4``: A and B as real, C and D as made, each with the labels that it should have."""
         labels = torch.cat([labels, exchanged(labels, place)])
+        made = pictures.chunk(2)[1].detach()
         logits = self.networks["discriminator"](torch.cat([faces, made]), labels)
-        real = torch.zeros(len(labels), device=faces.device)
-        real[: len(faces)] = 1
         # Four groups of faces of one size: the mean over all is a quarter of the sum of their means.
-        loss = sum(
-            weight * F.binary_cross_entropy_with_logits(scale, real.to(scale.dtype))
-            for weight, scale in zip(SCALES, logits, strict=True)
-        )
+        loss = weighed(logits, torch.arange(len(labels), device=faces.device) < len(faces))
         return loss, {"discriminator": loss}
 
     def generator_loss(
@@ -331,10 +300,7 @@ class ElegantStage(Stage):
         again, made = pictures.chunk(2)
         # Two groups of faces of one size: twice the mean over both is the sum of their means.
         reconstruction = 2 * F.mse_loss(again, faces)
-        adversarial = sum(
-            2 * weight * F.binary_cross_entropy_with_logits(scale, torch.ones_like(scale))
-            for weight, scale in zip(SCALES, judge(made, exchanged(labels, place)), strict=True)
-        )
+        adversarial = 2 * weighed(judge(made, exchanged(labels, place)), torch.ones_like(labels[:, 0]))
         loss = self.reconstruction_weight * reconstruction + adversarial
         return loss, {"adversarial": adversarial, "reconstruction": reconstruction}
 
@@ -342,9 +308,20 @@ class ElegantStage(Stage):
         """Rows: for each attribute A, B, A with B's attribute, B with A's."""
         network, rows = networks["elegant"], []
         for place, attribute in enumerate(self.attributes):
-            a, b, *_ = (tensor[:8] for tensor in self.pair(batch, place))
+            a, b = (faces[:8] for faces in self.pair(batch, place)[0].chunk(2))
             rows += [a, b, network.transfer(a, b, attribute), network.transfer(b, a, attribute)]
         return tile(to_uint8_image(torch.cat(rows)), len(rows[0]))
+
+
+def weighed(logits: Sequence[Tensor], real: Tensor) -> Tensor:
+    """``L_D1 + L_D2 / 2``, means of the cross-entropy of ``logits``, ``[N]`` at each scale, to 1 where ``real``."""
+    full, half = (F.binary_cross_entropy_with_logits(scale, real.to(scale.dtype)) for scale in logits)
+    return full + 0.5 * half
+
+
+def _in_order(first: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    """Of each pair the one that is ``first``, ``own`` or ``other``, and after all of these the other ones."""
+    return torch.cat([torch.where(first, own, other), torch.where(first, other, own)])
 
 
 def exchanged(labels: Tensor, place: int) -> Tensor:
@@ -360,16 +337,5 @@ def by_example(network: Elegant, request: Request) -> Tensor:
     return network.transfer(request.target, request.source, request.attribute)
 
 
-METHODS.register(
-    Method(
-        "ELEGANT",
-        Elegant,
-        "elegant",
-        by_example,
-        tasks=(TRANSFER,),
-        renders=False,
-        place=1,
-        weights="elegant",
-        phases=("shipped-half", "shipped"),
-    )
-)
+PHASES = ("shipped-half", "shipped")
+METHODS.register(Method("ELEGANT", Elegant, "elegant", by_example, tasks=(TRANSFER,), place=1, phases=PHASES))

@@ -1,6 +1,6 @@
 """What a method declares of itself, and what is asked of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -67,11 +67,10 @@ class Method:
         network: the class of what makes the pictures.
         stage: what trains it, as ``train`` calls it.
         answer: ``answer(network, request)`` is float ``[B, 3, S, S]`` in [-1, 1].
-        tasks: what it can be asked. A method that knows no masks can only transfer and edit attributes.
-        renders: whether it renders masks: the editor can choose it, and tables rank it among those that do.
+        tasks: what it can be asked. A method that knows no masks can only transfer and edit attributes; one that
+            renders masks the editor can choose, and tables rank it among those that do.
         place: in the tables, from 0 up; the paper's methods have the order of its Table 2.
-        weights: name of its file in ``data/pretrained``, where one ships as a row of the tables.
-        phases: the presets of these weights' training, in order.
+        phases: the presets that trained what ships of it as a row of the tables, in order: a file named as the stage.
         check: ``check(name, network)`` raises ``TrainingError`` for a network of the class that answers nothing.
         at_learnt_size: sees faces of another size than it learnt from resized to that.
     """
@@ -81,12 +80,15 @@ class Method:
     stage: str
     answer: Callable[[nn.Module, Request], Tensor]
     tasks: tuple[str, ...] = (*TASKS, EDITING)
-    renders: bool = True
     place: int = 100
-    weights: str = ""
     phases: tuple[str, ...] = ()
     check: Callable[[str, nn.Module], None] | None = None
     at_learnt_size: bool = False
+
+    @property
+    def renders(self) -> bool:
+        """Whether it renders masks."""
+        return STYLE_COPY in self.tasks
 
 
 def method_for(network: nn.Module) -> Method | None:
@@ -106,6 +108,13 @@ def wish(network: nn.Module, request: Request) -> dict[str, Tensor]:
     if attribute not in names and (attribute is not None or request.task != EDITING):
         raise MethodError(f"This {type(network).__name__} was trained for {', '.join(names)}, not for {attribute}.")
     return request.wish
+
+
+def known(labels: Mapping[str, Tensor], name: str) -> Tensor:
+    """Which targets have the attribute ``name``, bool ``[B]``; ``MethodError`` where ``labels`` do not say."""
+    if name not in labels:
+        raise MethodError(f"Nobody knows whether the targets have {name}: use annotated faces.")
+    return labels[name]
 
 
 METHODS.register(Method("DMN", DenseMappingNetwork, "dmn", by_mask, place=50))

@@ -18,14 +18,5 @@ class Pix2PixHDmStage(DMNStage):
         super().__init__(preset.replace({"dmn.style_mask": "none"}), faces)
 
 
-METHODS.register(
-    Method(
-        "Pix2PixHD-m",
-        DenseMappingNetwork,
-        "pix2pixhd-m",
-        by_mask,
-        place=2,
-        weights="pix2pixhd-m",
-        phases=("shipped-half", "shipped", "shipped-finish"),
-    )
-)
+PHASES = ("shipped-half", "shipped", "shipped-finish")
+METHODS.register(Method("Pix2PixHD-m", DenseMappingNetwork, "pix2pixhd-m", by_mask, place=2, phases=PHASES))

@@ -5,7 +5,7 @@ off the pictures. It also ties the branches: what P sees in the picture that G_r
 made, and the other way round. Only G_rgb is needed to change a face.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,11 @@ from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.losses import reconstruction_loss
 from maskgan_lib.methods.attgan import AttGANBackbone, AttGANDiscriminator
-from maskgan_lib.methods.method import EDITING, TRANSFER, Method, MethodError, Request, wish
+from maskgan_lib.methods.method import EDITING, TRANSFER, Method, Request, known, wish
 from maskgan_lib.methods.stargan import StarGANBackbone, StarGANDiscriminator, check_labels
 from maskgan_lib.methods.wgan import WassersteinStage, critic_terms, label_loss
 from maskgan_lib.networks import one_hot
+from maskgan_lib.networks.blocks import check_choice
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.ebst import fingerprint
@@ -61,26 +62,13 @@ class SeCGANGenerator(nn.Module):
         blocks: int = 6,
     ):
         super().__init__()
-        if branch not in BRANCHES or backbone not in BACKBONES:
-            raise ValueError(
-                f"branch must be one of {', '.join(BRANCHES)} and backbone one of {', '.join(BACKBONES)}, "
-                f"not {branch!r} and {backbone!r}."
-            )
-        self.config = {
-            "attributes": list(attributes),
-            "branch": branch,
-            "backbone": backbone,
-            "num_classes": num_classes,
-            "concatenate": concatenate,
-            "width": width,
-            "blocks": blocks,
-        }
+        check_choice("branch", branch, BRANCHES)
+        check_choice("backbone", backbone, BACKBONES)
+        self.config = {"attributes": list(attributes), "branch": branch, "backbone": backbone}
+        self.config |= {"num_classes": num_classes, "concatenate": concatenate, "width": width, "blocks": blocks}
         self.inputs = num_classes if branch == "seg" else 3 + concatenate * num_classes
-        outputs = num_classes if branch == "seg" else 3
-        if backbone == "stargan":
-            self.backbone = StarGANBackbone(self.inputs, outputs, len(attributes), width, blocks)
-        else:
-            self.backbone = AttGANBackbone(self.inputs, outputs, len(attributes), width)
+        planes = (self.inputs, num_classes if branch == "seg" else 3, len(attributes), width)
+        self.backbone = StarGANBackbone(*planes, blocks) if backbone == "stargan" else AttGANBackbone(*planes)
 
     def forward(self, x: Tensor, difference: Tensor) -> Tensor:
         """``x`` with the attributes changed by ``difference [B, A]``, -1, 0 or 1 each.
@@ -145,10 +133,8 @@ class SeCGANStage(WassersteinStage):
     logged of the second one is called ``seg ...``. The generators see the difference of the labels that are asked for
     and those of the face; none at all has to give back the face, or its mask.
 
-    Args:
-        parser: P, whose weights stay as they are; the variant ``baseline`` does without.
-
-    Raises ``TrainingError`` for faces that do not show the attributes both ways, and for a missing or another parser.
+    P is the ``parser``, whose weights stay as they are; the variant ``baseline`` does without. ``TrainingError`` for a
+    missing one, or one of other classes.
     """
 
     name = settings = "secgan"
@@ -156,37 +142,30 @@ class SeCGANStage(WassersteinStage):
 
     def __init__(self, preset: Preset, faces: PackedFaces, parser: FaceParser | None = None):
         own = preset.secgan
-        if own.variant not in VARIANTS or own.backbone not in BACKBONES:
-            raise ValueError(
-                f"secgan.variant must be one of {', '.join(VARIANTS)} and secgan.backbone one of "
-                f"{', '.join(BACKBONES)}, not {own.variant!r} and {own.backbone!r}."
-            )
-        super().__init__(faces, own.attributes, own.critic_updates, own.batch)
+        check_choice("secgan.variant", own.variant, VARIANTS)
+        check_choice("secgan.backbone", own.backbone, BACKBONES)
+        super().__init__(faces, own)
         self.variant, self.attgan = own.variant, own.backbone == "attgan"
         self.parser = None if self.variant == "baseline" else frozen(parser)
-        branches = ("rgb", "seg") if self.variant == "secgan" else ("rgb",)
+        branches = {"rgb": 3, "seg": len(MERGED_CLASSES)} if self.variant == "secgan" else {"rgb": 3}
         self.averaged = tuple(f"g_{branch}" for branch in branches)
         self.accumulates = not self.attgan  # batch normalisation: it looks at the whole batch
-        lr = own.attgan_lr if self.attgan else own.lr
+        sizes = {"concatenate": self.variant == "concat", "width": own.width, "blocks": own.blocks}
+        discriminator = AttGANDiscriminator if self.attgan else StarGANDiscriminator
         self.learn_with_adam(
-            {f"g_{branch}": self._generator(own, branch) for branch in branches},
-            {f"d_{branch}": self._discriminator(own, branch, faces.size) for branch in branches},
-            lr,
+            {f"g_{b}": SeCGANGenerator(own.attributes, b, own.backbone, **sizes) for b in branches},
+            {f"d_{b}": discriminator(own.attributes, faces.size, own.disc_width, n) for b, n in branches.items()},
+            self._weights(own),
+            own.attgan_lr if self.attgan else own.lr,
         )
-        self._set_weights(own, lr)
+        self.config["variant"] = self.variant
+        if self.parser is not None:
+            self.config["parser"] = fingerprint(self.parser)
 
-    def _generator(self, own: SeCGANSettings, branch: str) -> SeCGANGenerator:
-        sizes = {"width": own.width, "blocks": own.blocks}
-        return SeCGANGenerator(own.attributes, branch, own.backbone, concatenate=self.variant == "concat", **sizes)
-
-    def _discriminator(self, own: SeCGANSettings, branch: str, size: int) -> StarGANDiscriminator | AttGANDiscriminator:
-        kind = AttGANDiscriminator if self.attgan else StarGANDiscriminator
-        return kind(own.attributes, size, own.disc_width, len(MERGED_CLASSES) if branch == "seg" else 3)
-
-    def _set_weights(self, own: SeCGANSettings, lr: float) -> None:
-        """What each term counts, in both branches."""
+    def _weights(self, own: SeCGANSettings) -> dict[str, float]:
+        """What each term counts, in both branches alike."""
         backbone = "attgan_" if self.attgan else ""
-        self.weights = {
+        weights = {
             "critic": 1.0,
             "penalty": own.penalty_weight,
             "real classes": getattr(own, f"{backbone}disc_class_weight"),
@@ -195,13 +174,7 @@ class SeCGANStage(WassersteinStage):
             "reconstruction": getattr(own, f"{backbone}reconstruction_weight"),
             "consistency": own.consistency_weight,
         }
-        self.config = {
-            "variant": self.variant,
-            "lr": lr,
-            "critic updates": self.critic_updates,
-            **{f"{name} weight": weight for name, weight in self.weights.items()},
-            **({} if self.parser is None else {"parser": fingerprint(self.parser)}),
-        }
+        return weights | {f"seg {name}": weight for name, weight in weights.items()}
 
     def modules(self) -> list[nn.Module]:
         """The networks and the parser."""
@@ -224,19 +197,8 @@ class SeCGANStage(WassersteinStage):
         """``x_out`` of G_rgb, the ``network``, for faces with the soft masks ``mask``."""
         return network(torch.cat([image, mask], dim=1) if self.variant == "concat" else image, difference)
 
-    def discriminator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
+    def discriminator_terms(self, batch: Batch) -> Terms:
         """WGAN-GP and the attributes of the faces, in each branch."""
-        return self._total(self.discriminator_terms(batch, judges))
-
-    def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
-        """The score, the attributes asked for, reconstruction, and semantic consistency, in each branch."""
-        return self._total(self.generator_terms(batch, judges))
-
-    def _total(self, terms: Terms) -> tuple[Tensor, Terms]:
-        return sum(self.weights[name.removeprefix("seg ")] * term for name, term in terms.items()), terms
-
-    def discriminator_terms(self, batch: Batch, judges: Mapping[str, nn.Module]) -> Terms:
-        """What the discriminators minimise, by name, not yet weighed."""
         source, target, mix = self.asked(batch)
         difference, mask, terms = target - source, self.parse(batch.image), {}
         with torch.no_grad():
@@ -244,34 +206,31 @@ class SeCGANStage(WassersteinStage):
             if "g_seg" in self.networks:
                 pairs["seg "] = ("d_seg", mask, self.networks["g_seg"](mask, difference))
         for branch, (name, real, made) in pairs.items():
-            critic, penalty, logits = critic_terms(self.networks[name], judges[name], real, made, mix)
+            critic, penalty, logits = critic_terms(self.networks[name], self.judges[name], real, made, mix)
             terms[f"{branch}critic"], terms[f"{branch}penalty"] = critic, penalty
             terms[f"{branch}real classes"] = self.class_loss(logits, source)
         return terms
 
-    def generator_terms(self, batch: Batch, judges: Mapping[str, nn.Module]) -> Terms:
-        """What the generators minimise, by name, not yet weighed."""
+    def generator_terms(self, batch: Batch) -> Terms:
+        """The score, the attributes asked for, reconstruction, and semantic consistency, in each branch."""
         source, target, _ = self.asked(batch)
         image, mask = batch.image, self.parse(batch.image)
         # Both wishes in one pass, so that batch normalisation, where there is any, sees both.
         wishes = torch.cat([target - source, torch.zeros_like(target)])
         images, masks = torch.cat([image, image]), None if mask is None else torch.cat([mask, mask])
         made, same = self.edit(self.networks["g_rgb"], images, masks, wishes).chunk(2)
-        terms = self._judged("", judges["d_rgb"], made, target)
+        terms = self._judged("", "d_rgb", made, target)
         terms["reconstruction"] = F.l1_loss(same, image)
         if "g_seg" in self.networks:
             made_mask, same_mask = self.networks["g_seg"](masks, wishes).chunk(2)
-            terms |= self._judged("seg ", judges["d_seg"], made_mask, target)
+            terms |= self._judged("seg ", "d_seg", made_mask, target)
             terms["seg reconstruction"] = soft_cross_entropy(same_mask, mask)
             terms["consistency"], terms["seg consistency"] = consistency(self.logits(made), made_mask)
         return terms
 
-    def _judged(self, branch: str, judge: nn.Module, made: Tensor, target: Tensor) -> Terms:
-        scores, logits = judge(made)
-        return {
-            f"{branch}adversarial": -scores.mean(),
-            f"{branch}made classes": self.class_loss(logits, target),
-        }
+    def _judged(self, branch: str, judge: str, made: Tensor, target: Tensor) -> Terms:
+        scores, logits = self.judges[judge](made)
+        return {f"{branch}adversarial": -scores.mean(), f"{branch}made classes": self.class_loss(logits, target)}
 
     def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Binary cross-entropy: summed over attributes as in StarGAN, or their mean as in AttGAN."""
@@ -309,12 +268,10 @@ def frozen(parser: FaceParser | None) -> FaceParser:
             "SeCGAN needs a trained parser of the merged classes: train one (train parser --set parser.classes=12) and"
             " name its weights (--parser FILE)."
         )
-    known = parser.config["num_classes"]
-    if known != len(MERGED_CLASSES):
-        raise TrainingError(
-            f"SeCGAN needs a parser of {len(MERGED_CLASSES)} classes, not {known}: train one with"
-            f" --set parser.classes={len(MERGED_CLASSES)}."
-        )
+    wanted, known = len(MERGED_CLASSES), parser.config["num_classes"]
+    if known != wanted:
+        remedy = f"train one with --set parser.classes={wanted}"
+        raise TrainingError(f"SeCGAN needs a parser of {wanted} classes, not {known}: {remedy}.")
     return parser.eval().requires_grad_(False)
 
 
@@ -323,9 +280,7 @@ def by_difference(network: SeCGANGenerator, request: Request) -> Tensor:
     names = network.config["attributes"]
     difference = torch.zeros(len(request.target), len(names), device=request.target.device)
     for name, wanted in wish(network, request).items():
-        if name not in request.labels:
-            raise MethodError(f"Nobody knows whether the targets have {name}: use annotated faces.")
-        difference[:, names.index(name)] = wanted.float() - request.labels[name].float()
+        difference[:, names.index(name)] = wanted.float() - known(request.labels, name).float()
     return network(request.target, difference)
 
 
@@ -336,15 +291,5 @@ def check_edits_faces(name: str, network: SeCGANGenerator) -> None:
         raise TrainingError(f"{name} is a SeCGANGenerator that {what}: take g_rgb of the variant secgan or baseline.")
 
 
-METHODS.register(
-    Method(
-        "SeCGAN",
-        SeCGANGenerator,
-        "secgan",
-        by_difference,
-        tasks=(TRANSFER, EDITING),
-        renders=False,
-        check=check_edits_faces,
-        at_learnt_size=True,
-    )
-)
+WHAT = {"tasks": (TRANSFER, EDITING), "check": check_edits_faces, "at_learnt_size": True}
+METHODS.register(Method("SeCGAN", SeCGANGenerator, "secgan", by_difference, **WHAT))

@@ -13,28 +13,26 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskgan_lib.classes import NUM_CLASSES, colorize
-from maskgan_lib.data.batches import Batch, to_uint8_image
+from maskgan_lib.classes import NUM_CLASSES
+from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.losses import Outputs, feature_matching_loss, kl_divergence
 from maskgan_lib.methods.method import Method, by_mask
 from maskgan_lib.networks import NETWORKS, MultiScaleDiscriminator, one_hot
-from maskgan_lib.networks.blocks import SpectralConv2d
+from maskgan_lib.networks.blocks import SpectralConv2d, layers_to_draw
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, SETTINGS, STAGES
 from maskgan_lib.training.adversarial import perceptual_loss
-from maskgan_lib.training.stage import Stage, Terms, TrainingError, detached, tile
+from maskgan_lib.training.dmn import DMNStage
+from maskgan_lib.training.stage import Stage, Terms, TrainingError
 
 
-def init_xavier(network: nn.Module, gain: float = 0.02) -> None:
+def init_xavier(network: nn.Module) -> None:
     """Draw the weights of every ``Conv2d`` and ``Linear`` from Xavier's normal distribution; biases become zero."""
-    for module in network.modules():
-        # On the meta device there is nothing to draw.
-        if not isinstance(module, nn.Conv2d | nn.Linear) or module.weight.is_meta:
-            continue
-        nn.init.xavier_normal_(module.weight, gain)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    for layer in layers_to_draw(network, (nn.Conv2d, nn.Linear)):
+        nn.init.xavier_normal_(layer.weight, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 class SPADE(nn.Module):
@@ -154,14 +152,11 @@ class SPADEGenerator(nn.Module):
 
     Args:
         num_classes: planes of a mask.
-        width: channels at full resolution of the encoder, and of the generator, which has 16 times as many at the
-            bottom.
+        width: channels at full resolution, of the encoder too; the generator has 16 times as many at the bottom.
         mask_width: channels between mask and gamma and beta.
         bottom: pixels a side of the lowest resolution. It renders masks of 32 times (the authors' "normal" upsampling)
-            or 64 times ("more") as many; others are a ``ValueError``. So a network learnt at half the size goes on at
-            the whole one. 512 pixels are 16 with "normal", 8 with "more".
-        style_size: a style image is resized to so many pixels a side, a power of two from 8 up; half the picture's in
-            the paper.
+            or 64 times ("more") as many; others are a ``ValueError``. So what is learnt at half the size goes on.
+        style_size: a style image is resized to so many pixels a side, a power of two from 8 up.
     """
 
     def __init__(
@@ -174,26 +169,16 @@ class SPADEGenerator(nn.Module):
         style_size: int = 256,
     ):
         super().__init__()
-        self.config = {
-            "num_classes": num_classes,
-            "width": width,
-            "mask_width": mask_width,
-            "latent": latent,
-            "bottom": bottom,
-            "style_size": style_size,
-        }
+        self.config = {"num_classes": num_classes, "width": width, "mask_width": mask_width}
+        self.config |= {"latent": latent, "bottom": bottom, "style_size": style_size}
         self.encoder = SPADEEncoder(width, latent, style_size)
         self.style_to_features = nn.Linear(latent, 16 * width * bottom**2)
         self.backbone = SPADEBackbone(num_classes, width, mask_width, bottom)
         init_xavier(self)
 
-    def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """``(mu, logvar)``, each ``[B, latent]``, of the style's distribution."""
-        return self.encoder(image)
-
     def encode_style(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """Style code ``[B, latent]`` of an image: the mean, so that it repeats itself. No mask is looked at."""
-        return self.encode(image)[0]
+        return self.encoder(image)[0]
 
     def check(self, mask: Tensor) -> None:
         """``ValueError`` unless masks of this size, ``[..., H, W]``, can be rendered."""
@@ -222,7 +207,7 @@ class SPADEGenerator(nn.Module):
         With ``noise [B, latent]`` from N(0, I), for training: ``(picture, mu, logvar)``, the style being
         ``mu + noise * exp(logvar / 2)``.
         """
-        mu, logvar = self.encode(image)
+        mu, logvar = self.encoder(image)
         if noise is not None:
             return self.render(mask, mu + noise * torch.exp(logvar / 2)), mu, logvar
         masks, rest = divmod(len(mask), len(mu))
@@ -277,37 +262,25 @@ class SPADEStage(Stage):
     accumulates = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
-        spade = SPADEGenerator(
-            width=preset.spade.width,
-            mask_width=preset.spade.mask_width,
-            latent=preset.spade.latent,
-            bottom=preset.spade.bottom,
-            style_size=preset.spade.style_size,
-        )
+        own, shared = preset.spade, preset.adversary
+        spade = SPADEGenerator(NUM_CLASSES, own.width, own.mask_width, own.latent, own.bottom, own.style_size)
         if faces.size not in spade.backbone.sizes:
             few, many = spade.backbone.sizes
             raise TrainingError(
-                f"With spade.bottom {preset.spade.bottom} SPADE makes pictures of {few} or {many} pixels, and these"
-                f" faces have {faces.size}: choose another preset, or faces of that size."
+                f"With spade.bottom {own.bottom} SPADE makes pictures of {few} or {many} pixels, and these faces have"
+                f" {faces.size}: choose another preset, or faces of that size."
             )
-        discriminator = MultiScaleDiscriminator(width=preset.adversary.width, spectral=True)
+        discriminator = MultiScaleDiscriminator(width=shared.width, spectral=True)
         init_xavier(discriminator)
         self.networks = {"spade": spade, "discriminator": discriminator}
-        rates = {"spade": preset.spade.lr, "discriminator": preset.spade.disc_lr}
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), lr=rates[name], betas=BETAS)
-            for name, network in self.networks.items()
+            "spade": torch.optim.Adam(spade.parameters(), own.lr, BETAS),
+            "discriminator": torch.optim.Adam(discriminator.parameters(), own.disc_lr, BETAS),
         }
-        self.perceptual = perceptual_loss(preset)
-        self.preset = preset
-        self.config = {
-            "lr": preset.spade.lr,
-            "disc_lr": preset.spade.disc_lr,
-            "kl_weight": preset.spade.kl_weight,
-            "feature_weight": preset.adversary.feature_weight,
-            "perceptual_weight": preset.adversary.perceptual_weight,
-            "perceptual": self.perceptual.features.name,
-        }
+        self.perceptual, self.preset = perceptual_loss(preset), preset
+        self.config = {"lr": own.lr, "disc_lr": own.disc_lr, "kl_weight": own.kl_weight}
+        self.config |= {"feature_weight": shared.feature_weight, "perceptual_weight": shared.perceptual_weight}
+        self.config["perceptual"] = self.perceptual.features.name
 
     def modules(self) -> list[nn.Module]:
         """The networks and those of the perceptual loss."""
@@ -321,55 +294,35 @@ class SPADEStage(Stage):
         mask, real = one_hot(batch.mask), batch.image
         made, mu, logvar = spade(mask, real, noise=batch.noise(own.latent))
 
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
         on_real, on_made = judged(discriminator, mask, real, made.detach())
-        terms = {"discriminator": hinge_loss(on_real, True) + hinge_loss(on_made, False)}
-        accelerator.backward(terms["discriminator"])
-        self.optimizers["discriminator"].step()
+        hinge = hinge_loss(on_real, True) + hinge_loss(on_made, False)
+        losses = [(hinge, {"discriminator": hinge})]
+        logged = self.update(["discriminator"], losses, 1, accelerator)
 
         judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
-        self.optimizers["spade"].zero_grad(set_to_none=True)
         on_real, on_made = judged(judge, mask, real, made)
         with self.autocast():
             perceptual = self.perceptual(made, real)
-        terms |= {
-            "adversarial": hinge_generator_loss(on_made),
-            "feature": feature_matching_loss(on_real, on_made),
-            "perceptual": perceptual,
-            "kl": kl_divergence(mu, logvar),
-        }
+        terms = {"adversarial": hinge_generator_loss(on_made), "feature": feature_matching_loss(on_real, on_made)}
+        terms |= {"perceptual": perceptual, "kl": kl_divergence(mu, logvar)}
         loss = terms["adversarial"] + shared.feature_weight * terms["feature"] + shared.perceptual_weight * perceptual
         # The divergence is the whole batch's, of which several processes hold a share each.
-        accelerator.backward(loss + own.kl_weight * batch.total * terms["kl"])
-        self.optimizers["spade"].step()
+        loss = loss + own.kl_weight * batch.total * terms["kl"]
+        logged |= self.update(["spade"], [(loss, terms)], 1, accelerator)
         judge.requires_grad_(True)
-        return detached(terms)
+        return logged
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
-        """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""
-        spade, image, mask = networks["spade"], batch.image[:8], one_hot(batch.mask[:8])
-        style = spade.encode_style(image)
-        pictures = [image, spade.render(mask, style), spade.render(mask, style.roll(1, dims=0))]
-        rows = [colorize(batch.mask[:8].cpu().numpy()), *map(to_uint8_image, pictures)]
-        return tile(np.concatenate(rows), len(image))
+        """Rows as the DMN's: masks, photos, reconstructions, and every mask in the style of its neighbour."""
+        return DMNStage.sample(self, {"dmn": networks["spade"]}, batch)
 
 
 def judged(discriminator: nn.Module, mask: Tensor, real: Tensor, made: Tensor) -> tuple[Outputs, Outputs]:
     """The discriminator's maps of the real and of the made pictures, which it sees in one batch."""
     outputs = discriminator(torch.cat([mask, mask]), torch.cat([real, made]))
-    halves = [[features.chunk(2) for features in scale] for scale in outputs]
-    on_real, on_made = ([[half[side] for half in scale] for scale in halves] for side in (0, 1))
+    on_real, on_made = ([[maps.chunk(2)[side] for maps in scale] for scale in outputs] for side in (0, 1))
     return on_real, on_made
 
 
-METHODS.register(
-    Method(
-        "SPADE",
-        SPADEGenerator,
-        "spade",
-        by_mask,
-        place=3,
-        weights="spade",
-        phases=("shipped-half", "shipped", "shipped-finish"),
-    )
-)
+PHASES = ("shipped-half", "shipped", "shipped-finish")
+METHODS.register(Method("SPADE", SPADEGenerator, "spade", by_mask, place=3, phases=PHASES))

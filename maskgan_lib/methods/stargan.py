@@ -3,8 +3,9 @@
 The generator is told which attributes a face should have, and has to find the way back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -13,22 +14,22 @@ from torch import Tensor, nn
 
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.methods.method import EDITING, TRANSFER, Method, MethodError, Request, wish
+from maskgan_lib.methods.method import EDITING, TRANSFER, Method, Request, known, wish
 from maskgan_lib.methods.wgan import WassersteinStage, critic_terms, label_loss
-from maskgan_lib.networks.blocks import Recomputing, check_size, check_square
+from maskgan_lib.networks.blocks import Recomputing, check_size
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, NETWORKS, SETTINGS, STAGES
 from maskgan_lib.training.stage import Terms, tile
 
 
-def _normalized(convolution: nn.Module, channels: int) -> list[nn.Module]:
-    """A convolution without a bias, and the affine instance normalisation that makes one useless.
+def _normalized(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    """A convolution without a bias, the affine instance normalisation that makes one useless, and ReLU.
 
     The published code also keeps running statistics, which PyTorch uses in evaluation mode: the network then is not
     the one that was trained, and of the labels, constant planes, it sees more than it ever did. Here every picture is
     normalised by its own statistics, in training and afterwards.
     """
-    return [convolution, nn.InstanceNorm2d(channels, affine=True)]
+    return [convolution, nn.InstanceNorm2d(convolution.out_channels, affine=True), nn.ReLU(inplace=True)]
 
 
 def as_planes(numbers: Tensor, like: Tensor) -> Tensor:
@@ -51,9 +52,7 @@ class LabelledResidualBlock(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         first, second = (nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2))
-        self.layers = nn.Sequential(
-            *_normalized(first, channels), nn.ReLU(inplace=True), *_normalized(second, channels)
-        )
+        self.layers = nn.Sequential(*_normalized(first), *_normalized(second)[:2])
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
@@ -77,20 +76,16 @@ class StarGANBackbone(Recomputing):
 
     def __init__(self, inputs: int, outputs: int, conditions: int, width: int = 64, blocks: int = 6):
         super().__init__()
-
-        def transposed(channels: int) -> list[nn.Module]:
-            up = nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False)
-            return [*_normalized(up, channels // 2), nn.ReLU(inplace=True)]
-
-        first = nn.Conv2d(inputs + conditions, width, 7, padding=3, bias=False)
-        layers = [*_normalized(first, width), nn.ReLU(inplace=True)]
+        layers = _normalized(nn.Conv2d(inputs + conditions, width, 7, padding=3, bias=False))
         for channels in (width, 2 * width):
-            down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False)
-            layers += [*_normalized(down, 2 * channels), nn.ReLU(inplace=True)]
+            layers += _normalized(nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False))
         self.down = nn.Sequential(*layers)
         self.blocks = nn.ModuleList(LabelledResidualBlock(4 * width) for _ in range(blocks))
         last = nn.Conv2d(width, outputs, 7, padding=3, bias=False)
-        self.up = nn.Sequential(*transposed(4 * width), *transposed(2 * width), last)
+        layers = []
+        for channels in (2 * width, width):
+            layers += _normalized(nn.ConvTranspose2d(2 * channels, channels, 4, stride=2, padding=1, bias=False))
+        self.up = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """``x [B, inputs, H, W]`` and ``condition [B, conditions]`` to ``[B, outputs, H, W]``."""
@@ -120,19 +115,19 @@ class StarGANGenerator(StarGANBackbone):
         return super().forward(image, labels).tanh()
 
 
-@NETWORKS.register
-class StarGANDiscriminator(nn.Module):
-    """Is it a photograph, patch by patch, and which attributes has it? ``C64 ... C2048``, then two heads.
+class TwoHeadedDiscriminator(nn.Module):
+    """Is it a photograph, and which attributes has it? Convolutions of stride 2, ``layers``, and two heads.
 
-    Six 4x4 convolutions of stride 2 with LeakyReLU 0.01 and no normalisation, which the gradient penalty would not
-    allow. Pictures under 128 pixels get fewer, so that the last map has 2x2 places or more, as it has at 128.
+    Small pictures get fewer than ``HALVINGS`` convolutions, so that the last map has 2x2 places or more.
 
     Args:
         attributes: names of the A attributes, in the order of the answers.
-        image_size: side of the pictures: the second head sees all of one.
+        image_size: side of the pictures, from 8 pixels up: the second head sees all of one.
         width: channels of the first layer; they double per layer.
         inputs: channels of the pictures: 3, or the classes of masks.
     """
+
+    HALVINGS: int
 
     def __init__(
         self, attributes: Sequence[str] = ("Smiling",), image_size: int = 128, width: int = 64, inputs: int = 3
@@ -141,24 +136,42 @@ class StarGANDiscriminator(nn.Module):
         if image_size < 8:
             raise ValueError(f"The discriminator takes pictures from 8 pixels a side up, not {image_size}.")
         self.config = {"attributes": list(attributes), "image_size": image_size, "width": width, "inputs": inputs}
-        count = min(6, image_size.bit_length() - 2)
-        layers, channels = [nn.Conv2d(inputs, width, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)], width
-        for _ in range(count - 1):
-            layers += [nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)]
-            channels *= 2
-        self.layers = nn.Sequential(*layers)
-        self.source = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
-        self.classes = nn.Conv2d(channels, len(attributes), image_size >> count, bias=False)
+        count = min(self.HALVINGS, image_size.bit_length() - 2)
+        self.build([inputs, *(width * 2**i for i in range(count))], image_size >> count, len(attributes))
+
+    def build(self, widths: Sequence[int], side: int, answers: int) -> None:
+        """Make ``layers``, of these channels, and the heads ``source`` and ``classes`` on maps ``side`` places wide."""
+        raise NotImplementedError
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """``image [B, 3, S, S]`` in [-1, 1] to scores ``[B, 1, h, w]``, linear, and logits ``[B, A]`` of attributes."""
-        check_square(image, self.config["image_size"])
+        """``image [B, inputs, S, S]`` to linear scores, ``[B, 1, h, w]`` or ``[B, 1]``, and logits ``[B, A]``."""
+        side = self.config["image_size"]
+        if image.shape[-2:] != (side, side):
+            found = " x ".join(map(str, image.shape[-2:]))
+            raise ValueError(f"This discriminator takes pictures of {side} x {side} pixels, not {found}.")
         features = self.layers(image)
         return self.source(features), self.classes(features).flatten(1)
 
     def scores(self, image: Tensor) -> Tensor:
         """The scores alone, for the gradient penalty: not ``forward``, to which autocast applies."""
         return self.source(self.layers(image))
+
+
+@NETWORKS.register
+class StarGANDiscriminator(TwoHeadedDiscriminator):
+    """Judges patch by patch: ``C64 ... C2048``, six 4x4 convolutions with LeakyReLU 0.01, then two convolutions.
+
+    There is no normalisation, which the gradient penalty would not allow.
+    """
+
+    HALVINGS = 6
+
+    def build(self, widths: Sequence[int], side: int, answers: int) -> None:
+        pairs = pairwise(widths)
+        layers = [(nn.Conv2d(i, o, 4, stride=2, padding=1), nn.LeakyReLU(0.01, inplace=True)) for i, o in pairs]
+        self.layers = nn.Sequential(*chain.from_iterable(layers))
+        self.source = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.classes = nn.Conv2d(widths[-1], answers, side, bias=False)
 
 
 @SETTINGS.called("stargan")
@@ -193,37 +206,24 @@ class StarGANStage(WassersteinStage):
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         own = preset.stargan
-        attributes = own.attributes
-        super().__init__(faces, attributes, own.critic_updates, own.batch)
-        self.learn_with_adam(
-            {"stargan": StarGANGenerator(attributes, own.width, own.blocks)},
-            {"discriminator": StarGANDiscriminator(attributes, faces.size, own.disc_width)},
-            own.lr,
-        )
-        self.preset = preset
-        self.config = {
-            "lr": own.lr,
-            "critic updates": own.critic_updates,
-            "penalty weight": own.penalty_weight,
-            "discriminator's class weight": own.disc_class_weight,
-            "class weight": own.class_weight,
-            "cycle weight": own.cycle_weight,
-            "identity weight": own.identity_weight,
-        }
+        super().__init__(faces, own)
+        weights = {"critic": 1.0, "penalty": own.penalty_weight, "real classes": own.disc_class_weight}
+        weights |= {"adversarial": 1.0, "made classes": own.class_weight}
+        weights |= {"cycle": own.cycle_weight, "identity": own.identity_weight}
+        generator = StarGANGenerator(own.attributes, own.width, own.blocks)
+        discriminator = StarGANDiscriminator(own.attributes, faces.size, own.disc_width)
+        self.learn_with_adam({"stargan": generator}, {"discriminator": discriminator}, weights, own.lr)
 
-    def discriminator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
+    def discriminator_terms(self, batch: Batch) -> Terms:
         """WGAN-GP and the attributes of the photographs."""
         source, target, mix = self.asked(batch)
         with torch.no_grad():
             made = self.networks["stargan"](batch.image, target)
         judge = self.networks["discriminator"]
-        critic, penalty, logits = critic_terms(judge, judges["discriminator"], batch.image, made, mix)
-        classes = label_loss(logits, source)
-        preset = self.preset
-        loss = critic + preset.stargan.penalty_weight * penalty + preset.stargan.disc_class_weight * classes
-        return loss, {"critic": critic, "penalty": penalty, "real classes": classes}
+        critic, penalty, logits = critic_terms(judge, self.judges["discriminator"], batch.image, made, mix)
+        return {"critic": critic, "penalty": penalty, "real classes": label_loss(logits, source)}
 
-    def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
+    def generator_terms(self, batch: Batch) -> Terms:
         """The score, the attributes that were asked for, and L1 between a face and itself after there and back.
 
         Where nothing new was asked for, the result should be the face itself: L1 again, of weight 0 in the paper. A
@@ -231,49 +231,30 @@ class StarGANStage(WassersteinStage):
         """
         source, target, _ = self.asked(batch)
         made = self.networks["stargan"](batch.image, target)
-        scores, logits = judges["discriminator"](made)
-        adversarial = -scores.mean()
-        classes = label_loss(logits, target)
-        cycle = F.l1_loss(self.networks["stargan"](made, source), batch.image)
+        scores, logits = self.judges["discriminator"](made)
         unchanged = (target == source).all(dim=1)
-        identity = ((made - batch.image).abs().mean(dim=(1, 2, 3)) * unchanged).mean()
-        preset = self.preset
-        loss = adversarial + preset.stargan.class_weight * classes + preset.stargan.cycle_weight * cycle
-        loss = loss + preset.stargan.identity_weight * identity
-        return loss, {"adversarial": adversarial, "made classes": classes, "cycle": cycle, "identity": identity}
+        return {
+            "adversarial": -scores.mean(),
+            "made classes": label_loss(logits, target),
+            "cycle": F.l1_loss(self.networks["stargan"](made, source), batch.image),
+            "identity": ((made - batch.image).abs().mean(dim=(1, 2, 3)) * unchanged).mean(),
+        }
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: photos, there and back with their own labels, and for each attribute those with that label changed."""
         network, image = networks["stargan"], batch.image[:8]
         labels = self.labels[batch.index[:8]].to(image.device)
-        rows = [image, network(image, labels)]
-        for place in range(labels.shape[1]):
-            changed = labels.clone()
-            changed[:, place] = 1 - changed[:, place]
-            rows.append(network(image, changed))
+        changes = torch.eye(labels.shape[1], device=image.device)
+        rows = [image, network(image, labels), *(network(image, (labels - one).abs()) for one in changes)]
         return tile(to_uint8_image(torch.cat(rows)), len(image))
 
 
 def by_label(network: StarGANGenerator, request: Request) -> Tensor:
     """The target with the label that is asked for; all else that the network can change stays as annotated."""
     wanted = request.labels | wish(network, request)
-    unknown = [name for name in network.config["attributes"] if name not in wanted]
-    if unknown:
-        raise MethodError(f"Nobody knows whether the targets have {', '.join(unknown)}: use annotated faces.")
-    return network(request.target, torch.stack([wanted[name] for name in network.config["attributes"]], dim=1).float())
+    labels = [known(wanted, name) for name in network.config["attributes"]]
+    return network(request.target, torch.stack(labels, dim=1).float())
 
 
-METHODS.register(
-    Method(
-        "StarGAN",
-        StarGANGenerator,
-        "stargan",
-        by_label,
-        tasks=(TRANSFER, EDITING),
-        renders=False,
-        place=0,
-        weights="stargan",
-        phases=("shipped-half", "shipped"),
-        at_learnt_size=True,
-    )
-)
+WHAT = {"tasks": (TRANSFER, EDITING), "place": 0, "phases": ("shipped-half", "shipped"), "at_learnt_size": True}
+METHODS.register(Method("StarGAN", StarGANGenerator, "stargan", by_label, **WHAT))

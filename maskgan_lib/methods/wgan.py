@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from maskgan_lib.data.batches import Batch
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.training.labels import face_labels, pick, uniform
-from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, detached, in_parts, mean
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, mean
 
 
 class WassersteinStage(Stage):
@@ -29,67 +29,55 @@ class WassersteinStage(Stage):
     generators: tuple[str, ...]
     discriminators: tuple[str, ...]
     """The names of the networks; an optimiser is named as the first of those that it updates."""
+    judges: Mapping[str, nn.Module]
+    """The discriminators as they are before several processes share them: for the penalty, and for the generators."""
 
-    def __init__(self, faces: PackedFaces, attributes: Sequence[str], updates: int, batch_size: int):
-        if batch_size % updates:
-            raise ValueError(f"{self.settings}.batch must be a multiple of {updates}, not {batch_size}.")
-        self.critic_updates = updates
-        self.labels = face_labels(faces, attributes)
+    def __init__(self, faces: PackedFaces, own: Any):
+        """``own`` is the stage's section of a preset."""
+        if own.batch % own.critic_updates:
+            raise ValueError(f"{self.settings}.batch must be a multiple of {own.critic_updates}, not {own.batch}.")
+        self.critic_updates = own.critic_updates
+        self.labels = face_labels(faces, own.attributes)
         self.train_labels = self.labels[faces.indices("train")]
 
     def learn_with_adam(
-        self, generators: Mapping[str, nn.Module], discriminators: Mapping[str, nn.Module], lr: float
+        self,
+        generators: Mapping[str, nn.Module],
+        discriminators: Mapping[str, nn.Module],
+        weights: Mapping[str, float],
+        lr: float,
     ) -> None:
-        """Sets networks and optimisers: one of the generators, one of the discriminators."""
+        """Sets networks and optimisers, and how much each term of a loss, by its name, counts."""
         self.networks = {**generators, **discriminators}
         self.generators, self.discriminators = tuple(generators), tuple(discriminators)
         self.optimizers = {
-            names[0]: torch.optim.Adam(
-                chain.from_iterable(self.networks[name].parameters() for name in names), lr=lr, betas=BETAS
-            )
+            names[0]: torch.optim.Adam([p for n in names for p in self.networks[n].parameters()], lr, BETAS)
             for names in (self.generators, self.discriminators)
         }
+        self.judges, self.weights = discriminators, weights
+        counted = {f"{name} weight": weight for name, weight in weights.items()}
+        self.config = {"lr": lr, "critic updates": self.critic_updates, **counted}
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """The updates of the discriminators, then the generators', the discriminators frozen."""
         self.autocast = accelerator.autocast
-        generators, discriminators = (
-            [self.networks[n] for n in names] for names in (self.generators, self.discriminators)
-        )
-        judges = {name: accelerator.unwrap_model(self.networks[name]) for name in self.discriminators}
-        on_made, logged = [], []
+        on_made = []
         for number in range(self.critic_updates):
             shares = [self.share(batch, number) for batch in batches]
-            on_made.append(self.update_discriminators(shares, discriminators, judges, accelerator))
+            losses = (self.weighed(self.discriminator_terms(share)) for share in shares)
+            on_made.append(self.update(self.discriminators, losses, len(shares), accelerator))
 
-        for judge in judges.values():
+        for judge in self.judges.values():
             judge.requires_grad_(False)
-        self.optimizers[self.generators[0]].zero_grad(set_to_none=True)
-        for share in in_parts(shares, generators, accelerator):
-            loss, terms = self.generator_loss(share, judges)
-            accelerator.backward(loss / len(shares))
-            logged.append(detached(terms))
-        self.optimizers[self.generators[0]].step()
-        for judge in judges.values():
+        losses = (self.weighed(self.generator_terms(share)) for share in shares)
+        logged = self.update(self.generators, losses, len(shares), accelerator)
+        for judge in self.judges.values():
             judge.requires_grad_(True)
-        return mean(on_made) | mean(logged)
+        return mean(on_made) | logged
 
-    def update_discriminators(
-        self,
-        shares: Sequence[Batch],
-        discriminators: Sequence[nn.Module],
-        judges: Mapping[str, nn.Module],
-        accelerator: Accelerator,
-    ) -> Terms:
-        """One update."""
-        optimizer, logged = self.optimizers[self.discriminators[0]], []
-        optimizer.zero_grad(set_to_none=True)
-        for share in in_parts(shares, discriminators, accelerator):
-            loss, terms = self.discriminator_loss(share, judges)
-            accelerator.backward(loss / len(shares))
-            logged.append(detached(terms))
-        optimizer.step()
-        return mean(logged)
+    def weighed(self, terms: Terms) -> tuple[Tensor, Terms]:
+        """The sum of ``terms``, each as often as it counts, and these."""
+        return sum(self.weights[name] * term for name, term in terms.items()), terms
 
     def share(self, batch: Batch, number: int) -> Batch:
         """The faces of the update ``number``: every so-many-th, so that parts of a batch give what the whole does."""
@@ -112,12 +100,12 @@ class WassersteinStage(Stage):
         return self.labels[batch.index].to(image.device), target, mix.to(image.dtype)[:, None, None, None]
 
     @abstractmethod
-    def discriminator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
-        """What the discriminators minimise; ``judges`` are the plain ones, for the penalty."""
+    def discriminator_terms(self, batch: Batch) -> Terms:
+        """What the discriminators minimise, by name, not yet weighed."""
 
     @abstractmethod
-    def generator_loss(self, batch: Batch, judges: Mapping[str, nn.Module]) -> tuple[Tensor, Terms]:
-        """What the generators minimise; ``judges`` are the plain discriminators, which do not learn."""
+    def generator_terms(self, batch: Batch) -> Terms:
+        """What the generators minimise, by name, not yet weighed."""
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, mix: Tensor) -> Tensor:

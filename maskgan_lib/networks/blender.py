@@ -18,12 +18,8 @@ class AlphaBlender(nn.Module):
 
     def __init__(self, width: int = 32, downsamplings: int = 3, blocks: int = 3, alpha_channels: int = 3):
         super().__init__()
-        self.config = {
-            "width": width,
-            "downsamplings": downsamplings,
-            "blocks": blocks,
-            "alpha_channels": alpha_channels,
-        }
+        self.config = {"width": width, "downsamplings": downsamplings, "blocks": blocks}
+        self.config["alpha_channels"] = alpha_channels
         self.body = EncoderDecoder(6, alpha_channels, width, downsamplings, blocks, adaptive=False)
         init_convolutions(self)
 

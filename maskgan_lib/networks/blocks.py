@@ -1,6 +1,6 @@
 """What several networks share: one-hot masks, AdaIN, residual blocks, the encoder-decoder, spectral normalisation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -42,11 +42,15 @@ def check_size(images: Tensor, multiple: int, smallest: int, network: str) -> No
         )
 
 
-def check_square(images: Tensor, size: int) -> None:
-    """``ValueError`` unless height and width are ``size``: a discriminator that sees whole pictures takes no other."""
-    height, width = images.shape[-2:]
-    if (height, width) != (size, size):
-        raise ValueError(f"This discriminator takes pictures of {size} x {size} pixels, not {height} x {width}.")
+def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
+    """``ValueError`` unless ``value``, which is called ``what``, is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(choices)}, not {value!r}.")
+
+
+def layers_to_draw(network: nn.Module, kinds: type | tuple[type, ...]) -> list[nn.Module]:
+    """The layers of these ``kinds``; none on the meta device: drawing there would import PyTorch's compiler."""
+    return [m for m in network.modules() if isinstance(m, kinds) and not m.weight.is_meta]
 
 
 def init_convolutions(network: nn.Module, he: bool = False) -> None:
@@ -54,23 +58,20 @@ def init_convolutions(network: nn.Module, he: bool = False) -> None:
 
     Biases, and the transposed convolutions with them, keep PyTorch's default.
     """
-    for module in network.modules():
-        # On the meta device there is nothing to draw, and drawing there would import PyTorch's compiler, for seconds.
-        if not isinstance(module, nn.Conv2d) or module.weight.is_meta:
-            continue
+    for layer in layers_to_draw(network, nn.Conv2d):
         if he:
-            nn.init.kaiming_normal_(module.weight)
+            nn.init.kaiming_normal_(layer.weight)
         else:
-            nn.init.normal_(module.weight, 0.0, 0.02)
+            nn.init.normal_(layer.weight, 0.0, 0.02)
 
 
-def positional_norm(features: Tensor, eps: float = 1e-5) -> Tensor:
+def positional_norm(features: Tensor) -> Tensor:
     """Positional normalisation (Li et al., NeurIPS 2019): every place by mean and deviation of its own channels.
 
     ``[B, C, H, W]`` to the same. Instance normalisation looks at the whole picture, so that an edit changes all of it
     a little; here what lies beyond the reach of the convolutions stays as it was, to the last bit.
     """
-    return F.layer_norm(features.movedim(1, -1), features.shape[1:2], eps=eps).movedim(-1, 1)
+    return F.layer_norm(features.movedim(1, -1), features.shape[1:2]).movedim(-1, 1)
 
 
 NORMS = {"instance": F.instance_norm, "positional": positional_norm}
@@ -84,11 +85,9 @@ class AdaIN(nn.Module):
     takes them. ``weight`` is used raw, without an added 1. The layer owns no parameters and keeps no state.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5, norm: str = "instance"):
+    def __init__(self, channels: int, norm: str = "instance"):
         super().__init__()
-        self.channels = channels
-        self.eps = eps
-        self.norm = NORMS[norm]
+        self.channels, self.norm = channels, NORMS[norm]
 
     def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
         """``features [B, C, H, W]``, ``parameters [B, 2C]`` or, for every place, ``[B, 2C, H, W]``.
@@ -98,7 +97,7 @@ class AdaIN(nn.Module):
         A batch of 1 on either side is shared by the whole batch of the other.
         """
         bias, weight = (parameters if parameters.dim() == 4 else parameters[:, :, None, None]).chunk(2, dim=1)
-        return torch.addcmul(bias, self.norm(features, eps=self.eps), weight)
+        return torch.addcmul(bias, self.norm(features), weight)
 
 
 class ResidualBlock(nn.Module):
@@ -205,8 +204,7 @@ class EncoderDecoder(Recomputing):
         norm: str = "instance",
     ):
         super().__init__()
-        if upsampling not in UPSAMPLINGS:
-            raise ValueError(f"upsampling must be one of {', '.join(UPSAMPLINGS)}, not {upsampling!r}.")
+        check_choice("upsampling", upsampling, UPSAMPLINGS)
         widths = [width * 2**i for i in range(downsamplings + 1)]
         self.first = nn.Conv2d(inputs, width, 7, padding=3, padding_mode="reflect")
         self.down = nn.ModuleList(nn.Conv2d(w, 2 * w, 3, stride=2, padding=1) for w in widths[:-1])

@@ -1,5 +1,7 @@
 """The discriminator: PatchGANs that judge an image and its mask at several scales."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,20 +23,14 @@ class PatchDiscriminator(nn.ModuleList):
 
     def __init__(self, inputs: int, width: int, layers: int, spectral: bool = False):
         widths = [min(width * 2**i, WIDEST) for i in range(layers + 1)]
-        stages = [self._stage(inputs, widths[0], stride=2, norm=False)]
-        for i in range(1, layers + 1):
-            stride = 2 if i < layers else 1
-            stages.append(self._stage(widths[i - 1], widths[i], stride, norm=True, spectral=spectral))
-        stages.append(nn.Sequential(nn.Conv2d(widths[-1], 1, 4, padding=2)))
-        super().__init__(stages)
-
-    @staticmethod
-    def _stage(inputs: int, outputs: int, stride: int, norm: bool, spectral: bool = False) -> nn.Sequential:
         convolution = SpectralConv2d if spectral else nn.Conv2d
-        parts = [convolution(inputs, outputs, 4, stride=stride, padding=2, bias=not spectral)]
-        if norm:
-            parts.append(nn.InstanceNorm2d(outputs))
-        return nn.Sequential(*parts, nn.LeakyReLU(0.2, inplace=True))
+        first = nn.Conv2d(inputs, widths[0], 4, stride=2, padding=2)
+        stages = [nn.Sequential(first, nn.LeakyReLU(0.2, inplace=True))]
+        for number, (before, after) in enumerate(pairwise(widths), start=1):
+            stride = 2 if number < layers else 1
+            inner = convolution(before, after, 4, stride=stride, padding=2, bias=not spectral)
+            stages.append(nn.Sequential(inner, nn.InstanceNorm2d(after), nn.LeakyReLU(0.2, inplace=True)))
+        super().__init__([*stages, nn.Sequential(nn.Conv2d(widths[-1], 1, 4, padding=2))])
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Output of every stage, the score map ``[B, 1, h, w]`` last."""
@@ -56,21 +52,11 @@ class MultiScaleDiscriminator(nn.Module):
     """
 
     def __init__(
-        self,
-        num_classes: int = NUM_CLASSES,
-        width: int = 64,
-        layers: int = 3,
-        scales: int = 2,
-        spectral: bool = False,
+        self, num_classes: int = NUM_CLASSES, width: int = 64, layers: int = 3, scales: int = 2, spectral: bool = False
     ):
         super().__init__()
-        self.config = {
-            "num_classes": num_classes,
-            "width": width,
-            "layers": layers,
-            "scales": scales,
-            "spectral": spectral,
-        }
+        self.config = {"num_classes": num_classes, "width": width, "layers": layers}
+        self.config |= {"scales": scales, "spectral": spectral}
         self.scales = nn.ModuleList(PatchDiscriminator(num_classes + 3, width, layers, spectral) for _ in range(scales))
         init_convolutions(self)
 

@@ -1,5 +1,7 @@
 """MaskVAE: the space of masks, a variational autoencoder with batch normalisation (section 3.2 of the paper)."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -21,12 +23,9 @@ class MaskVAE(nn.Module):
         if image_size < 8 or image_size & (image_size - 1):
             raise ValueError(f"MaskVAE takes image sizes that are powers of two from 8 up, not {image_size}.")
         self.config = {"image_size": image_size, "num_classes": num_classes, "width": width, "latent": latent}
-        stages = image_size.bit_length() - 3
-        widths = [width * 2**i for i in range(stages)]
+        widths = [width * 2**i for i in range(image_size.bit_length() - 3)]
         flat = widths[-1] * 4 * 4
-
-        ins = [num_classes, *widths[:-1]]
-        self.down = nn.Sequential(*(self._halve(i, o) for i, o in zip(ins, widths, strict=True)))
+        self.down = nn.Sequential(*(self._halve(i, o) for i, o in pairwise([num_classes, *widths])))
         self.mu = nn.Linear(flat, latent)
         self.logvar = nn.Linear(flat, latent)
         self.expand = nn.Linear(latent, flat)

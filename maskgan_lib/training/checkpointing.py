@@ -45,15 +45,16 @@ class Run:
     """A run between two steps: all that a checkpoint holds and a resume brings back.
 
     ``agreed`` are the settings that a resumed run must share, ``card`` goes into the weights' model cards, ``history``
-    is the log, and ``pending`` are the losses since its last entry, still on the device. To be made of a stage's plain
-    networks, before they are prepared.
+    is the log, and ``pending`` are the losses since its last entry, still on the device. To be made before the stage's
+    networks are prepared: ``networks`` are the plain ones.
     """
 
     def __init__(
         self, folder: Path, stage: Stage, accelerator: Accelerator, ema_decay: float, agreed: dict, card: dict
     ):
         self.folder, self.stage, self.accelerator, self.agreed, self.card = folder, stage, accelerator, agreed, card
-        self.averages = {name: Average(stage.networks[name], ema_decay, accelerator.device) for name in stage.averaged}
+        self.networks = dict(stage.networks)
+        self.averages = {name: Average(self.networks[name], ema_decay, accelerator.device) for name in stage.averaged}
         self.step = 0
         self.history: list[dict] = []
         self.pending: list[dict[str, Tensor]] = []
@@ -63,16 +64,12 @@ class Run:
         """That the run has taken up to the last entry of its log."""
         return self.history[-1]["seconds"] if self.history else 0.0
 
-    def networks(self) -> dict[str, nn.Module]:
-        """Those that learn, as they are without accelerate."""
-        return {name: self.accelerator.unwrap_model(network) for name, network in self.stage.networks.items()}
-
     def advance(self, losses: dict[str, Tensor]) -> None:
         """A step is made."""
         self.step += 1
         self.pending.append(losses)
         for name, average in self.averages.items():
-            average.update_parameters(self.accelerator.unwrap_model(self.stage.networks[name]))
+            average.update_parameters(self.networks[name])
 
     # ---- what must be finite
 
@@ -100,7 +97,7 @@ class Run:
         """Write the state as the newest checkpoint. ``TrainingError`` if a loss or a weight in it is not finite."""
         if self.pending:
             self.pending_losses()
-        networks = {name: network.state_dict() for name, network in self.networks().items()}
+        networks = {name: network.state_dict() for name, network in self.networks.items()}
         for name, weights in networks.items():
             for key, value in weights.items():
                 if not value.isfinite().all():
@@ -139,7 +136,7 @@ class Run:
         others = differing(state["agreed"], self.agreed)
         if others:
             raise TrainingError(f"{self.folder} holds a run with other settings: {others}.")
-        for name, network in self.networks().items():
+        for name, network in self.networks.items():
             load_into(network, state["networks"][name], f"The {name} in {self.folder}")
         for name, average in self.averages.items():
             load_into(average, state["averages"][name], f"The averaged {name} in {self.folder}")

@@ -17,10 +17,11 @@ from maskgan_lib.classes import colorize
 from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import AlphaBlender, MaskVAE, one_hot
+from maskgan_lib.networks.blocks import check_choice
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import SETTINGS, STAGES
 from maskgan_lib.training.dmn import DMNStage
-from maskgan_lib.training.stage import BETAS, Terms, TrainingError, detached, in_parts, mean, tile
+from maskgan_lib.training.stage import BETAS, Terms, TrainingError, tile
 
 
 @SETTINGS.called("ebst")
@@ -80,24 +81,19 @@ class EBSTStage(DMNStage):
         if maskvae is None:
             raise TrainingError("EBST needs a trained MaskVAE: name its weights (--maskvae FILE).")
         super().__init__(preset, faces)
-        if maskvae.config["image_size"] != faces.size:
-            size = maskvae.config["image_size"]
-            raise TrainingError(
-                f"The MaskVAE takes masks of {size} pixels a side, the faces have {faces.size}: train one at that size."
-            )
-        if preset.ebst.masks not in ("hard", "soft"):
-            raise ValueError(f"ebst.masks must be 'hard' or 'soft', not {preset.ebst.masks!r}.")
+        size = maskvae.config["image_size"]
+        if size != faces.size:
+            what = f"The MaskVAE takes masks of {size} pixels a side, the faces have {faces.size}"
+            raise TrainingError(f"{what}: train one at that size.")
+        check_choice("ebst.masks", preset.ebst.masks, ("hard", "soft"))
         self.maskvae = maskvae.eval().requires_grad_(False)
         halvings = preset.proportions(faces.size).blender_downsamplings
         blender = AlphaBlender(preset.ebst.blender_width, halvings, preset.ebst.blender_blocks)
         self.networks["blender"] = blender
         both = [*self.networks["dmn"].parameters(), *blender.parameters()]
         self.optimizers["dmn and blender"] = torch.optim.Adam(both, lr=preset.ebst.lr, betas=BETAS)
-        self.config |= {
-            "lambda_inter": preset.ebst.lambda_inter,
-            "ebst_masks": preset.ebst.masks,
-            "maskvae": fingerprint(maskvae),
-        }
+        self.config |= {"lambda_inter": preset.ebst.lambda_inter, "ebst_masks": preset.ebst.masks}
+        self.config["maskvae"] = fingerprint(maskvae)
 
     def modules(self) -> list[nn.Module]:
         """The networks, those of the perceptual loss, and the MaskVAE."""
@@ -107,22 +103,17 @@ class EBSTStage(DMNStage):
         """Discriminator, DMN, discriminator again, DMN and blender: the order that the authors give."""
         first = super().step(batches, accelerator)
 
-        judge = accelerator.unwrap_model(self.networks["discriminator"])
-        once, logged = len(batches) == 1, []
+        judge, once = accelerator.unwrap_model(self.networks["discriminator"]), len(batches) == 1
         with torch.set_grad_enabled(once):
             made = [self.blend(batch) for batch in batches]
         second = self.update_discriminator(batches, made, accelerator)
 
         judge.requires_grad_(False)
-        self.optimizers["dmn and blender"].zero_grad(set_to_none=True)
-        for batch in in_parts(batches, [self.networks["dmn"], self.networks["blender"]], accelerator):
-            picture = made[0] if once else self.blend(batch)
-            loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
-            accelerator.backward(loss / len(batches))
-            logged.append(detached(terms))
-        self.optimizers["dmn and blender"].step()
+        pairs = zip(batches, made if once else map(self.blend, batches), strict=True)
+        losses = (self.generator_loss(one_hot(b.mask), b.image, picture, judge) for b, picture in pairs)
+        second |= self.update(["dmn", "blender"], losses, len(batches), accelerator, "dmn and blender")
         judge.requires_grad_(True)
-        return first | {f"blend {name}": loss for name, loss in (second | mean(logged)).items()}
+        return first | {f"blend {name}": loss for name, loss in second.items()}
 
     def blend(self, batch: Batch) -> Tensor:
         """Stage II: the blend of the two renders of every face, its style encoded once, both rendered in one batch."""

@@ -57,7 +57,7 @@ class Log:
         run = self.run
         averaged = {name: average.module for name, average in run.averages.items()}
         with torch.no_grad():
-            picture = run.stage.sample(run.networks() | averaged, batch)
+            picture = run.stage.sample(run.networks | averaged, batch)
         with writing(run.folder / "samples" / f"step-{run.step:06d}.png") as path:
             Image.fromarray(picture).save(path)
         if self.board:

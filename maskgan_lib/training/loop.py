@@ -19,7 +19,6 @@ from torch import nn
 from maskgan_lib.checkpoints import save_weights
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.presets import Preset
 from maskgan_lib.progress import progress_bar
 from maskgan_lib.training.checkpointing import Run, newest_checkpoint
 from maskgan_lib.training.execution import Execution, hardware, make_accelerator, set_recompute
@@ -42,12 +41,6 @@ class RunSettings:
     sample_every: int = 1000
     log_every: int = 50
 
-    @classmethod
-    def of(cls, preset: Preset, steps: int, batch_size: int, seed: int = 0) -> "RunSettings":
-        """The loop's share of a preset."""
-        shared = {f.name for f in dataclasses.fields(cls)} & {f.name for f in dataclasses.fields(preset)}
-        return cls(steps, batch_size, seed, **{name: getattr(preset, name) for name in shared})
-
     def rate(self, step: int) -> float:
         """Learning rate at ``step`` as a share of the first: one, then linearly down to zero from ``decay_from`` on."""
         return min(1.0, (1 - step / self.steps) / max(1 - self.decay_from, 1 / self.steps))
@@ -59,9 +52,9 @@ def train(
     indices: np.ndarray,
     folder: str | Path,
     settings: RunSettings,
-    resume: bool = False,
-    card: dict | None = None,
-    execution: Execution | None = None,
+    resume: bool,
+    card: dict,
+    execution: Execution,
 ) -> list[dict]:
     """Run ``stage`` on the faces ``indices`` for ``settings.steps`` steps; returns the log, one dict per entry.
 
@@ -75,12 +68,11 @@ def train(
     the exception on CPUs, where each process normalises by its own share: the weights stay the same in all processes,
     the running statistics are those of the first one's share. On GPUs it looks at the whole batch (``SyncBatchNorm``).
     """
-    execution = execution or Execution()
     accelerator = make_accelerator(execution.precision)
     refuse_parts(stage, settings.batch_size, execution.accumulate, accelerator.num_processes)
     agreed = {"stage": stage.name, **dataclasses.asdict(settings), **stage.config, **stage.sizes()}
     agreed |= {"data": faces.source, "size": faces.size, "faces": len(indices), "made_by": faces.made_by}
-    run = Run(Path(folder), stage, accelerator, settings.ema_decay, agreed, card or {})
+    run = Run(Path(folder), stage, accelerator, settings.ema_decay, agreed, card)
     prepare(stage, accelerator, execution.recompute)
     rates = {name: [group["lr"] for group in o.param_groups] for name, o in stage.optimizers.items()}
     where = (accelerator.device, accelerator.process_index, accelerator.num_processes)
@@ -165,14 +157,13 @@ def ctrl_c() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def on_interrupt(number, frame):
         if flag.is_set():
             raise KeyboardInterrupt
         flag.set()
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    before = signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield flag
     finally:

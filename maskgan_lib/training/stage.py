@@ -1,9 +1,9 @@
 """What a stage of training is, and a batch in one or several parts."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from maskgan_lib.presets import Preset
 
 BETAS = (0.5, 0.999)
 """Of Adam, as in the authors' code."""
+
+Part = TypeVar("Part")
 
 Weights = Mapping[str, Tensor]
 """A network's, by name."""
@@ -30,9 +32,8 @@ class TrainingError(Exception):
 class Stage(ABC):
     """What is trained: networks, optimisers and one step. Made from a preset and the faces to train on.
 
-    ``networks`` and ``optimizers`` are named; the loop prepares them (device, precision, processes) and puts the
-    prepared ones back. ``config`` holds what else a step depends on (rates, weights of losses): a run is only resumed
-    with the same.
+    The loop prepares ``networks`` and ``optimizers`` (device, precision, processes) and puts the prepared ones back.
+    ``config`` holds what else a step depends on (rates, weights of losses): a run is only resumed with the same.
     """
 
     name: str
@@ -84,6 +85,28 @@ class Stage(ABC):
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """Update the networks once on a batch that comes in equal parts; returns detached scalar losses by name."""
 
+    def update(
+        self,
+        names: Sequence[str],
+        losses: Iterable[tuple[Tensor, Terms]],
+        parts: int,
+        accelerator: Accelerator,
+        optimizer: str = "",
+    ) -> Terms:
+        """One update of the networks ``names`` by an optimiser, by default the first one's; the means of what to log.
+
+        ``losses`` says for each of the ``parts`` of a batch what is minimised and what to log: a generator, so that
+        memory holds the graph of one part at a time.
+        """
+        optimizer, logged = optimizer or names[0], []
+        self.optimizers[optimizer].zero_grad(set_to_none=True)
+        networks = [self.networks[name] for name in names]
+        for _, (loss, terms) in zip(in_parts(range(parts), networks, accelerator), losses, strict=True):
+            accelerator.backward(loss / parts)
+            logged.append(detached(terms))
+        self.optimizers[optimizer].step()
+        return mean(logged)
+
     @abstractmethod
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """A picture of what the averaged ``networks`` do with ``batch``: uint8 ``[H, W, 3]``."""
@@ -100,25 +123,20 @@ class OneLossStage(Stage):
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """One update."""
-        [batch], [optimizer] = batches, self.optimizers.values()
-        optimizer.zero_grad(set_to_none=True)
-        loss, terms = self.loss(batch)
-        accelerator.backward(loss)
-        optimizer.step()
-        return detached(terms)
+        return self.update(list(self.networks), map(self.loss, batches), len(batches), accelerator)
 
 
-def in_parts(batches: Sequence[Batch], networks: Sequence[nn.Module], accelerator: Accelerator) -> Iterator[Batch]:
-    """The equal parts ``batches`` of a batch one by one, whose gradients add up to one update of ``networks``.
+def in_parts(parts: Sequence[Part], networks: Sequence[nn.Module], accelerator: Accelerator) -> Iterator[Part]:
+    """The equal ``parts`` of a batch one by one, whose gradients add up to one update of ``networks``.
 
-    Several processes exchange the gradients once, with the last part. With ``loss / len(batches)`` of each part they
-    are those of the whole batch, since every loss is a mean over faces.
+    Several processes exchange the gradients once, with the last part. With ``loss / len(parts)`` of each part they are
+    those of the whole batch, since every loss is a mean over faces.
     """
-    for number, batch in enumerate(batches, start=1):
+    for number, part in enumerate(parts, start=1):
         with ExitStack() as waiting:
-            for network in networks if number < len(batches) else ():
+            for network in networks if number < len(parts) else ():
                 waiting.enter_context(accelerator.no_sync(network))
-            yield batch
+            yield part
 
 
 def mean(logged: Sequence[Terms]) -> Terms:
@@ -139,9 +157,6 @@ def differing(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:
 
 def tile(pictures: np.ndarray, columns: int) -> np.ndarray:
     """uint8 ``[N, H, W, 3]`` as one picture, ``columns`` in a row, missing ones white."""
-    count, height, width, _ = pictures.shape
-    rows = math.ceil(count / columns)
-    sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
-    sheet[:count] = pictures
-    sheet = sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
-    return sheet.reshape(rows * height, columns * width, 3)
+    missing = -len(pictures) % columns
+    sheet = np.pad(pictures, [(0, missing), (0, 0), (0, 0), (0, 0)], constant_values=255)
+    return np.vstack([np.hstack(sheet[k : k + columns]) for k in range(0, len(sheet), columns)])

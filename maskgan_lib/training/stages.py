@@ -1,14 +1,13 @@
 """The stages by name, and the calls that train one of them, or all in order, from a preset and a packed folder."""
 
-import dataclasses
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from maskgan_lib.checkpoints import CheckpointError, load_into, load_weights
+from maskgan_lib.checkpoints import load_into, load_weights
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
@@ -26,23 +25,18 @@ def make_stage(name: str, preset: Preset, faces: PackedFaces, **trained: nn.Modu
 
     So ``ebst`` takes the ``maskvae`` in whose latent space it walks, ``secgan`` the ``parser`` that reads its masks.
     """
-    if name not in STAGES:
-        raise ValueError(f"There is no stage {name!r}; there are {', '.join(STAGES)}.")
-    _check_needed(trained)
+    unknown = trained.keys() - {need for stage in STAGES.values() for need, _ in stage.needs}
+    if unknown:
+        raise TypeError(f"No stage needs {', '.join(sorted(unknown))}.")
     stage = STAGES[name]
     return stage(preset, faces, **{need: trained.get(need) for need, _ in stage.needs})
 
 
-def _check_needed(names: Iterable[str]) -> None:
-    unknown = {*names} - {need for stage in STAGES.values() for need, _ in stage.needs}
-    if unknown:
-        raise TypeError(f"No stage needs {', '.join(sorted(unknown))}.")
-
-
 def run_settings(name: str, preset: Preset, seed: int = 0, steps: int | None = None) -> RunSettings:
     """Steps (the preset's unless given), batch size and intervals of the stage ``name``."""
-    settings = getattr(preset, STAGES[name].settings)
-    return RunSettings.of(preset, steps or settings.steps, settings.batch, seed)
+    own = getattr(preset, STAGES[name].settings)
+    intervals = (preset.checkpoint_every, preset.sample_every, preset.log_every)
+    return RunSettings(steps or own.steps, own.batch, seed, preset.decay_from, preset.ema_decay, *intervals)
 
 
 def train_stage(
@@ -66,16 +60,16 @@ def train_stage(
     what is written to ``folder``.
     """
     torch.manual_seed(seed)
-    _check_needed(trained)
-    needs = STAGES[name].needs if name in STAGES else ()
-    others = {need: _load(trained[need], kind) for need, kind in needs if trained.get(need) is not None}
+    needs = ((need, kind) for need, kind in STAGES[name].needs if trained.get(need) is not None)
+    loaded = {need: _load(trained[need], kind) for need, kind in needs}
     try:
-        stage = make_stage(name, preset, faces, **others)
+        stage = make_stage(name, preset, faces, **trained | loaded)
     except ValueError as error:  # a setting that there is not
         raise TrainingError(str(error)) from error
     if init is not None:
         _start_from(stage, Path(init))
     indices = faces.indices("train") if indices is None else indices
+    how = execution or Execution()
     card = {
         "network": name,
         "data": faces.source,
@@ -86,7 +80,7 @@ def train_stage(
         "preset": preset.asdict(),
         "perceptual": stage.config.get("perceptual"),
     }
-    return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card, execution)
+    return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card, how)
 
 
 def train_all(
@@ -101,28 +95,14 @@ def train_all(
 
     What is trained already is kept, and an interrupted stage goes on from its checkpoint.
     """
-    folder, logs = Path(folder), {}
+    folder, logs, execution = Path(folder), {}, execution or Execution()
+    whole = replace(execution, accumulate=1)  # batch normalisation takes no parts
     for name in MASKGAN:
         sources = {"init": folder / "dmn", "maskvae": folder / "maskvae" / "maskvae.safetensors"}
-        logs[name] = train_stage(
-            name,
-            preset,
-            faces,
-            folder / name,
-            indices,
-            seed=seed,
-            resume=True,
-            execution=_for(name, execution),
-            **(sources if name == "ebst" else {}),
-        )
+        how = {"seed": seed, "resume": True, "execution": execution if STAGES[name].accumulates else whole}
+        how |= sources if name == "ebst" else {}
+        logs[name] = train_stage(name, preset, faces, folder / name, indices, **how)
     return logs
-
-
-def _for(name: str, execution: Execution | None) -> Execution | None:
-    """Without the parts that a stage with batch normalisation cannot do."""
-    if execution is None or STAGES[name].accumulates:
-        return execution
-    return dataclasses.replace(execution, accumulate=1)
 
 
 def _load(path: str | Path, kind: str) -> nn.Module:
@@ -148,7 +128,7 @@ def _start_from(stage: Stage, source: Path) -> None:
             continue
         if name not in networks:
             raise TrainingError(f"The run in {source} trained {', '.join(networks)}, and no {name}.")
-        _fill(network, networks[name], f"The {name} in {source}")
+        load_into(network, networks[name], f"The {name} in {source}")
 
 
 def _start_from_weights(stage: Stage, source: Path) -> None:
@@ -160,14 +140,7 @@ def _start_from_weights(stage: Stage, source: Path) -> None:
     if fitting[0].config != loaded.config:
         others = differing(loaded.config, fitting[0].config)
         raise TrainingError(f"The network in {source} is not of this preset: {others}.")
-    _fill(fitting[0], loaded.state_dict(), str(source))
+    load_into(fitting[0], loaded.state_dict(), str(source))
     others = [name for name, network in stage.networks.items() if network is not fitting[0]]
     if others:
         say(f"{source.name} holds one network: {' and '.join(others)} start from random weights.")
-
-
-def _fill(network: nn.Module, weights: dict, what: str) -> None:
-    try:
-        load_into(network, weights, what)
-    except CheckpointError as error:
-        raise TrainingError(str(error)) from error

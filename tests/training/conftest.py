@@ -45,14 +45,3 @@ def uninterrupted(faces, tmp_path_factory) -> dict[str, Path]:
     for name in MASKGAN:  # before a test patches their steps
         folders[name]
     return folders
-
-
-@pytest.fixture
-def in_double():
-    """All that is made and read is in float64: Adam makes whole steps of rounding errors.
-
-    Where a bias stands before a normalisation, it has no other gradient.
-    """
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)

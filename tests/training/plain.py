@@ -46,9 +46,3 @@ def generator_loss(judge, perceptual, mask: Tensor, real: Tensor, made: Tensor) 
     closeness = perceptual(made, real)
     terms = {"adversarial": adversarial, "feature": feature, "perceptual": closeness}
     return adversarial + 10 * feature + 10 * closeness, terms
-
-
-def assert_same_gradients(ours, theirs, rtol: float = 1e-3, atol: float = 1e-5) -> None:
-    """Every parameter of two networks has the same gradient."""
-    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, rtol=rtol, atol=atol, msg=lambda text, name=name: f"{name}: {text}")

@@ -4,16 +4,18 @@ import pytest
 import torch
 from accelerate import Accelerator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import RUNS, TINY, train_tiny, untrained_maskvae, untrained_parser
+from tiny_runs import RUNS, TINY, needed, train_tiny
+from toy_networks import batches_of, descending
 
-from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.losses import PerceptualLoss, VGG19Features
 from maskgan_lib.networks.blocks import Recomputing
 from maskgan_lib.training.execution import Execution, make_accelerator, set_recompute
 from maskgan_lib.training.loop import load_log
 from maskgan_lib.training.stage import TrainingError
-from maskgan_lib.training.stages import make_stage
+from maskgan_lib.training.stages import STAGES, make_stage
+
+IN_PARTS = [name for name, (stage, _) in RUNS.items() if STAGES[stage].accumulates]
 
 
 @pytest.fixture
@@ -21,48 +23,33 @@ def make(in_double, faces, tmp_path):
     """A function that makes a stage, always with the same weights and with plain gradient descent, and its batches."""
 
     def make(name):
-        maskvae = load_weights(untrained_maskvae(tmp_path))
-        torch.manual_seed(0)
-        stage = make_stage(*RUNS[name], faces, maskvae=maskvae)
-        stage.optimizers = {
-            key: torch.optim.SGD(optimizer.param_groups[0]["params"], lr=1e-2)
-            for key, optimizer in stage.optimizers.items()
-        }
-        return stage, Batches(faces, faces.indices("train"), 4, references=True).at
+        name, preset = RUNS[name]
+        return descending(name, preset, faces, **needed(tmp_path)), batches_of(name, preset, faces)
 
     return make
 
 
-@pytest.mark.parametrize(("name", "parts"), [("dmn", 2), ("ebst", 4), ("regional", 2)])
-def test_parts_of_a_batch_teach_what_the_whole_does(name, parts, make):
-    (whole, at), (cut, _) = make(name), make(name)
-    start = {key: [p.detach().clone() for p in n.parameters()] for key, n in whole.networks.items()}
-    for step in range(3):
-        losses = whole.step([at(step)], Accelerator()), cut.step(at(step).parts(parts), Accelerator())
+@pytest.mark.parametrize("way", ["parts", "recomputed activations"])
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_how_a_step_is_executed_does_not_change_what_it_teaches(name, way, make):
+    (plain, at), (other, _) = make(name), make(name)
+    start = {key: [p.detach().clone() for p in n.parameters()] for key, n in plain.networks.items()}
+    parts = 4 if way == "parts" else 1
+    for module in other.modules():
+        set_recompute(module, way != "parts")
+    inner = [m for network in other.networks.values() for m in network.modules() if isinstance(m, Recomputing)]
+    assert inner and all(m.recompute == (way != "parts") for m in inner)
+    for step in range(2):
+        losses = plain.step([at(step)], Accelerator()), other.step(at(step).parts(parts), Accelerator())
         for key, value in losses[0].items():
             # A regional style, and so its rate, has single precision.
             torch.testing.assert_close(losses[1][key], value, rtol=1e-6 if key == "style rate" else 1e-9, atol=1e-12)
-    for key, network in whole.networks.items():
-        moved = 0.0
-        for theirs, ours, before in zip(network.parameters(), cut.networks[key].parameters(), start[key], strict=True):
+    for key, network in plain.networks.items():
+        moved, others = 0.0, other.networks[key].parameters()
+        for theirs, ours, before in zip(network.parameters(), others, start[key], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
             moved = max(moved, (theirs - before).abs().max().item())
         assert moved > 1e-6
-
-
-@pytest.mark.parametrize("name", ["dmn", "ebst"])
-def test_recomputed_activations_give_the_same_gradients(name, make):
-    (kept, at), (again, _) = make(name), make(name)
-    for module in again.modules():
-        set_recompute(module, True)
-    assert any(
-        m.recompute for network in again.networks.values() for m in network.modules() if isinstance(m, Recomputing)
-    )
-    for stage in (kept, again):
-        stage.step([at(0)], Accelerator())
-    for key, network in kept.networks.items():
-        for theirs, ours in zip(network.parameters(), again.networks[key].parameters(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def saved_bytes(work) -> int:
@@ -127,8 +114,7 @@ def test_a_precision_that_cannot_be_had_is_explained():
 
 @pytest.mark.parametrize("name", ["dmn", "ebst", "spade", "secgan"])
 def test_frozen_networks_compute_in_the_precision_of_the_run(name, faces, monkeypatch):
-    parser, accelerator = load_weights(untrained_parser(faces.folder.parent)), Accelerator()
-    stage = make_stage(name, TINY, faces, maskvae=load_weights(untrained_maskvae(faces.folder.parent)), parser=parser)
+    stage, accelerator = make_stage(name, TINY, faces, **needed(faces.folder.parent)), Accelerator()
     monkeypatch.setattr(accelerator, "autocast", lambda: torch.autocast("cpu", torch.bfloat16))
     seen = {}
     for frozen in (module for module in stage.modules() if not any(p.requires_grad for p in module.parameters())):

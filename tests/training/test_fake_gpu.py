@@ -10,12 +10,11 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny_runs import RUNS, untrained_maskvae, untrained_parser
+from tiny_runs import RUNS, needed
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.data.batches import Batch, Batches
 from maskgan_lib.training.stage import Stage
 from maskgan_lib.training.stages import make_stage, run_settings
@@ -60,9 +59,7 @@ def make(faces, tmp_path, monkeypatch):
 
     def make(name: str) -> tuple[Stage, Batch]:
         name, preset = RUNS[name]
-        others = {"maskvae": untrained_maskvae(tmp_path), "parser": untrained_parser(tmp_path)}
-        trained = {need: load_weights(path) for need, path in others.items()}
-        stage, size = make_stage(name, preset, faces, **trained), run_settings(name, preset).batch_size
+        stage, size = make_stage(name, preset, faces, **needed(tmp_path)), run_settings(name, preset).batch_size
         move(stage)
         batch = vars(Batches(faces, faces.indices("train"), size, references=stage.references).at(0))
         return stage, OnGPU(

@@ -66,19 +66,8 @@ def test_bf16_learns_what_float32_does_up_to_its_rounding(faces, tmp_path):
     """bf16 rounds to 1 in 256; a loss passes some twenty layers, whose errors are random and largely average out."""
     first = []
     for precision in ("no", "bf16"):
-        arguments = [
-            "train",
-            "ebst",
-            "--preset",
-            "smoke",
-            "--steps",
-            2,
-            "--precision",
-            precision,
-            "--data",
-            faces.folder,
-        ]
-        more = ["--out", tmp_path / precision, "--maskvae", untrained_maskvae(tmp_path)]
+        arguments = ["train", "ebst", "--preset", "smoke", "--steps", 2, "--precision", precision]
+        more = ["--data", faces.folder, "--out", tmp_path / precision, "--maskvae", untrained_maskvae(tmp_path)]
         code, said = children.command([*arguments, *more])
         assert code == 0, said
         log = load_log(tmp_path / precision)

@@ -1,4 +1,4 @@
-"""The stages: where they start, the updates themselves, and that they learn."""
+"""The stages: where they start, what they refuse, and the step of the DMN."""
 
 import copy
 import json
@@ -13,16 +13,18 @@ import torchvision
 from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny_runs import REGIONAL, TINY, after_step, flat, press_ctrl_c
+from tiny_runs import REGIONAL, STEPS, TINY, after_step, flat, needed, press_ctrl_c, train_tiny
 from torch.distributions import Normal, kl_divergence
-from toy_faces import pack_toy_faces
+from toy_faces import pack_noise_faces, pack_toy_faces
+from toy_networks import assert_same_gradients, batches_of, numbers
 
-from maskgan_lib.checkpoints import load_state, load_weights, read_card
+from maskgan_lib.checkpoints import load_state, load_weights, read_card, save_weights
 from maskgan_lib.data.batches import Batch, Batches
-from maskgan_lib.evaluation.metrics import confusion_matrix, pixel_accuracy, psnr
+from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.networks import one_hot
 from maskgan_lib.presets import changed
 from maskgan_lib.training import stages
+from maskgan_lib.training.ebst import fingerprint
 from maskgan_lib.training.stage import TrainingError
 from maskgan_lib.training.stages import STAGES, make_stage, train_stage
 
@@ -122,6 +124,88 @@ def test_a_size_that_cannot_be_halved_so_often_names_the_next(name):
         make_stage(name, TINY, SimpleNamespace(size=300), maskvae=SimpleNamespace(config={"image_size": 300}))
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "said"),
+    [
+        ("dmn", "dmn.style=local", "style must be one of .*, not 'local'"),
+        ("dmn", "adversary.perceptual=vgg16", "perceptual must be one of .*, not 'vgg16'"),
+        ("dmn", "dmn.upsampling=smooth", "upsampling must be one of .*, not 'smooth'"),
+        ("dmn", "dmn.style_mask=mask", "style_mask must be one of sft, concat, none, not 'mask'"),
+        ("dmn", "dmn.style_rate=1e-4", r"dmn\.style=regional"),
+        ("spade", "spade.bottom=2", r"With spade\.bottom 2 SPADE makes pictures of 64 or 128 pixels"),
+        ("stargan", "stargan.batch=12", r"stargan\.batch must be a multiple of 5, not 12"),
+        ("stargan", "stargan.attributes=Smiling,Bald", r"no attribute 'Bald'; it has: Smiling\. Name others"),
+        ("elegant", "elegant.attributes=Bald", r"no attribute 'Bald'; it has: Smiling"),
+        ("secgan", "secgan.variant=none", "variant must be one of secgan, baseline, concat, not 'none'"),
+        ("secgan", "secgan.backbone=unet", "backbone must be one of stargan, attgan, not 'unet'"),
+        ("secgan", "secgan.batch=7", r"secgan\.batch must be a multiple of 2, not 7"),
+    ],
+)
+def test_a_setting_that_there_is_not_ends_in_a_sentence(name, setting, said, faces, tmp_path):
+    with pytest.raises(TrainingError, match=said):
+        train_tiny(name, faces, tmp_path / "run", changed(TINY, [setting]))
+
+
+@pytest.mark.parametrize(
+    ("smiling", "said"),
+    [((1, 1, -1), "no face without Smiling in its train split"), ((-1, -1, 1), "no face with Smiling in its train")],
+)
+@pytest.mark.parametrize("name", ["stargan", "elegant", "secgan"])
+def test_faces_that_do_not_show_an_attribute_both_ways_are_refused(name, smiling, said, tmp_path):
+    faces = pack_noise_faces(tmp_path / "noise", [(one,) for one in smiling], ("train", "train", "test"))
+    with pytest.raises(TrainingError, match=said):
+        train_tiny(name, faces, tmp_path / "run")
+    with pytest.raises(TrainingError, match="No attribute is named"):
+        train_tiny(name, faces, tmp_path / "run", TINY.replace({f"{name}.attributes": ()}))
+
+
+# ---- trained networks that a stage needs
+
+
+def test_a_trained_network_is_asked_for_and_has_to_fit(faces, tmp_path, uninterrupted):
+    with pytest.raises(TrainingError, match=r"needs a trained MaskVAE.*--maskvae"):
+        train_tiny("ebst", faces, tmp_path / "run", maskvae=None)
+    with pytest.raises(TrainingError, match="holds a DenseMappingNetwork, where a MaskVAE is needed"):
+        train_tiny("ebst", faces, tmp_path / "run", maskvae=uninterrupted["dmn"] / "dmn.safetensors")
+    with pytest.raises(TrainingError, match="masks of 32 pixels a side, the faces have 64"):
+        make_stage("ebst", TINY, pack_toy_faces(tmp_path / "bigger", 4, size=64), **needed(tmp_path))
+    for variant in ("secgan", "concat"):
+        with pytest.raises(TrainingError, match=r"needs a trained parser of the merged classes: .* \(--parser FILE\)"):
+            make_stage("secgan", TINY.replace({"secgan.variant": variant}), faces)
+    with pytest.raises(TrainingError, match="needs a parser of 12 classes, not 19: train one with --set"):
+        make_stage("secgan", TINY, faces, parser=FaceParser(19, width=4))
+    assert make_stage("secgan", TINY.replace({"secgan.variant": "baseline"}), faces).networks.keys() == {
+        "g_rgb",
+        "d_rgb",
+    }
+    with pytest.raises(TypeError, match="No stage needs vae"):
+        make_stage("ebst", TINY, faces, vae=None)
+
+
+@pytest.mark.parametrize(("name", "need"), [("ebst", "maskvae"), ("secgan", "parser")])
+def test_a_trained_network_stays_as_it_is(name, need, faces, tmp_path):
+    """Its weights, and the statistics of its batch normalisation."""
+    frozen = needed(tmp_path)[need].train()
+    before = fingerprint(frozen)
+    stage = make_stage(name, TINY, faces, **{need: frozen})
+    start = {key: fingerprint(network) for key, network in stage.networks.items()}
+    for step in range(2):
+        stage.step([batches_of(name, TINY, faces)(step)], Accelerator())
+    assert fingerprint(frozen) == before and not frozen.training
+    assert not any(p.requires_grad or p.grad is not None for p in frozen.parameters())
+    assert all(fingerprint(network) != start[key] for key, network in stage.networks.items())
+
+
+@pytest.mark.parametrize(("name", "need"), [("ebst", "maskvae"), ("secgan", "parser")])
+def test_another_trained_network_is_another_run(name, need, faces, tmp_path, uninterrupted):
+    network = needed(tmp_path)[need]
+    next(network.parameters()).data.mul_(2)
+    save_weights(tmp_path / "other", network)
+    settings = {"steps": STEPS, "seed": 3, "resume": True, need: tmp_path / "other"}
+    with pytest.raises(TrainingError, match=rf"holds a run with other settings: {need} \w{{12}} there, \w{{12}} here"):
+        train_tiny(name, faces, uninterrupted[name], **settings)
+
+
 # ---- the step of the DMN
 
 
@@ -153,7 +237,7 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
     optimizer = torch.optim.Adam(judge.parameters(), lr=TINY.dmn.lr, betas=(0.5, 0.999))
     penalty = 16 * 0.05 * plain.gradient_penalty(judge, mask, batch.image) if penalised else 0
     (discriminator_loss + penalty).backward()
-    plain.assert_same_gradients(stage.networks["discriminator"], judge)
+    assert_same_gradients(stage.networks["discriminator"], judge)
     optimizer.step()
 
     judge.load_state_dict(stage.networks["discriminator"].state_dict())  # equal up to Adam's share of rounding errors
@@ -161,17 +245,10 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
     if preset is REGIONAL:
         loss, terms["style rate"] = loss + 1e-3 * rate, rate
     loss.backward()
-    plain.assert_same_gradients(stage.networks["dmn"], dmn)
+    assert_same_gradients(stage.networks["dmn"], dmn)
     assert all(p.requires_grad for p in stage.networks["discriminator"].parameters())
     expected = {"discriminator": discriminator_loss, **terms}
-    assert {k: v.item() for k, v in losses.items()} == pytest.approx(
-        {k: v.item() for k, v in expected.items()}, rel=1e-4
-    )
-
-
-def test_a_rate_needs_a_style_for_every_region(faces):
-    with pytest.raises(ValueError, match=r"dmn\.style=regional"):
-        make_stage("dmn", TINY.replace({"dmn.style_rate": 1e-4}), faces)
+    assert numbers(losses) == pytest.approx(numbers(expected), rel=1e-4)
 
 
 def test_a_twentieth_of_the_classes_is_left_out_by_seed_and_step(faces):
@@ -191,59 +268,7 @@ def test_a_twentieth_of_the_classes_is_left_out_by_seed_and_step(faces):
     assert share == pytest.approx(0.05, abs=5 * (0.05 * 0.95 / (20 * 64 * 19)) ** 0.5)
 
 
-# ---- they learn
-
-
-def test_maskvae_memorises_two_masks(tmp_path):
-    faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = TINY.replace(
-        {
-            "maskvae.batch": 2,
-            "maskvae.latent": 16,
-            "maskvae.lr": 3e-3,
-            "log_every": 50,
-            "checkpoint_every": 999,
-            "sample_every": 999,
-        }
-    )
-    train_stage("maskvae", preset, faces, tmp_path / "run", steps=150)
-    network = load_weights(tmp_path / "run" / "maskvae.safetensors")
-    mask = torch.as_tensor(np.array(faces.masks))
-    with torch.no_grad():
-        logits, _, _ = network(one_hot(mask))
-    assert pixel_accuracy(confusion_matrix(logits.argmax(dim=1), mask)) >= 0.97
-
-
-@pytest.mark.parametrize("stage", ["dmn", "pix2pixhd-m"])
-def test_dmn_memorises_two_faces(tmp_path, stage):
-    faces = pack_toy_faces(tmp_path / "two", 2)
-    preset = TINY.replace(
-        {"dmn.width": 8, "dmn.batch": 2, "dmn.lr": 2e-3, "log_every": 50, "checkpoint_every": 999, "sample_every": 999}
-    )
-    start = make_stage(stage, preset, faces).networks["dmn"]
-    train_stage(stage, preset, faces, tmp_path / "run", steps=160)
-    batch = Batches(faces, np.arange(2), 2).at(0)
-    mask = one_hot(batch.mask)
-    with torch.no_grad():
-        before, after = (
-            psnr(network(mask, batch.image, mask), batch.image).min().item()
-            for network in (start, load_weights(tmp_path / "run" / "dmn.safetensors"))
-        )
-    assert after > 20 > before + 5
-
-
 def test_a_preset_says_how_the_style_encoder_sees_the_mask(faces):
-    def encoder(style_mask):
-        return make_stage("dmn", TINY.replace({"dmn.style_mask": style_mask}), faces).networks["dmn"].config
-
-    assert [encoder(way)["mask_branch"] for way in ("sft", "concat", "none")] == [True, False, False]
-    assert [encoder(way)["concatenate"] for way in ("sft", "concat", "none")] == [False, True, False]
-    with pytest.raises(ValueError, match="style_mask must be one of sft, concat, none, not 'mask'"):
-        encoder("mask")
-
-
-@pytest.mark.parametrize("setting", ["style=local", "perceptual=vgg16", "upsampling=smooth", "style_mask=mask"])
-def test_a_run_with_a_setting_that_there_is_not_ends_in_a_sentence(setting, faces, tmp_path):
-    field, _, value = setting.partition("=")
-    with pytest.raises(TrainingError, match=f"{field} must be one of .*, not '{value}'"):
-        train_stage("dmn", changed(TINY, [setting]), faces, tmp_path / "run")
+    for way, branch, concatenate in (("sft", True, False), ("concat", False, True), ("none", False, False)):
+        config = make_stage("dmn", TINY.replace({"dmn.style_mask": way}), faces).networks["dmn"].config
+        assert (config["mask_branch"], config["concatenate"]) == (branch, concatenate)

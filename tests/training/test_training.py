@@ -124,7 +124,7 @@ def test_another_stage_and_other_faces_are_refused(faces, uninterrupted, tmp_pat
 
 
 def test_unknown_stage(faces):
-    with pytest.raises(ValueError, match="dmn, ebst, elegant"):
+    with pytest.raises(KeyError, match="dmn, ebst, elegant"):
         make_stage("sketch", TINY, faces)
 
 

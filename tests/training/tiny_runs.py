@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from maskgan_lib.checkpoints import load_state, load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
@@ -70,13 +71,19 @@ def untrained_parser(folder: Path) -> Path:
     return path
 
 
+def needed(folder: Path) -> dict[str, nn.Module]:
+    """The trained networks that stages need, by the name of the argument."""
+    return {"maskvae": load_weights(untrained_maskvae(folder)), "parser": load_weights(untrained_parser(folder))}
+
+
 def train_tiny(name: str, faces: PackedFaces, folder: Path, preset=None, **settings) -> list[dict]:
     """A run of ``RUNS`` with what the stage needs beside the faces: EBST gets its MaskVAE, SeCGAN its parser."""
     name, own = RUNS[name]
+    beside = faces.folder.parent
     if name == "ebst":
-        settings.setdefault("maskvae", untrained_maskvae(faces.folder.parent, faces.size))
+        settings.setdefault("maskvae", untrained_maskvae(beside, faces.size))
     if name == "secgan":
-        settings.setdefault("parser", untrained_parser(faces.folder.parent))
+        settings.setdefault("parser", untrained_parser(beside))
     return train_stage(name, preset or own, faces, folder, **settings)
 
 

@@ -11,21 +11,15 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState, debug_launcher
-from tiny_runs import TINY, press_ctrl_c, train_tiny, untrained_maskvae, untrained_parser
+from tiny_runs import REGIONAL, TINY, press_ctrl_c, train_tiny, untrained_maskvae, untrained_parser
 
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.training.execution import Execution, one_first
 from maskgan_lib.training.stages import STAGES
 
 HERE = replace(TINY, log_every=2, checkpoint_every=50, sample_every=50)
-REGIONAL = HERE.replace(
-    {
-        "dmn.style": "regional",
-        "dmn.upsampling": "nearest",
-        "adversary.mismatch_weight": 0.3,
-        "adversary.r1_weight": 0.05,
-    }
-)
+WHOLE = replace(REGIONAL, log_every=2, checkpoint_every=50, sample_every=50).replace({"dmn.style_rate": 0.0})
+"""A rate has single precision."""
 
 
 def train(name: str, out: str, parts: int = 1, preset=HERE, steps: int = 3, resume: bool = False) -> None:
@@ -62,7 +56,7 @@ def both() -> None:
         os.write(1, b"the first is through\n" if first else b"the other begins\n")
     train("dmn", "dmn/two")
     train("ebst", "ebst/two")
-    train("dmn", "regional/parts", 2, REGIONAL)
+    train("dmn", "regional/parts", 2, WHOLE)
     for name in ("ebst", "stargan", "elegant", "secgan"):
         train(name, f"{name}/parts", 2)
     interrupted("ebst", "ebst/stopped", 2)
@@ -79,4 +73,4 @@ if __name__ == "__main__":
     debug_launcher(both, num_processes=2)
     for name in ("dmn", "ebst", "stargan", "elegant", "secgan"):
         train(name, f"{name}/one")
-    train("dmn", "regional/one", preset=REGIONAL)
+    train("dmn", "regional/one", preset=WHOLE)
