@@ -17,6 +17,7 @@ def _add_faces(command: Command) -> None:
     faces.add_argument("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
     faces.add_argument("--seed", type=int, default=0, help="another seed draws other people")
     faces.add_argument("--identities", type=int, help="how many people (default: one per face)")
+    faces.add_argument("--expressions", type=int, default=1, help="pictures of each that differ in nothing else")
     faces.add_argument("--layout", choices=("packed", "celebamask-hq"), default="packed")
     faces.add_argument("--workers", type=int, help="processes (default: one per core)")
 
@@ -28,7 +29,9 @@ def _faces(options) -> None:
     if options.layout == "celebamask-hq":
         procedural.render_celebamask_hq(options.out, options.count, image_size=options.size or 1024, **people)
     else:
-        procedural.render_packed(options.out, options.count, options.size or 128, **people)
+        procedural.render_packed(
+            options.out, options.count, options.size or 128, expressions=options.expressions, **people
+        )
 
 
 def _add_prepare(command: Command) -> None:

@@ -351,21 +351,13 @@ class DenseMappingNetwork(nn.Module):
         return self.backbone(mask, self.condition(style))
 
     def forward(
-        self,
-        mask: Tensor,
-        image: Tensor,
-        style_mask: Tensor | None = None,
-        without: Tensor | None = None,
-        noise: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        self, mask: Tensor, image: Tensor, style_mask: Tensor | None = None, without: Tensor | None = None
+    ) -> Tensor:
         """``mask`` in the style of ``image``, whose own mask is ``style_mask``.
 
         There may be several masks for every image, first one for each image, then the second ones, and so on: a style
-        is encoded once for all of them. With ``noise``, which is added to the style, the style is given back, too, as
-        it was without.
+        is encoded once for all of them.
         """
         style = self.encode_style(image, style_mask, without)
-        used = style if noise is None else style + noise
         masks, rest = divmod(len(mask), len(style))
-        picture = self.render(mask, torch.cat([used] * masks) if masks > 1 and not rest else used)
-        return picture if noise is None else (picture, style)
+        return self.render(mask, torch.cat([style] * masks) if masks > 1 and not rest else style)

@@ -26,6 +26,12 @@ class DMNStage(AdversarialStage):
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         super().__init__(preset, faces.size, getattr(preset, self.settings).lr)
+        self.expressions = bool(preset.dmn.other_expression)
+        if self.expressions and "expressions" not in faces.made_by:
+            raise ValueError(
+                "Styles of other expressions (dmn.other_expression) need faces that were drawn with several: make a"
+                " folder with python -m maskgan_lib faces OUT --count 20000 --expressions 2."
+            )
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """One update of the discriminator, then one of the DMN, the discriminator frozen."""
@@ -35,15 +41,13 @@ class DMNStage(AdversarialStage):
         once, logged = len(batches) == 1, []
         with torch.set_grad_enabled(once):
             made = [self.reconstruct(batch) for batch in batches]
-        losses = self.update_discriminator(batches, [picture for picture, _ in made], accelerator)
+        losses = self.update_discriminator(batches, made, accelerator)
 
         judge.requires_grad_(False)
         self.optimizers["dmn"].zero_grad(set_to_none=True)
         for batch in in_parts(batches, [dmn], accelerator):
-            picture, rate = made[0] if once else self.reconstruct(batch)
+            picture = made[0] if once else self.reconstruct(batch)
             loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
-            if rate is not None:
-                loss, terms = loss + self.preset.dmn.style_rate * rate, terms | {"style rate": rate}
             accelerator.backward(loss / len(batches))
             logged.append(detached(terms))
         self.optimizers["dmn"].step()

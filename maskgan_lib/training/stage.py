@@ -44,6 +44,8 @@ class Stage(ABC):
     """Whether the parts of a batch may be done one by one: not with batch normalisation, which looks at all of it."""
     references = False
     """Whether every batch also brings masks of other faces, ``batch.reference``."""
+    expressions = False
+    """Whether every batch also brings its faces with another expression, ``batch.other_image`` and ``other_mask``."""
     fresh: tuple[str, ...] = ()
     """The networks that start from random weights even where the run starts from another one."""
     needs: tuple[tuple[str, str], ...] = ()
