@@ -275,8 +275,8 @@ SHIPPED_FINISH = _derived(
     spade=dict(steps=1000),
     parser=dict(steps=4000, balance=0.5),
 )
-# The network with a style for every region: at half the size, at the whole, and last with a price on what the styles
-# say: TUNING.md has what it is worth to an edited mask.
+# The network with a style for every region: at half the size, at the whole, and last with styles of other expressions:
+# TUNING.md has what that is worth to an edited mask.
 REGIONAL_HALF = _derived(
     SHIPPED_HALF,
     "regional-half",
@@ -285,7 +285,7 @@ REGIONAL_HALF = _derived(
     ebst=dict(blender_downsamplings=0),
 )
 REGIONAL = _derived(REGIONAL_HALF, "regional", image_size=128, dmn=dict(steps=5000))
-REGIONAL_FINISH = _derived(REGIONAL, "regional-finish", dmn=dict(steps=1500, style_rate=2e-4))
+REGIONAL_FINISH = _derived(REGIONAL, "regional-finish", dmn=dict(steps=3000, other_expression=0.5))
 
 _FOR_READERS = (SMOKE, LAPTOP, LAPTOP_LONG, COLAB, PAPER)
 _OF_WHAT_SHIPS = (SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL, REGIONAL_FINISH)

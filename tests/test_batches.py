@@ -20,7 +20,7 @@ from maskgan_lib.data.packed import PackedFaces
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory) -> PackedFaces:
-    return pack_toy_faces(tmp_path_factory.mktemp("batches") / "toy", 7, splits=("train", "train", "test"))
+    return pack_toy_faces(tmp_path_factory.mktemp("batches") / "toy", 8, splits=("train", "train", "test"))
 
 
 # ---- order
@@ -69,7 +69,7 @@ def test_impossible_batches_are_refused(faces):
 
 @pytest.mark.parametrize(("indices", "size"), [(range(7), 3), ([1], 4)])
 def test_a_stream_of_batches_holds_their_faces(faces, indices, size):
-    batches = Batches(faces, np.array(indices), size, seed=1, references=True)
+    batches = Batches(faces, np.array(indices), size, seed=1, references=True, expressions=True)
     stream = list(batches.stream(2, 6))
     assert [batch.step for batch in stream] == [2, 3, 4, 5] and not list(batches.stream(6, 6))
     for batch in stream:
@@ -78,8 +78,12 @@ def test_a_stream_of_batches_holds_their_faces(faces, indices, size):
         truth = np.moveaxis(faces.images[batch.index].astype(np.float64), -1, 1) / 127.5 - 1
         np.testing.assert_allclose(batch.image.numpy(), truth, atol=1e-6)
         np.testing.assert_array_equal(batch.mask.numpy(), faces.masks[batch.index])
-        alone = batches.at(batch.step)
-        assert all(torch.equal(getattr(batch, name), getattr(alone, name)) for name in ("image", "mask", "reference"))
+        alone = batches.at(batch.step).pictures()
+        assert all(torch.equal(value, alone[name]) for name, value in batch.pictures().items())
+        other = [[1, 0, 3, 2, 5, 4, 7][i] for i in batch.index]  # two of each
+        np.testing.assert_array_equal(batch.other_mask.numpy(), faces.masks[other])
+        truth = np.moveaxis(faces.images[other].astype(np.float64), -1, 1) / 127.5 - 1
+        np.testing.assert_allclose(batch.other_image.numpy(), truth, atol=1e-6)
         np.testing.assert_array_equal(batch.reference.numpy(), faces.masks[batches.reference_order(batch.step)])
 
 
@@ -101,12 +105,12 @@ def test_a_stream_that_is_closed_or_fails_leaves_no_thread(faces, monkeypatch):
 @pytest.mark.parametrize(("world", "count"), [(1, 1), (1, 3), (2, 1), (2, 3), (3, 2)])
 def test_shares_of_processes_and_their_parts_make_up_the_batch(faces, world, count):
     def batch(rank: int, world: int) -> Batch:
-        return Batches(faces, np.arange(7), 12, seed=5, references=True, rank=rank, world=world).at(4)
+        return Batches(faces, np.arange(7), 12, 5, references=True, expressions=True, rank=rank, world=world).at(4)
 
     whole, parts = batch(0, 1), [part for rank in range(world) for part in batch(rank, world).parts(count)]
     assert [len(part.image) for part in parts] == [12 // world // count] * (world * count)
-    for name in ("image", "mask", "reference"):
-        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    for name, value in whole.pictures().items():
+        assert torch.equal(torch.cat([part.pictures()[name] for part in parts]), value)
     assert np.array_equal(np.concatenate([part.index for part in parts]), whole.index)
     assert torch.equal(torch.cat([part.noise(5) for part in parts]), whole.noise(5))
 

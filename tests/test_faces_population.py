@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -179,3 +181,16 @@ def test_people_are_recognisable_even_among_the_same_hair_colour():
     similarity = (code @ code.T)[pairs]
     assert auc(similarity, same_person) >= 0.9
     assert auc(similarity[same_colour], same_person[same_colour]) > 0.75
+
+
+def test_another_expression_changes_the_expression_alone():
+    smiles = []
+    for index in range(40):
+        drawn = [faces.sample(1, index, expression=expression) for expression in range(3)]
+        for other in drawn[1:]:
+            assert other.person == drawn[0].person
+            own = {name: getattr(drawn[0].capture, name) for name in ("smile", "mouth_open", "brow_raise", "squint")}
+            assert replace(other.capture, **own) == drawn[0].capture
+        smiles.append([face.capture.smile for face in drawn])
+    for one, two in combinations(np.transpose(smiles), 2):
+        assert (one != two).all() and abs(np.corrcoef(one, two)[0, 1]) < 0.5

@@ -175,3 +175,15 @@ def test_practice_sets_are_not_overwritten_nor_mixed(practice_set, tmp_path):
     (tmp_path / "mixed.partial" / "journal.jsonl").write_text('{"count": 2, "seed": 1}\n')
     with pytest.raises(DataError, match="seed 1 there, 0 here"):
         procedural.render_celebamask_hq(tmp_path / "mixed", 2, seed=0, progress=False)
+
+
+def test_expressions_of_a_face_lie_side_by_side(tmp_path):
+    """The first is the face of a set with one; all of a person are in one split."""
+    plain = render(tmp_path / "plain", 4, 32)
+    both = render(tmp_path / "both", 8, 32, expressions=2)
+    assert both.made_by["expressions"] == 2 and "expressions" not in plain.made_by
+    assert np.array_equal(both.images[::2], plain.images) and np.array_equal(both.masks[::2], plain.masks)
+    assert all((one != other).any() for one, other in zip(both.images[::2], both.images[1::2], strict=True))
+    assert [face.split for face in both.records] == [face.split for face in plain.records for _ in range(2)]
+    with pytest.raises(DataError, match="7 faces cannot show 2 expressions each"):
+        render(tmp_path / "odd", 7, 32, expressions=2)

@@ -15,7 +15,7 @@ BOXES = {"l_eye": (0.62, 0.42), "r_eye": (0.38, 0.42), "nose": (0.5, 0.55), "mou
 
 def pack_toy_faces(folder: Path, count: int, size: int = 32, splits: tuple[str, ...] = ("train",)) -> PackedFaces:
     """``count`` faces of ``size`` pixels, two of each person; the splits take turns."""
-    with PackedWriter(folder, size, count, "toy faces", ("Smiling",), {"count": count}) as writer:
+    with PackedWriter(folder, size, count, "toy faces", ("Smiling",), {"count": count, "expressions": 2}) as writer:
         for i in range(count):
             image, mask = _draw(np.random.default_rng(i), size)
             record = FaceRecord(

@@ -48,7 +48,8 @@ def descending(name: str, preset: Preset, faces: PackedFaces, rate: float = 1e-2
 
 def batches_of(name: str, preset: Preset, faces: PackedFaces) -> Callable[[int], Batch]:
     """The batches of the stage ``name`` by their steps."""
-    return Batches(faces, faces.indices("train"), run_settings(name, preset).batch_size, 3, references=True).at
+    size = run_settings(name, preset).batch_size
+    return Batches(faces, faces.indices("train"), size, 3, references=True, expressions=True).at
 
 
 def numbers(losses: dict[str, Tensor]) -> dict[str, float]:

@@ -48,7 +48,8 @@ def at_work(name: str, preset: Preset, faces: PackedFaces) -> tuple[Stage, Accel
     stage, accelerator = make_stage(name, preset, faces, maskvae=maskvae, parser=parser), make_accelerator()
     prepare(stage, accelerator)
     indices, size = faces.indices("train"), run_settings(name, preset).batch_size
-    return stage, accelerator, Batches(faces, indices, size, device=accelerator.device, references=stage.references)
+    asked = {"references": stage.references, "expressions": stage.expressions}
+    return stage, accelerator, Batches(faces, indices, size, device=accelerator.device, **asked)
 
 
 def now() -> float:

@@ -15,6 +15,7 @@ def add(command: Command) -> None:
     option("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
     option("--seed", type=int, default=0, help="another seed draws other people")
     option("--identities", type=int, help="how many people (default: one per face)")
+    option("--expressions", type=int, default=1, help="pictures of each that differ in nothing else")
     option("--layout", choices=("packed", "celebamask-hq"), default="packed")
     option("--workers", type=int, help="processes (default: one per core)")
 
@@ -51,7 +52,9 @@ def _faces(options) -> None:
     if options.layout == "celebamask-hq":
         procedural.render_celebamask_hq(options.out, options.count, image_size=options.size or 1024, **people)
     else:
-        procedural.render_packed(options.out, options.count, options.size or 128, **people)
+        procedural.render_packed(
+            options.out, options.count, options.size or 128, expressions=options.expressions, **people
+        )
 
 
 def _prepare(options) -> None:

@@ -54,7 +54,8 @@ class Batch:
     """One process's share of batch ``step``: image ``[B, 3, S, S]`` in [-1, 1], mask uint8 ``[B, S, S]``.
 
     ``index`` says which faces these are, ``share`` their places among the ``total`` faces of the whole batch.
-    ``reference`` holds, where asked for, a mask of another face for each, uint8 ``[B, S, S]``.
+    Where asked for, ``reference`` holds a mask of another face for each, uint8 ``[B, S, S]``, and ``other_image`` and
+    ``other_mask`` each face with another expression.
     """
 
     image: Tensor
@@ -65,6 +66,8 @@ class Batch:
     share: slice
     total: int
     reference: Tensor | None = None
+    other_image: Tensor | None = None
+    other_mask: Tensor | None = None
 
     def parts(self, count: int) -> list["Batch"]:
         """The batch cut into ``count`` equal parts; the noise of the parts is that of the whole."""
@@ -75,14 +78,16 @@ class Batch:
         return [
             replace(
                 self,
-                image=self.image[cut],
-                mask=self.mask[cut],
                 index=self.index[cut],
                 share=slice(self.share.start + cut.start, self.share.start + cut.stop),
-                reference=None if self.reference is None else self.reference[cut],
+                **{name: None if value is None else value[cut] for name, value in self.pictures().items()},
             )
             for cut in cuts
         ]
+
+    def pictures(self) -> dict[str, Tensor | None]:
+        """Images and masks, by name."""
+        return {name: getattr(self, name) for name in ("image", "mask", "reference", "other_image", "other_mask")}
 
     def noise(self, *shape: int, device: torch.device | str | None = None) -> Tensor:
         """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only.
@@ -100,7 +105,8 @@ class Batches:
 
     Every pass over the faces has an order of its own, drawn from (seed, pass). A batch may reach into the next pass,
     so any number of faces from one up will do. With ``references`` every face also brings the mask of another one,
-    which comes as many places later in that pass' order: how many is drawn anew for every pass.
+    which comes as many places later in that pass' order: how many is drawn anew for every pass. With ``expressions``
+    it brings its own next expression, which faces have that were drawn with several.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Batches:
         rank: int = 0,
         world: int = 1,
         references: bool = False,
+        expressions: bool = False,
     ):
         if len(indices) == 0:
             raise ValueError("There are no faces to make batches of.")
@@ -122,7 +129,7 @@ class Batches:
         self.device = torch.device(device)
         share = batch_size // world
         self.share = slice(rank * share, (rank + 1) * share)
-        self.references = references
+        self.references, self.expressions = references, expressions
 
     def order(self, step: int) -> np.ndarray:
         """Face indices of the whole batch ``step``, in order."""
@@ -157,20 +164,26 @@ class Batches:
                     coming = reader.submit(self._read, step + 1)
                 yield self._to_device(step, index, arrays)
 
-    def _read(self, step: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Which faces, and their images, masks and, where asked for, references: uint8, by numpy alone.
+    def _read(self, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Which faces, and what a batch holds of them, by the names there: uint8, by numpy alone.
 
         A thread that used torch would start a second set of torch's threads, where the first one is at work.
         """
         index, others = self._draw(step)[self.share].T
-        arrays = [*self.faces.read(index), *([self.faces.masks[others]] if self.references else [])]
+        arrays = dict(zip(("image", "mask"), self.faces.read(index), strict=True))
+        if self.references:
+            arrays["reference"] = self.faces.masks[others]
+        if self.expressions:
+            count = self.faces.made_by["expressions"]
+            expressed = index - index % count + (index + 1) % count
+            arrays |= zip(("other_image", "other_mask"), self.faces.read(expressed), strict=True)
         return index, arrays
 
-    def _to_device(self, step: int, index: np.ndarray, arrays: list[np.ndarray]) -> Batch:
-        tensors, pinned = [torch.from_numpy(array) for array in arrays], self.device.type == "cuda"
+    def _to_device(self, step: int, index: np.ndarray, arrays: dict[str, np.ndarray]) -> Batch:
+        tensors, pinned = {name: torch.from_numpy(array) for name, array in arrays.items()}, self.device.type == "cuda"
         if pinned:
             # From there a copy does not wait for what the GPU still has to do; PyTorch keeps the memory till then.
-            tensors = [tensor.pin_memory() for tensor in tensors]
-        image, mask, *reference = (tensor.to(self.device, non_blocking=pinned) for tensor in tensors)
-        whole = (step, self.seed, self.share, self.batch_size)
-        return Batch(to_float_image(image, self.device), mask, index, *whole, *reference)
+            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+        tensors = {name: tensor.to(self.device, non_blocking=pinned) for name, tensor in tensors.items()}
+        tensors |= {name: to_float_image(t, self.device) for name, t in tensors.items() if name.endswith("image")}
+        return Batch(index=index, step=step, seed=self.seed, share=self.share, total=self.batch_size, **tensors)

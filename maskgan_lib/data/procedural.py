@@ -43,6 +43,12 @@ class RenderJob:
     size: int
     shares: tuple[float, float, float]
     folder: Path | None = None
+    expressions: int = 1
+
+    def face(self) -> faces.Face:
+        """Who is to be drawn: of ``expressions`` pictures in a row, each shows the same one with another expression."""
+        scene, expression = divmod(self.index, self.expressions)
+        return faces.sample(self.seed, scene, self.identities, expression)
 
 
 def render_packed(
@@ -51,6 +57,7 @@ def render_packed(
     size: int,
     seed: int = 0,
     identities: int | None = None,
+    expressions: int = 1,
     *,
     workers: int | None = None,
     splits: Sequence[float] = SHARES,
@@ -58,13 +65,18 @@ def render_packed(
 ) -> PackedFaces:
     """Draws faces 0 .. ``count`` - 1 of the set ``seed`` into the packed folder ``folder`` and opens it.
 
-    With ``identities`` the pictures show so many persons, else each another one. ``splits`` are the shares of train,
+    With ``identities`` the pictures show so many persons, else each another one. Of ``expressions`` pictures in a row,
+    each is the same but for the expression. ``splits`` are the shares of train,
     val and test: no person is in two of them. Face ``i`` and its split do not depend on ``count``. Killed, the same
     call goes on where it stopped.
     """
     shares = _checked_shares(splits)
     made_by = {"command": "faces", "seed": seed, "identities": identities, "splits": shares, "version": faces.VERSION}
-    jobs = [RenderJob(seed, index, identities, size, shares) for index in range(count)]
+    if expressions < 1 or count % expressions:
+        raise DataError(f"{count} faces cannot show {expressions} expressions each: ask for a multiple of them.")
+    if expressions > 1:
+        made_by["expressions"] = expressions
+    jobs = [RenderJob(seed, k, identities, size, shares, expressions=expressions) for k in range(count)]
     writer = PackedWriter(folder, size, count, SOURCE, faces.ATTRIBUTES, made_by)
     names = [str(index) for index in range(count)]
     return pack(writer, draw_face, jobs, names, workers=workers, progress=progress)
@@ -72,7 +84,7 @@ def render_packed(
 
 def draw_face(job: RenderJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
     """Image, label map and record of one face."""
-    rendering = faces.render(faces.sample(job.seed, job.index, job.identities), job.size)
+    rendering = faces.render(job.face(), job.size)
     identity = rendering.face.identity
     attributes = {name: 1 if rendering.attributes[name] else -1 for name in faces.ATTRIBUTES}
     pose = tuple(float(angle) for angle in rendering.pose)
@@ -143,7 +155,7 @@ def _save_faces(jobs: list[RenderJob], journal: Journal, workers: int | None, pr
 
 def save_face(job: RenderJob) -> dict[str, Any]:
     """Draws one face, writes its files, and returns what the text files will say of it."""
-    rendering = faces.render(faces.sample(job.seed, job.index, job.identities), job.size)
+    rendering = faces.render(job.face(), job.size)
     with full_disk_is_an_error(lambda: _no_space(job.folder)):
         for name, mask in rendering.parts().items():
             half = mask[1::2, 1::2].astype(np.uint8) * 255  # every second pixel: merging and halving can be swapped

@@ -11,6 +11,7 @@ import numpy as np
 from .people import Capture, Face, Identity
 
 IDENTITY_STREAM, CAPTURE_STREAM, ASSIGNMENT_STREAM = 7, 11, 3  # second word of the random seeds
+EXPRESSION_STREAM = 76  # of expression 0; those of the others follow
 
 HAIR_COLOURS = {
     "Black": ("#14100e", "#1a1513", "#1d1817"),
@@ -37,12 +38,14 @@ _IDENTITY_FIELDS = frozenset(f.name for f in fields(Identity))
 _CAPTURE_FIELDS = frozenset(f.name for f in fields(Capture))
 
 
-def sample(seed: int, index: int, identities: int | None = None, **overrides) -> Face:
+def sample(seed: int, index: int, identities: int | None = None, expression: int = 0, **overrides) -> Face:
     """Draw picture ``index`` of the set ``seed``.
 
     With ``identities`` = N the person is one of N (drawn from the index), without it every index is another person.
-    ``identity=k`` asks for person k. Any other field of ``Identity`` or ``Capture`` may be given and replaces the
-    drawn value; the other draws stay as they are. Raises TypeError for an unknown name.
+    ``identity=k`` asks for person k. ``expression`` 1, 2, ... draws the same picture with another face: smile, mouth,
+    brows and squint are drawn anew; who it is, pose, gaze, what is worn, light and background stay. Any
+    other field of ``Identity`` or ``Capture`` may be given and replaces the drawn value; the other draws stay as they
+    are. Raises TypeError for an unknown name.
     """
     if identities is None:
         number = index
@@ -55,6 +58,10 @@ def sample(seed: int, index: int, identities: int | None = None, **overrides) ->
     person = sample_identity(seed, number)
     person = replace(person, **{k: v for k, v in overrides.items() if k in _IDENTITY_FIELDS})
     capture = sample_capture(seed, index, person)
+    if expression:
+        dice = _Dice(seed, EXPRESSION_STREAM + expression, index)
+        drawn = _sample_expression(dice, person.male, capture.yaw)
+        capture = replace(capture, **{name: drawn[name] for name in ("smile", "mouth_open", "brow_raise", "squint")})
     capture = replace(capture, **{k: v for k, v in overrides.items() if k in _CAPTURE_FIELDS})
     return Face(seed, index, number, person, capture)
 

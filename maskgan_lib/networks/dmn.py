@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskgan_lib.classes import NUM_CLASSES
-from maskgan_lib.networks.blocks import NORMS, AdaIN, EncoderDecoder, check_size, init_convolutions
+from maskgan_lib.networks.blocks import NORMS, AdaIN, EncoderDecoder, check_choice, check_size, init_convolutions
 
 STYLES = ("global", "regional")
 
@@ -280,13 +280,11 @@ class DenseMappingNetwork(nn.Module):
         norm: str = "",
     ):
         super().__init__()
-        if style not in STYLES:
-            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {style!r}.")
+        check_choice("style", style, STYLES)
         if style == "regional" and not mask_branch:
             raise ValueError("A style for every region needs the mask branch.")
         norm = norm or {"global": "instance", "regional": "positional"}[style]
-        if norm not in NORMS:
-            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}.")
+        check_choice("norm", norm, NORMS)
         self.config = {
             "num_classes": num_classes,
             "width": width,
@@ -351,21 +349,13 @@ class DenseMappingNetwork(nn.Module):
         return self.backbone(mask, self.condition(style))
 
     def forward(
-        self,
-        mask: Tensor,
-        image: Tensor,
-        style_mask: Tensor | None = None,
-        without: Tensor | None = None,
-        noise: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        self, mask: Tensor, image: Tensor, style_mask: Tensor | None = None, without: Tensor | None = None
+    ) -> Tensor:
         """``mask`` in the style of ``image``, whose own mask is ``style_mask``.
 
         There may be several masks for every image, first one for each image, then the second ones, and so on: a style
-        is encoded once for all of them. With ``noise``, which is added to the style, the style is given back, too, as
-        it was without.
+        is encoded once for all of them.
         """
         style = self.encode_style(image, style_mask, without)
-        used = style if noise is None else style + noise
         masks, rest = divmod(len(mask), len(style))
-        picture = self.render(mask, torch.cat([used] * masks) if masks > 1 and not rest else used)
-        return picture if noise is None else (picture, style)
+        return self.render(mask, torch.cat([style] * masks) if masks > 1 and not rest else style)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import NormalDist
 
 import torch
 from accelerate import Accelerator
@@ -18,10 +17,11 @@ from maskgan_lib.losses import (
     real_gradient_penalty,
 )
 from maskgan_lib.networks import DenseMappingNetwork, MultiScaleDiscriminator, one_hot
+from maskgan_lib.networks.blocks import check_choice
 from maskgan_lib.presets import Preset, Proportions
 from maskgan_lib.registry import SETTINGS
 from maskgan_lib.training.execution import one_first
-from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, detached, in_parts, mean
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError
 
 STYLE_MASKS = ("sft", "concat", "none")
 """The ways in which a style encoder can see the mask of its picture."""
@@ -31,8 +31,6 @@ R1_EVERY = 16
 
 LEFT_OUT = 0.05
 """How often a style for every region does without a class that the photo has, so that ``missing`` learns its look."""
-STYLE_NOISE = 0.1
-"""Deviation of the noise on a style whose rate has a price."""
 
 
 @SETTINGS.called("dmn")
@@ -48,7 +46,8 @@ class DMNSettings:
     style_mask: str = "sft"
     style: str = "global"  # the paper's one code; "regional": one for every class
     downsamplings: int = 0  # 4; 0: those that fit the size of the faces, 4 at 512
-    style_rate: float = 0.0  # none; ours: the price of a nat in a regional style, see AdversarialStage.reconstruct
+    # Never; ours: how often a face takes its style from a picture of it with another expression (drawn faces only).
+    other_expression: float = 0.0
     norm: str = ""  # "instance"; "": that with a global style, "positional" with a regional one
     upsampling: str = "transposed"  # transposed convolutions; "nearest": nearest neighbour and a convolution
     batch: int = 8  # 8
@@ -93,10 +92,7 @@ def proportions_of(preset: Preset, size: int) -> Proportions:
 
 def make_dmn(preset: Preset, size: int) -> DenseMappingNetwork:
     """The preset's network for faces of ``size`` pixels, with fresh weights."""
-    if preset.dmn.style_rate and preset.dmn.style != "regional":
-        raise ValueError("A style has a rate (dmn.style_rate) only with a style for every region (dmn.style=regional).")
-    if preset.dmn.style_mask not in STYLE_MASKS:
-        raise ValueError(f"dmn.style_mask must be one of {', '.join(STYLE_MASKS)}, not {preset.dmn.style_mask!r}.")
+    check_choice("dmn.style_mask", preset.dmn.style_mask, STYLE_MASKS)
     return DenseMappingNetwork(
         width=preset.dmn.width,
         downsamplings=proportions_of(preset, size).downsamplings,
@@ -127,6 +123,7 @@ class AdversarialStage(Stage):
         self.config = {
             "lr": lr,
             "gan_loss": preset.adversary.gan_loss,
+            "other_expression": preset.dmn.other_expression,
             "mismatch_weight": preset.adversary.mismatch_weight,
             "r1_weight": preset.adversary.r1_weight,
             "feature_weight": preset.adversary.feature_weight,
@@ -140,33 +137,24 @@ class AdversarialStage(Stage):
 
     def update_discriminator(self, batches: Sequence[Batch], made: Sequence[Tensor], accelerator: Accelerator) -> Terms:
         """One update on the photographs and the pictures ``made`` of each part, shown with the batch's own masks."""
-        discriminator, logged = self.networks["discriminator"], []
-        plain = accelerator.unwrap_model(discriminator)
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        for batch, pictures in zip(in_parts(batches, [discriminator], accelerator), made, strict=True):
-            loss, terms = self.penalised_loss(batch, pictures.detach(), plain)
-            accelerator.backward(loss / len(batches))
-            logged.append(detached(terms))
-        self.optimizers["discriminator"].step()
-        return mean(logged)
+        plain, pairs = accelerator.unwrap_model(self.networks["discriminator"]), zip(batches, made, strict=True)
+        losses = (self.penalised_loss(batch, pictures.detach(), plain) for batch, pictures in pairs)
+        return self.update(["discriminator"], losses, len(batches), accelerator)
 
-    def reconstruct(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Every face from its own mask, in its own style, and the rate of these styles, where the preset weighs it.
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """Every face from its own mask, in the style of its own picture or of one with another expression.
 
-        The rate is what a noisy style says of a face, in nats: the divergence of a normal distribution around the style
-        from one around zero, both with ``STYLE_NOISE``, over the classes that the face has (the information bottleneck;
-        Alemi et al., ICLR 2017). What the mask says already should not be worth its rate in the style, such as a smile.
+        How often it is the other one is ``dmn.other_expression``. What the mask says, such as a smile, is then of no
+        use in a style: an edited mask will say something else.
         """
-        mask, own, dmn = one_hot(batch.mask), self.preset.dmn, self.networks["dmn"]
-        if own.style != "regional":
-            return dmn(mask, batch.image, mask), None
-        noise = batch.noise(mask.shape[1], 1 + (12 * own.style_width if own.style_rate else 0))
-        without = noise[..., 0] > NormalDist().inv_cdf(1 - LEFT_OUT)
-        if not own.style_rate:
-            return dmn(mask, batch.image, mask, without), None
-        picture, style = dmn(mask, batch.image, mask, without, STYLE_NOISE * noise[..., 1:])
-        said = mask.flatten(2).any(dim=2) & ~without
-        return picture, (0.5 * (style / STYLE_NOISE).square().sum(dim=2) * said).sum(dim=1).mean()
+        mask, style_mask, image, dmn = one_hot(batch.mask), batch.mask, batch.image, self.networks["dmn"]
+        regional, share = self.preset.dmn.style == "regional", self.preset.dmn.other_expression
+        chance = torch.special.ndtr(batch.noise(1 + mask.shape[1])) if regional or share else None
+        if share:
+            other = chance[:, 0, None, None] > 1 - share
+            style_mask = torch.where(other, batch.other_mask, style_mask)
+            image = torch.where(other[:, None], batch.other_image, image)
+        return dmn(mask, image, one_hot(style_mask), *([chance[:, 1:] > 1 - LEFT_OUT] if regional else []))
 
     def penalised_loss(self, batch: Batch, made: Tensor, plain: nn.Module) -> tuple[Tensor, Terms]:
         """The discriminator's loss on a batch and the pictures ``made``, with R1 where its step is one of those.

@@ -14,7 +14,7 @@ from maskgan_lib.networks import one_hot
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import STAGES
 from maskgan_lib.training.adversarial import AdversarialStage
-from maskgan_lib.training.stage import Terms, detached, in_parts, mean, tile
+from maskgan_lib.training.stage import Terms, tile
 
 
 @STAGES.register
@@ -26,29 +26,28 @@ class DMNStage(AdversarialStage):
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         super().__init__(preset, faces.size, getattr(preset, self.settings).lr)
+        self.expressions = bool(preset.dmn.other_expression)
+        if self.expressions and "expressions" not in faces.made_by:
+            raise ValueError(
+                "Styles of other expressions (dmn.other_expression) need faces that were drawn with several: make a"
+                " folder with python -m maskgan_lib faces OUT --count 20000 --expressions 2."
+            )
 
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """One update of the discriminator, then one of the DMN, the discriminator frozen."""
         self.autocast = accelerator.autocast
-        dmn, judge = self.networks["dmn"], accelerator.unwrap_model(self.networks["discriminator"])
         # In one part, a picture serves both updates. In several, memory holds the graph of one at a time.
-        once, logged = len(batches) == 1, []
+        judge, once = accelerator.unwrap_model(self.networks["discriminator"]), len(batches) == 1
         with torch.set_grad_enabled(once):
             made = [self.reconstruct(batch) for batch in batches]
-        losses = self.update_discriminator(batches, [picture for picture, _ in made], accelerator)
+        first = self.update_discriminator(batches, made, accelerator)
 
         judge.requires_grad_(False)
-        self.optimizers["dmn"].zero_grad(set_to_none=True)
-        for batch in in_parts(batches, [dmn], accelerator):
-            picture, rate = made[0] if once else self.reconstruct(batch)
-            loss, terms = self.generator_loss(one_hot(batch.mask), batch.image, picture, judge)
-            if rate is not None:
-                loss, terms = loss + self.preset.dmn.style_rate * rate, terms | {"style rate": rate}
-            accelerator.backward(loss / len(batches))
-            logged.append(detached(terms))
-        self.optimizers["dmn"].step()
+        pairs = zip(batches, made if once else map(self.reconstruct, batches), strict=True)
+        losses = (self.generator_loss(one_hot(b.mask), b.image, picture, judge) for b, picture in pairs)
+        second = self.update(["dmn"], losses, len(batches), accelerator)
         judge.requires_grad_(True)
-        return losses | mean(logged)
+        return first | second
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
         """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""

@@ -76,7 +76,7 @@ def train(
     prepare(stage, accelerator, execution.recompute)
     rates = {name: [group["lr"] for group in o.param_groups] for name, o in stage.optimizers.items()}
     where = (accelerator.device, accelerator.process_index, accelerator.num_processes)
-    batches = Batches(faces, indices, settings.batch_size, settings.seed, *where, stage.references)
+    batches = Batches(faces, indices, settings.batch_size, settings.seed, *where, stage.references, stage.expressions)
     run.start(resume)
     log = Log(run, settings.batch_size, execution.tensorboard)
 

@@ -1,9 +1,8 @@
 """What a stage of training is, and a batch in one or several parts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +14,6 @@ from maskgan_lib.presets import Preset
 
 BETAS = (0.5, 0.999)
 """Of Adam, as in the authors' code."""
-
-Part = TypeVar("Part")
 
 Weights = Mapping[str, Tensor]
 """A network's, by name."""
@@ -45,6 +42,8 @@ class Stage(ABC):
     """Whether the parts of a batch may be done one by one: not with batch normalisation, which looks at all of it."""
     references = False
     """Whether every batch also brings masks of other faces, ``batch.reference``."""
+    expressions = False
+    """Whether every batch also brings its faces with another expression, ``batch.other_image`` and ``other_mask``."""
     fresh: tuple[str, ...] = ()
     """The networks that start from random weights even where the run starts from another one."""
     needs: tuple[tuple[str, str], ...] = ()
@@ -95,15 +94,19 @@ class Stage(ABC):
     ) -> Terms:
         """One update of the networks ``names`` by an optimiser, by default the first one's; the means of what to log.
 
-        ``losses`` says for each of the ``parts`` of a batch what is minimised and what to log: a generator, so that
-        memory holds the graph of one part at a time.
+        ``losses`` says for each of the equal ``parts`` of a batch what is minimised, a mean over faces, and what to
+        log: a generator, so that memory holds the graph of one part at a time. Several processes exchange gradients
+        once, with the last part.
         """
-        optimizer, logged = optimizer or names[0], []
+        optimizer, logged, losses = optimizer or names[0], [], iter(losses)
         self.optimizers[optimizer].zero_grad(set_to_none=True)
-        networks = [self.networks[name] for name in names]
-        for _, (loss, terms) in zip(in_parts(range(parts), networks, accelerator), losses, strict=True):
-            accelerator.backward(loss / parts)
-            logged.append(detached(terms))
+        for part in range(1, parts + 1):
+            with ExitStack() as waiting:
+                for name in names if part < parts else ():
+                    waiting.enter_context(accelerator.no_sync(self.networks[name]))
+                loss, terms = next(losses)
+                accelerator.backward(loss / parts)
+            logged.append({name: term.detach() for name, term in terms.items()})
         self.optimizers[optimizer].step()
         return mean(logged)
 
@@ -126,27 +129,9 @@ class OneLossStage(Stage):
         return self.update(list(self.networks), map(self.loss, batches), len(batches), accelerator)
 
 
-def in_parts(parts: Sequence[Part], networks: Sequence[nn.Module], accelerator: Accelerator) -> Iterator[Part]:
-    """The equal ``parts`` of a batch one by one, whose gradients add up to one update of ``networks``.
-
-    Several processes exchange the gradients once, with the last part. With ``loss / len(parts)`` of each part they are
-    those of the whole batch, since every loss is a mean over faces.
-    """
-    for number, part in enumerate(parts, start=1):
-        with ExitStack() as waiting:
-            for network in networks if number < len(parts) else ():
-                waiting.enter_context(accelerator.no_sync(network))
-            yield part
-
-
 def mean(logged: Sequence[Terms]) -> Terms:
     """The terms' means over the parts of a batch, or over updates."""
     return {name: torch.stack([terms[name] for terms in logged]).mean() for name in logged[0]}
-
-
-def detached(terms: Terms) -> Terms:
-    """The terms without what they were computed from, whose memory is given back."""
-    return {name: term.detach() for name, term in terms.items()}
 
 
 def differing(theirs: Mapping[str, object], ours: Mapping[str, object]) -> str:

@@ -121,7 +121,7 @@ def test_frozen_networks_compute_in_the_precision_of_the_run(name, faces, monkey
         for place, layer in (("first", next(frozen.children())), ("last", list(frozen.children())[-1])):
             kind = f"{type(frozen).__name__} {place}"
             layer.register_forward_hook(lambda _, __, made, kind=kind: seen.setdefault(kind, made))
-    stage.step([Batches(faces, faces.indices("train"), 8, references=True).at(0)], accelerator)
+    stage.step([Batches(faces, faces.indices("train"), 8, references=True, expressions=True).at(0)], accelerator)
     made = {kind: maps[-1] if isinstance(maps, list) else maps for kind, maps in seen.items()}
     expected = {"dmn": {"PerceptualLoss"}, "spade": {"PerceptualLoss"}, "secgan": {"FaceParser"}}
     assert {kind.split()[0] for kind in made} == expected.get(name, {"PerceptualLoss", "MaskVAE"})

@@ -61,7 +61,8 @@ def make(faces, tmp_path, monkeypatch):
         name, preset = RUNS[name]
         stage, size = make_stage(name, preset, faces, **needed(tmp_path)), run_settings(name, preset).batch_size
         move(stage)
-        batch = vars(Batches(faces, faces.indices("train"), size, references=stage.references).at(0))
+        asked = {"references": stage.references, "expressions": stage.expressions}
+        batch = vars(Batches(faces, faces.indices("train"), size, **asked).at(0))
         return stage, OnGPU(
             **{key: value.to(GPU) if isinstance(value, Tensor) else value for key, value in batch.items()}
         )

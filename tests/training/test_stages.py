@@ -14,12 +14,11 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_runs import REGIONAL, STEPS, TINY, after_step, flat, needed, press_ctrl_c, train_tiny
-from torch.distributions import Normal, kl_divergence
 from toy_faces import pack_noise_faces, pack_toy_faces
 from toy_networks import assert_same_gradients, batches_of, numbers
 
 from maskgan_lib.checkpoints import load_state, load_weights, read_card, save_weights
-from maskgan_lib.data.batches import Batch, Batches
+from maskgan_lib.data.batches import Batch, Batches, to_float_image
 from maskgan_lib.judges.parser import FaceParser
 from maskgan_lib.networks import one_hot
 from maskgan_lib.presets import changed
@@ -131,7 +130,6 @@ def test_a_size_that_cannot_be_halved_so_often_names_the_next(name):
         ("dmn", "adversary.perceptual=vgg16", "perceptual must be one of .*, not 'vgg16'"),
         ("dmn", "dmn.upsampling=smooth", "upsampling must be one of .*, not 'smooth'"),
         ("dmn", "dmn.style_mask=mask", "style_mask must be one of sft, concat, none, not 'mask'"),
-        ("dmn", "dmn.style_rate=1e-4", r"dmn\.style=regional"),
         ("spade", "spade.bottom=2", r"With spade\.bottom 2 SPADE makes pictures of 64 or 128 pixels"),
         ("stargan", "stargan.batch=12", r"stargan\.batch must be a multiple of 5, not 12"),
         ("stargan", "stargan.attributes=Smiling,Bald", r"no attribute 'Bald'; it has: Smiling\. Name others"),
@@ -217,19 +215,19 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
     """Gradients of one step against plain autograd of the equations, with the authors' weights, and with ours."""
     torch.manual_seed(0)
     stage, accelerator = make_stage("dmn", preset, faces), Accelerator()
-    batch = Batches(faces, faces.indices("train"), 4, references=stage.references).at(step)
+    batch = Batches(faces, faces.indices("train"), 4, references=True, expressions=True).at(step)
     mask, more = one_hot(batch.mask), {}
     dmn, judge = copy.deepcopy(stage.networks["dmn"]), copy.deepcopy(stage.networks["discriminator"])
     losses = stage.step([batch], accelerator)
 
     if preset is REGIONAL:
-        noise = batch.noise(19, 1 + 12 * preset.dmn.style_width)
-        without = noise[..., 0] > 1.6449  # the upper twentieth
-        assert without.any()
-        style = dmn.encode_style(batch.image, mask, without)
-        made = dmn.render(mask, style + 0.1 * noise[..., 1:])
-        rate = kl_divergence(Normal(style, 0.1), Normal(torch.zeros_like(style), 0.1))
-        rate = rate[(mask.sum((2, 3)) > 0) & ~without].sum() / len(mask)
+        noise = batch.noise(20)
+        other, without = noise[:, 0] > 0, noise[:, 1:] > 1.6449  # half of the faces; the upper twentieth
+        assert other.any() and not other.all() and without.any()
+        expressed = faces.read(batch.index ^ 1)
+        image, style_mask = batch.image.clone(), batch.mask.clone()
+        image[other], style_mask[other] = to_float_image(expressed[0])[other], torch.from_numpy(expressed[1])[other]
+        made = dmn.render(mask, dmn.encode_style(image, one_hot(style_mask), without))
         more = {"wrong": one_hot(batch.reference), "share": 0.3}
     else:
         made = dmn(mask, batch.image, mask)
@@ -242,8 +240,6 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
 
     judge.load_state_dict(stage.networks["discriminator"].state_dict())  # equal up to Adam's share of rounding errors
     loss, terms = plain.generator_loss(judge, stage.perceptual, mask, batch.image, made)
-    if preset is REGIONAL:
-        loss, terms["style rate"] = loss + 1e-3 * rate, rate
     loss.backward()
     assert_same_gradients(stage.networks["dmn"], dmn)
     assert all(p.requires_grad for p in stage.networks["discriminator"].parameters())
@@ -253,7 +249,7 @@ def test_a_step_is_the_equations(preset, step, penalised, faces):
 
 def test_a_twentieth_of_the_classes_is_left_out_by_seed_and_step(faces):
     def left_out(seed, step, part=slice(None)):
-        stage, seen = make_stage("dmn", REGIONAL.replace({"dmn.style_rate": 0.0}), faces), []
+        stage, seen = make_stage("dmn", REGIONAL.replace({"dmn.other_expression": 0.0}), faces), []
         stage.networks["dmn"] = lambda mask, image, own, without: seen.append(without)
         blank = torch.zeros(64, 8, 8, dtype=torch.uint8)
         batch = Batch(blank[part], blank[part], np.arange(64)[part], step, seed, part, 64)
@@ -272,3 +268,9 @@ def test_a_preset_says_how_the_style_encoder_sees_the_mask(faces):
     for way, branch, concatenate in (("sft", True, False), ("concat", False, True), ("none", False, False)):
         config = make_stage("dmn", TINY.replace({"dmn.style_mask": way}), faces).networks["dmn"].config
         assert (config["mask_branch"], config["concatenate"]) == (branch, concatenate)
+
+
+def test_other_expressions_have_to_be_there(tmp_path):
+    faces = pack_noise_faces(tmp_path / "noise", [(1,), (-1,)])
+    with pytest.raises(TrainingError, match="--expressions 2"):
+        train_tiny("dmn", faces, tmp_path / "run", TINY.replace({"dmn.other_expression": 0.5}))

@@ -119,7 +119,7 @@ def test_another_stage_and_other_faces_are_refused(faces, uninterrupted, tmp_pat
     with pytest.raises(TrainingError, match="stage dmn there, maskvae here"):
         train_stage("maskvae", TINY, faces, uninterrupted["dmn"], steps=STEPS, seed=3, resume=True)
     others = pack_toy_faces(tmp_path / "others", 8)
-    with pytest.raises(TrainingError, match=r"made_by \{'count': 12\} there, \{'count': 8\} here"):
+    with pytest.raises(TrainingError, match=r"made_by .*'count': 12.* there, .*'count': 8.* here"):
         train_stage("dmn", TINY, others, uninterrupted["dmn"], steps=STEPS, seed=3, resume=True)
 
 

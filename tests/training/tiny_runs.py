@@ -37,7 +37,7 @@ TINY = PRESETS["smoke"].replace(
 REGIONAL = TINY.replace(
     {
         "dmn.style": "regional",
-        "dmn.style_rate": 1e-3,
+        "dmn.other_expression": 0.5,
         "dmn.upsampling": "nearest",
         "adversary.mismatch_weight": 0.3,
         "adversary.r1_weight": 0.05,

@@ -18,8 +18,7 @@ from maskgan_lib.training.execution import Execution, one_first
 from maskgan_lib.training.stages import STAGES
 
 HERE = replace(TINY, log_every=2, checkpoint_every=50, sample_every=50)
-WHOLE = replace(REGIONAL, log_every=2, checkpoint_every=50, sample_every=50).replace({"dmn.style_rate": 0.0})
-"""A rate has single precision."""
+WHOLE = replace(REGIONAL, log_every=2, checkpoint_every=50, sample_every=50)
 
 
 def train(name: str, out: str, parts: int = 1, preset=HERE, steps: int = 3, resume: bool = False) -> None:
