@@ -309,12 +309,12 @@ def test_the_rest_of_the_run_is_kept_while_a_face_is_repaired(data_set, tmp_path
 def test_other_faces_than_before_are_not_mixed_in(data_set, tmp_path):
     cut(image_path(data_set), 0.5)
     assert_refused("2.jpg is cut off", data_set, tmp_path / "packed")
-    for path in map(data_set.joinpath, celebamask.READERS):
+    for path in map(data_set.joinpath, annotations.READERS):
         path.write_text(path.read_text().replace("\n0.jpg", "\n5.jpg").replace("       0 ", "       5 "))
     assert_refused("begun with other faces (0, not 1)", data_set, tmp_path / "packed")
 
 
-@pytest.mark.parametrize("name", celebamask.READERS)
+@pytest.mark.parametrize("name", annotations.READERS)
 def test_a_text_file_that_is_missing_or_empty(data_set, tmp_path, name):
     (data_set / name).write_text("4\n")
     assert_refused(f"{name} has no line for any face", data_set, tmp_path / "packed", keep_going=True)

@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from maskgan_lib.data.packed import DataError
+from maskgan_lib.data.errors import DataError
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A folder or a zip that holds the folders and files of a data set; ``prefix`` is the folder within the zip."""
+    """A folder, or a zip, that holds the folders and files of a data set; ``prefix`` is the folder within the zip."""
 
     root: Path
     zipped: bool = False
@@ -25,27 +25,25 @@ class Archive:
             return cls._open_zip(root, landmark)
         if not root.is_dir():
             raise DataError(f"There is no folder or zip {root}: give the path of the unpacked data set or of its zip.")
-        if (root / landmark).exists():
-            return cls(root)
-        outer = [folder for folder in root.resolve().parents[:2] if (folder / landmark).exists()]
-        inner = sorted(folder for folder in root.iterdir() if (folder / landmark).exists())
-        for folder in outer + inner:
-            raise DataError(f"{root} is one level off, the data set is {folder}: give that path.")
-        if not any(root.iterdir()):
-            raise DataError(f"{root} is empty: unpack the data set there, or give the path of its zip.")
-        raise DataError(f"{root} has no {landmark}: give the folder that holds it, or unpack the data set again.")
+        inside = sorted(root.iterdir())
+        for folder in (root, *root.resolve().parents[:2], *inside):
+            if (folder / landmark).exists():
+                if folder == root:
+                    return cls(root)
+                raise DataError(f"{root} is one level off, the data set is {folder}: give that path.")
+        fault = f"has no {landmark}" if inside else "is empty"
+        raise DataError(f"{root} {fault}: give the folder that holds it or its zip, or unpack the data set again.")
 
     @classmethod
     def _open_zip(cls, root: Path, landmark: str) -> Self:
         try:
-            with zipfile.ZipFile(root) as file:
-                names = file.namelist()
+            names = _zip_file(root, root.stat().st_mtime_ns).namelist()
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{root} cannot be read as a zip ({error}): download it again, or give a folder.") from None
         for name in names:
-            path = f"/{name}".partition(f"/{landmark}")
-            if path[1] and path[2][:1] in ("", "/"):
-                return cls(root, True, f"{path[0]}/".lstrip("/"))
+            before, found, after = f"/{name}".partition(f"/{landmark}")
+            if found and after[:1] in ("", "/"):
+                return cls(root, True, f"{before}/".lstrip("/"))
         raise DataError(f"{root} holds no {landmark}: give the zip that does.")
 
     def read(self, path: str) -> bytes | None:
@@ -58,6 +56,13 @@ class Archive:
             return None
         except (zipfile.BadZipFile, OSError, EOFError) as error:
             raise DataError(f"{self.name(path)} cannot be read ({error}): copy or download it again.") from None
+
+    def existing(self, path: str) -> bytes:
+        """The bytes of a file that must be there."""
+        data = self.read(path)
+        if data is None:
+            raise DataError(f"{self.name(path)} is missing: unpack the data set again.")
+        return data
 
     def name(self, path: str) -> str:
         """How messages name a file."""

@@ -5,30 +5,22 @@ masks of the parts that are present, drawn as if nothing lay over them: skin lie
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from maskgan_lib.classes import CLASS_ID, PART_NAMES
-from maskgan_lib.data.annotations import (
-    ATTRIBUTE_FILE,
-    MAPPING_FILE,
-    POSE_FILE,
-    Table,
-    read_attributes,
-    read_mapping,
-    read_poses,
-    split_of,
-)
+from maskgan_lib.data.annotations import ATTRIBUTE_FILE as ATTRIBUTE_FILE
+from maskgan_lib.data.annotations import Table, read_annotations, split_of
 from maskgan_lib.data.archive import Archive
+from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.filling import pack
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.data.packed import FaceRecord, PackedFaces
 from maskgan_lib.data.pictures import decode_image, decode_part, resize_labels
 
 IMAGE_FOLDER = "CelebA-HQ-img"
 MASK_FOLDER = "CelebAMask-HQ-mask-anno"
-READERS = {MAPPING_FILE: read_mapping, ATTRIBUTE_FILE: read_attributes, POSE_FILE: read_poses}
 
 DUPLICATES = (
     (234, 235), (3329, 3330), (5162, 5163), (6770, 6771), (7384, 7385), (7561, 7562), (12444, 12445), (12885, 12886),
@@ -43,16 +35,6 @@ KNOWN_BAD = {second: f"the same face as {first}" for first, second in DUPLICATES
     9852: "its mask has neck or skin wrong",
 }
 """Faces that users of the data set found to be bad, and why; of duplicates, the second."""
-
-
-@dataclass(frozen=True)
-class FaceJob:
-    """One face of the data set, the size it is wanted at, and what the text files say of it, or their fault."""
-
-    archive: Archive
-    index: int
-    size: int
-    record: FaceRecord | DataError
 
 
 def prepare(
@@ -75,22 +57,19 @@ def prepare(
     """
     archive = open_data_set(root)
     tables = read_annotations(archive, keep_going)
-    mapping, attributes, _ = tables
-    indices = [i for i in sorted(mapping.values) if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
-    jobs = [FaceJob(archive, i, size, _record(i, *tables)) for i in indices]
+    indices = [i for i in sorted(tables[0].values) if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
+    jobs = {str(i): partial(make_face, archive, i, size, _record(i, *tables)) for i in indices}
     made_by = {"command": "prepare", "exclude_known_bad": exclude_known_bad, "limit": limit}
-    writer = PackedWriter(out, size, len(jobs), source_name(archive), attributes.columns, made_by)
-    names = [str(i) for i in indices]
-    return pack(writer, make_face, jobs, names, workers=workers, keep_going=keep_going, progress=progress)
+    about = (size, source_name(archive), jobs, tables[1].columns, made_by)
+    return pack(out, *about, workers=workers, keep_going=keep_going, progress=progress)
 
 
 def open_data_set(root: str | Path) -> Archive:
     """The data set in ``root``, its folder or its zip; ``DataError`` if it is not there."""
     archive = Archive.open(root, IMAGE_FOLDER)
     if not archive.zipped and not (archive.root / MASK_FOLDER).is_dir():
-        raise DataError(
-            f"{root} has no {MASK_FOLDER}, which some unzip programs drop: give the path of the zip itself."
-        )
+        lost = f"has no {MASK_FOLDER}, which some unzip programs drop"
+        raise DataError(f"{root} {lost}: give the path of the zip itself.")
     return archive
 
 
@@ -100,55 +79,34 @@ def source_name(archive: Archive) -> str:
     return first_line if first_line.startswith("procedural faces") else "CelebAMask-HQ"
 
 
-def read_annotations(archive: Archive, keep_going: bool = False) -> tuple[Table, Table, Table]:
-    """Mapping, attributes and poses. A bad line raises, or with ``keep_going`` only where its face is asked for."""
-    tables = []
-    for name, read in READERS.items():
-        data = archive.read(name)
-        if data is None:
-            raise DataError(f"{archive.name(name)} is missing: unpack the data set again.")
-        table = read(data.decode("utf-8", "replace"), archive.name(name))
-        # a stray line of the mapping hides a face for good; elsewhere the face is found to have no line
-        fatal = table.strays if keep_going and name == MAPPING_FILE else [] if keep_going else table.problems()
-        for problem in fatal:
-            raise problem
-        tables.append(table)
-    return tuple(tables)
-
-
-def make_face(job: FaceJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
-    """Image, label map and record of one face; ``DataError`` if one of its files or lines is bad."""
-    if isinstance(job.record, DataError):
-        raise job.record
-    path = f"{IMAGE_FOLDER}/{job.index}.jpg"
-    photograph = job.archive.read(path)
-    if photograph is None:
-        raise DataError(f"{job.archive.name(path)} is missing: unpack the data set again.")
-    labels = merge_parts(read_parts(job.archive, job.index))
-    image = decode_image(photograph, job.archive.name(path), job.size)
-    return image, resize_labels(labels, job.size), job.record
+def make_face(
+    archive: Archive, index: int, size: int, record: FaceRecord | DataError
+) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
+    """Image, label map and record of a face; ``DataError`` if one of its files is bad, or if ``record`` is one."""
+    if isinstance(record, DataError):
+        raise record
+    path = f"{IMAGE_FOLDER}/{index}.jpg"
+    photograph = archive.existing(path)
+    labels = merge_parts(read_parts(archive, index))
+    return decode_image(photograph, archive.name(path), size), resize_labels(labels, size), record
 
 
 def read_parts(archive: Archive, index: int) -> dict[str, np.ndarray]:
     """The part masks of a face, bool ``[512, 512]`` each, by name; parts without a file are absent from the face."""
     parts: dict[str, np.ndarray] = {}
     for name in PART_NAMES:
-        path = part_path(index, name)
-        data = archive.read(path)
-        if data is None:
-            continue
-        parts[name] = decode_part(data, archive.name(path))
-        first = next(iter(parts.values()))
-        if parts[name].shape != first.shape:
-            (height, width), (there, wide) = parts[name].shape, first.shape
-            raise DataError(
-                f"{archive.name(path)} is {width}x{height}, the face's other parts {wide}x{there}: unpack it again."
-            )
-    if "skin" not in parts or not parts["skin"].any():
+        data = archive.read(part_path(index, name))
+        if data is not None:
+            file = archive.name(part_path(index, name))
+            part = parts[name] = decode_part(data, file)
+            first = next(iter(parts.values()))
+            if part.shape != first.shape:
+                sizes = "{1}x{0}, the face's other parts {3}x{2}".format(*part.shape, *first.shape)
+                raise DataError(f"{file} is {sizes}: unpack it again.")
+    if not parts.get("skin", np.zeros(1)).any():
         fault = "blank" if "skin" in parts else "missing"
-        raise DataError(
-            f"{archive.name(part_path(index, 'skin'))} is {fault}, but every face has skin: unpack it again."
-        )
+        file = archive.name(part_path(index, "skin"))
+        raise DataError(f"{file} is {fault}, but every face has skin: unpack it again.")
     return parts
 
 
