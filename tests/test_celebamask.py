@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from maskgan_lib.classes import ATTRIBUTE_NAMES, CLASS_ID, PART_NAMES
 from maskgan_lib.data import annotations, celebamask, pictures
-from maskgan_lib.data.packed import DataError
+from maskgan_lib.data.archive import Archive
+from maskgan_lib.data.errors import DataError
 
 SIZE = 32
 COUNT = 4
@@ -210,13 +211,20 @@ def test_a_mask_folder_lost_in_unpacking(data_set, tmp_path):
     assert_refused("has no CelebAMask-HQ-mask-anno", data_set, tmp_path / "packed")
 
 
-def test_a_damaged_file_in_the_zip(data_set, tmp_path):
-    file = tmp_path / "faces.zip"
-    place = zip_up(data_set, file).getinfo("CelebA-HQ-img/2.jpg").header_offset + 100
-    content = bytearray(file.read_bytes())
-    content[place] ^= 255
-    file.write_bytes(content)
-    assert_refused("2.jpg cannot be read (Bad CRC-32", file, tmp_path / "packed")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]), st.integers(0, 999), st.integers(0, 7))
+def test_a_changed_bit_of_a_zip_is_noticed(tmp_path, method, place, bit):
+    content = b"CelebA-HQ " * 20 + bytes(range(256))
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w", method) as file:
+        file.writestr("CelebA-HQ-img/2.jpg", content)
+    data = bytearray((tmp_path / "whole.zip").read_bytes())
+    data[place % len(data)] ^= 1 << bit
+    path = tmp_path / f"{method}-{place}-{bit}.zip"
+    path.write_bytes(data)
+    try:
+        assert Archive.open(path, "CelebA-HQ-img").read("CelebA-HQ-img/2.jpg") in (content, None)
+    except DataError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
 
 
 # --- bad files of one face, each: (how to spoil face 2, what is said) ----------------------------------------------

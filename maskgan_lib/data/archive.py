@@ -1,12 +1,16 @@
 """Files of a data set by their path within it, from its folder or straight from its zip."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 from maskgan_lib.data.errors import DataError
+
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What ``zipfile`` raises for a damaged file: a ``RuntimeError`` if that looks encrypted or compressed in a new way."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Archive:
     def _open_zip(cls, root: Path, landmark: str) -> Self:
         try:
             names = _zip_file(root, root.stat().st_mtime_ns).namelist()
-        except (zipfile.BadZipFile, OSError) as error:
+        except (*ZIP_ERRORS, OSError) as error:
             raise DataError(f"{root} cannot be read as a zip ({error}): download it again, or give a folder.") from None
         for name in names:
             before, found, after = f"/{name}".partition(f"/{landmark}")
@@ -54,7 +58,7 @@ class Archive:
             return (self.root / path).read_bytes()
         except (FileNotFoundError, KeyError):
             return None
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except (*ZIP_ERRORS, OSError) as error:
             raise DataError(f"{self.name(path)} cannot be read ({error}): copy or download it again.") from None
 
     def existing(self, path: str) -> bytes:
