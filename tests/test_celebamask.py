@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskgan_lib.classes import ATTRIBUTE_NAMES, CLASS_ID, PART_NAMES
-from maskgan_lib.data import annotations, celebamask, pictures
-from maskgan_lib.data.archive import Archive
+from maskgan_lib.data import celebamask, pictures
 from maskgan_lib.data.errors import DataError
 
+TEXT_FILES = celebamask.MAPPING_FILE, celebamask.ATTRIBUTE_FILE, celebamask.POSE_FILE
 SIZE = 32
 COUNT = 4
 SKIN, NOSE, HAIR = (CLASS_ID[name] for name in ("skin", "nose", "hair"))
@@ -147,7 +147,7 @@ def test_later_parts_lie_over_earlier_ones(seed):
 
 
 def test_known_bad_faces_are_left_out_on_demand(data_set, tmp_path, monkeypatch):
-    monkeypatch.setitem(celebamask.KNOWN_BAD, 1, "test")
+    monkeypatch.setattr(celebamask, "KNOWN_BAD", {1})
     assert_is_the_data_set(prepare(data_set, tmp_path / "all"))
     assert_is_the_data_set(prepare(data_set, tmp_path / "good", exclude_known_bad=True), [0, 2, 3])
     assert_is_the_data_set(prepare(data_set, tmp_path / "few", exclude_known_bad=True, limit=2), [0, 2])
@@ -158,7 +158,7 @@ def test_known_bad_faces_are_left_out_on_demand(data_set, tmp_path, monkeypatch)
     [(1, "train"), (162770, "train"), (162771, "val"), (182637, "val"), (182638, "test"), (202599, "test")],
 )
 def test_the_split_is_celeba_s_counted_from_one(number, split):
-    assert annotations.split_of(number) == split
+    assert celebamask.split_of(number) == split
 
 
 def test_a_mapping_without_its_header_is_read_too(data_set, tmp_path):
@@ -222,7 +222,7 @@ def test_a_changed_bit_of_a_zip_is_noticed(tmp_path, method, place, bit):
     path = tmp_path / f"{method}-{place}-{bit}.zip"
     path.write_bytes(data)
     try:
-        assert Archive.open(path, "CelebA-HQ-img").read("CelebA-HQ-img/2.jpg") in (content, None)
+        assert celebamask.open_data_set(path).read("CelebA-HQ-img/2.jpg") in (content, None)
     except DataError as error:
         assert str(error).startswith(str(path)) and "\n" not in str(error)
 
@@ -280,15 +280,15 @@ BAD_FACES = {
     "colours": (lambda root: paint(nose_path(root), (255, 0, 255)), "has grey values or colours"),
     "no skin": (lambda root: skin_path(root).unlink(), "00002_skin.png is missing"),
     "blank skin": (lambda root: save_part(skin_path(root), nothing()), "00002_skin.png is blank"),
-    "attribute too few": line(annotations.ATTRIBUTE_FILE, 5, "2.jpg " + "1 " * 39),
-    "attribute of 0": line(annotations.ATTRIBUTE_FILE, 5, "2.jpg " + "0 " * 40),
-    "pose without roll": line(annotations.POSE_FILE, 5, "2.jpg 1.0 2.0"),
-    "pose of nan": line(annotations.POSE_FILE, 5, "2.jpg 1.0 nan 2.0"),
+    "attribute too few": line(celebamask.ATTRIBUTE_FILE, 5, "2.jpg " + "1 " * 39),
+    "attribute of 0": line(celebamask.ATTRIBUTE_FILE, 5, "2.jpg " + "0 " * 40),
+    "pose without roll": line(celebamask.POSE_FILE, 5, "2.jpg 1.0 2.0"),
+    "pose of nan": line(celebamask.POSE_FILE, 5, "2.jpg 1.0 nan 2.0"),
     "pose without a face": (
-        lambda root: change_line(root / annotations.POSE_FILE, 5, "?.jpg 1.0 2.0 3.0"),
-        annotations.POSE_FILE,
+        lambda root: change_line(root / celebamask.POSE_FILE, 5, "?.jpg 1.0 2.0 3.0"),
+        celebamask.POSE_FILE,
     ),
-    "mapping with a word": line(annotations.MAPPING_FILE, 4, "2 170000 none.jpg"),
+    "mapping with a word": line(celebamask.MAPPING_FILE, 4, "2 170000 none.jpg"),
 }
 
 
@@ -317,12 +317,12 @@ def test_the_rest_of_the_run_is_kept_while_a_face_is_repaired(data_set, tmp_path
 def test_other_faces_than_before_are_not_mixed_in(data_set, tmp_path):
     cut(image_path(data_set), 0.5)
     assert_refused("2.jpg is cut off", data_set, tmp_path / "packed")
-    for path in map(data_set.joinpath, annotations.READERS):
+    for path in map(data_set.joinpath, TEXT_FILES):
         path.write_text(path.read_text().replace("\n0.jpg", "\n5.jpg").replace("       0 ", "       5 "))
     assert_refused("begun with other faces (0, not 1)", data_set, tmp_path / "packed")
 
 
-@pytest.mark.parametrize("name", annotations.READERS)
+@pytest.mark.parametrize("name", TEXT_FILES)
 def test_a_text_file_that_is_missing_or_empty(data_set, tmp_path, name):
     (data_set / name).write_text("4\n")
     assert_refused(f"{name} has no line for any face", data_set, tmp_path / "packed", keep_going=True)
@@ -331,7 +331,7 @@ def test_a_text_file_that_is_missing_or_empty(data_set, tmp_path, name):
 
 
 def test_a_mapping_line_of_no_known_face_stops_even_a_patient_run(data_set, tmp_path):
-    change_line(data_set / annotations.MAPPING_FILE, 4, "two 170000 170001.jpg")
+    change_line(data_set / celebamask.MAPPING_FILE, 4, "two 170000 170001.jpg")
     assert_refused("mapping.txt, line 4, is not", data_set, tmp_path / "packed", keep_going=True)
 
 

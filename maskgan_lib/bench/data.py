@@ -66,7 +66,7 @@ def bench_batches(effort: Effort, folder: Path) -> Iterator[Row]:
     batches = Batches(packed, np.arange(len(packed)), batch_size, device=make_accelerator().device)
     packed.read(np.arange(len(packed)))
     for name, read in (
-        ("uint8 in memory", lambda step: packed.read(batches.order(step))),
+        ("uint8 in memory", lambda step: packed.read(batches.draw(step)[:, 0])),
         ("float on the device", batches.at),
     ):
         read_rate = batch_size * rate(read, effort.seconds)

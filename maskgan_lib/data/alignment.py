@@ -38,17 +38,12 @@ class FacePoints:
         if len(eyes) != 2 or len(mouth) != 2:
             raise DataError(f"A face has two eyes and two mouth corners, not {len(eyes)} and {len(mouth)}: give each.")
         down = np.mean(mouth, axis=0) - np.mean(eyes, axis=0)
-        left, right = sorted(eyes, key=lambda eye: _cross(eye, down), reverse=True)
-        across = np.subtract(left, right)
-        return cls(left, right, *sorted(mouth, key=lambda corner: float(across @ corner), reverse=True))
+        left, right = sorted(eyes, key=_turned(down).dot)
+        return cls(left, right, *sorted(mouth, key=np.subtract(right, left).dot))
 
     def array(self) -> np.ndarray:
         """Float64 ``[4, 2]`` in the order of the fields."""
         return np.array(astuple(self), np.float64)
-
-
-def _cross(a: Sequence[float], b: Sequence[float]) -> float:
-    return float(a[0] * b[1] - a[1] * b[0])
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ def crop_square(points: FacePoints) -> Square:
     w = mouth - eyes
     if not np.isfinite(points.array()).all() or min(np.hypot(*v), np.hypot(*w)) < 1:
         raise DataError(f"{points} lie in one place or nowhere: give two eyes and the mouth corners below them.")
-    if _cross(v, w) <= 0:
+    if v @ _turned(w) >= 0:
         raise DataError(f"{points} have sides swapped: the left eye is the subject's, on the viewer's right.")
     x = v - _turned(w)
     x *= max(2 * np.hypot(*v), 1.8 * np.hypot(*w)) / np.hypot(*x)

@@ -71,18 +71,13 @@ class Batch:
         size, rest = divmod(len(self.image), count)
         if rest or not size:
             raise ValueError(f"{len(self.image)} faces cannot be cut into {count} equal parts.")
-        cuts = [slice(k * size, (k + 1) * size) for k in range(count)]
-        return [
-            replace(
-                self,
-                image=self.image[cut],
-                mask=self.mask[cut],
-                index=self.index[cut],
-                share=slice(self.share.start + cut.start, self.share.start + cut.stop),
-                reference=None if self.reference is None else self.reference[cut],
-            )
-            for cut in cuts
-        ]
+        names = [name for name in ("image", "mask", "index", "reference") if getattr(self, name) is not None]
+        parts = []
+        for start in range(0, len(self.image), size):
+            fields = {name: getattr(self, name)[start : start + size] for name in names}
+            first = self.share.start + start
+            parts.append(replace(self, share=slice(first, first + size), **fields))
+        return parts
 
     def noise(self, *shape: int, device: torch.device | str | None = None) -> Tensor:
         """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only.
@@ -124,24 +119,19 @@ class Batches:
         self.share = slice(rank * share, (rank + 1) * share)
         self.references = references
 
-    def order(self, step: int) -> np.ndarray:
-        """Face indices of the whole batch ``step``, in order."""
-        return self._draw(step)[:, 0]
+    def draw(self, step: int) -> np.ndarray:
+        """Face indices ``[batch_size, 2]`` of the whole batch ``step``: the faces, and their references.
 
-    def reference_order(self, step: int) -> np.ndarray:
-        """Face indices of the references of batch ``step``: no face is its own, unless there is only one."""
-        return self._draw(step)[:, 1]
-
-    def _draw(self, step: int) -> np.ndarray:
-        position = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        rounds, places = np.divmod(position, len(self.indices))
-        passes = {k: self._pass(int(k)) for k in np.unique(rounds)}
-        return np.array([passes[k][place] for k, place in zip(rounds, places, strict=True)])
-
-    def _pass(self, number: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, number])
-        order = rng.permutation(self.indices)
-        return np.stack([order, np.roll(order, -rng.integers(1, max(2, len(order))))], axis=1)
+        No face is its own reference, unless there is only one.
+        """
+        count, end = len(self.indices), (step + 1) * self.batch_size
+        first, offset = divmod(step * self.batch_size, count)
+        passes = []
+        for number in range(first, -(-end // count)):
+            rng = np.random.default_rng([self.seed, number])
+            order = rng.permutation(self.indices)
+            passes.append(np.stack([order, np.roll(order, -rng.integers(1, max(2, count)))], axis=1))
+        return np.concatenate(passes)[offset : offset + self.batch_size]
 
     def at(self, step: int) -> Batch:
         """This process's share of batch ``step``, on the device."""
@@ -162,7 +152,7 @@ class Batches:
 
         A thread that used torch would start a second set of torch's threads, where the first one is at work.
         """
-        index, others = self._draw(step)[self.share].T
+        index, others = self.draw(step)[self.share].T
         arrays = [*self.faces.read(index), *([self.faces.masks[others]] if self.references else [])]
         return index, arrays
 

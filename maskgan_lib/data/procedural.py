@@ -10,8 +10,7 @@ from PIL import Image
 
 from maskgan_lib import faces
 from maskgan_lib.classes import ATTRIBUTE_NAMES
-from maskgan_lib.data.annotations import ATTRIBUTE_FILE, LAST_TRAIN, LAST_VAL, MAPPING_FILE, POSE_FILE
-from maskgan_lib.data.celebamask import IMAGE_FOLDER, part_path
+from maskgan_lib.data import celebamask
 from maskgan_lib.data.errors import DataError, full_disk_is_an_error
 from maskgan_lib.data.filling import pack, run_rest
 from maskgan_lib.data.journal import PartialFolder
@@ -96,7 +95,10 @@ def render_celebamask_hq(
     settings = {"count": count, "seed": seed, "image_size": image_size, "identities": identities, "source": SOURCE}
     with full_disk_is_an_error(folder):
         writer = PartialFolder(folder, settings)
-        for path in (IMAGE_FOLDER, *(Path(part_path(index, "skin")).parent for index in range(0, count, 2000))):
+        for path in (
+            celebamask.IMAGE_FOLDER,
+            *(Path(celebamask.part_path(index, "skin")).parent for index in range(0, count, 2000)),
+        ):
             (writer.partial / path).mkdir(parents=True, exist_ok=True)
         jobs = [partial(save_face, writer.partial, seed, index, identities, image_size) for index in range(count)]
         entries = {entry["face"]: entry for entry in writer.entries}
@@ -114,8 +116,8 @@ def save_face(folder: Path, seed: int, index: int, identities: int | None, size:
     for name, mask in rendering.parts().items():
         half = mask[1::2, 1::2].astype(np.uint8) * 255  # every second pixel: merging and halving can be swapped
         if half.any():
-            Image.fromarray(np.repeat(half[..., None], 3, 2)).save(folder / part_path(index, name))
-    Image.fromarray(rendering.image).save(folder / IMAGE_FOLDER / f"{index}.jpg", quality=95)
+            Image.fromarray(np.repeat(half[..., None], 3, 2)).save(folder / celebamask.part_path(index, name))
+    Image.fromarray(rendering.image).save(folder / celebamask.IMAGE_FOLDER / f"{index}.jpg", quality=95)
     return {
         "face": index,
         "split": split_of_person(rendering.face.identity, OFFICIAL_SHARES),
@@ -126,7 +128,9 @@ def save_face(folder: Path, seed: int, index: int, identities: int | None, size:
 
 def _write_text_files(folder: Path, entries: list[dict]) -> None:
     mapping = ["     idx    orig_idx    orig_file"]
-    used = dict(zip(SPLITS, (0, LAST_TRAIN, LAST_VAL), strict=True))  # last file number given away, per split
+    used = dict(
+        zip(SPLITS, (0, celebamask.LAST_TRAIN, celebamask.LAST_VAL), strict=True)
+    )  # last file number given away, per split
     attributes = [str(len(entries)), " ".join(ATTRIBUTE_NAMES)]
     poses = [str(len(entries)), "Yaw Pitch Raw"]
     for entry in entries:
@@ -139,6 +143,11 @@ def _write_text_files(folder: Path, entries: list[dict]) -> None:
         poses.append("{}.jpg  {:.6f} {:.6f} {:.6f}".format(index, *entry["pose"]))
     unknown = [name for name in ATTRIBUTE_NAMES if name not in faces.ATTRIBUTES]
     readme = [SOURCE, "", *README, "", f"Attributes that are -1 for every face: {', '.join(unknown)}."]
-    texts = {MAPPING_FILE: mapping, ATTRIBUTE_FILE: attributes, POSE_FILE: poses, "README.txt": readme}
+    texts = {
+        celebamask.MAPPING_FILE: mapping,
+        celebamask.ATTRIBUTE_FILE: attributes,
+        celebamask.POSE_FILE: poses,
+        "README.txt": readme,
+    }
     for name, lines in texts.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
