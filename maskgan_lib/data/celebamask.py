@@ -211,26 +211,24 @@ def prepare(
     out: str | Path,
     size: int = 512,
     *,
-    workers: int | None = None,
     keep_going: bool = False,
     exclude_known_bad: bool = False,
     limit: int | None = None,
-    progress: bool = True,
+    **how: Any,
 ) -> PackedFaces:
     """Writes the packed folder ``out`` from the data set in ``root``, its folder or its zip, and opens it.
 
     Photographs and label maps become ``size`` x ``size``; the splits are the official ones. ``exclude_known_bad``
     passes over ``KNOWN_BAD``, ``limit`` takes the first so many faces. Bad files raise ``DataError``; with
     ``keep_going`` their faces are left out and named in ``left_out.json``. Killed, the same call goes on where it
-    stopped.
+    stopped. ``how`` goes to ``pack``: ``workers`` and ``progress``.
     """
     archive = open_data_set(root)
     tables = read_annotations(archive, keep_going)
     indices = [i for i in sorted(tables[0].values) if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
     jobs = {str(i): partial(make_face, archive, i, size, _record(i, *tables)) for i in indices}
     made_by = {"command": "prepare", "exclude_known_bad": exclude_known_bad, "limit": limit}
-    about = (size, source_name(archive), jobs, tables[1].columns, made_by)
-    return pack(out, *about, workers=workers, keep_going=keep_going, progress=progress)
+    return pack(out, size, source_name(archive), jobs, tables[1].columns, made_by, keep_going=keep_going, **how)
 
 
 def _record(index: int, mapping: Table, attributes: Table, poses: Table) -> FaceRecord | DataError:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,17 +67,14 @@ def prepare_label_folder(
     out: str | Path,
     size: int = 512,
     scheme: str = "celebamask-hq",
-    *,
-    workers: int | None = None,
-    keep_going: bool = False,
-    progress: bool = True,
+    **how: Any,
 ) -> PackedFaces:
     """Writes the packed folder ``out`` from images and the label maps of the same name, and opens it.
 
     Both folders are searched with all that is below; they may be the same one, if labels are told by ``_seg`` or
     ``_label`` in their names or by a folder called labels. Folders called train, val or test are the splits. Pictures
     that are not square are cropped to their middle. Bad files raise ``DataError``; with ``keep_going`` their faces are
-    left out and named in ``left_out.json``.
+    left out and named in ``left_out.json``. ``how`` goes to ``pack``: ``workers``, ``keep_going`` and ``progress``.
     """
     if scheme not in SCHEMES:
         raise DataError(f"There is no label scheme {scheme!r}: choose one of {', '.join(SCHEMES)}.")
@@ -92,8 +90,7 @@ def prepare_label_folder(
         record.id: partial(make_face, image_of.get(key), labels_of.get(key), scheme, size, record)
         for key, record in zip(keys, records, strict=True)
     }
-    about = (size, f"label folder ({scheme})", jobs, (), {"scheme": scheme})
-    return pack(out, *about, workers=workers, keep_going=keep_going, progress=progress)
+    return pack(out, size, f"label folder ({scheme})", jobs, (), {"scheme": scheme}, **how)
 
 
 def make_face(

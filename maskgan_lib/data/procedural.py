@@ -36,23 +36,21 @@ def render_packed(
     size: int,
     seed: int = 0,
     identities: int | None = None,
-    *,
-    workers: int | None = None,
     splits: Sequence[float] = SHARES,
-    progress: bool = True,
+    **how: Any,
 ) -> PackedFaces:
     """Draws faces 0 .. ``count`` - 1 of the set ``seed`` into the packed folder ``folder`` and opens it.
 
     With ``identities`` the pictures show so many persons, else each another one. ``splits`` are the shares of train,
     val and test: no person is in two of them. Face ``i`` and its split do not depend on ``count``. Killed, the same
-    call goes on where it stopped.
+    call goes on where it stopped. ``how`` goes to ``pack``: ``workers`` and ``progress``.
     """
     shares = tuple(map(float, splits))
     if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"splits {splits}: three shares of train, val and test that add up to 1")
     made_by = {"command": "faces", "seed": seed, "identities": identities, "splits": shares, "version": faces.VERSION}
     jobs = {str(index): partial(draw_face, seed, index, identities, size, shares) for index in range(count)}
-    return pack(folder, size, SOURCE, jobs, faces.ATTRIBUTES, made_by, workers=workers, progress=progress)
+    return pack(folder, size, SOURCE, jobs, faces.ATTRIBUTES, made_by, **how)
 
 
 def draw_face(
@@ -128,9 +126,7 @@ def save_face(folder: Path, seed: int, index: int, identities: int | None, size:
 
 def _write_text_files(folder: Path, entries: list[dict]) -> None:
     mapping = ["     idx    orig_idx    orig_file"]
-    used = dict(
-        zip(SPLITS, (0, celebamask.LAST_TRAIN, celebamask.LAST_VAL), strict=True)
-    )  # last file number given away, per split
+    used = {"train": 0, "val": celebamask.LAST_TRAIN, "test": celebamask.LAST_VAL}  # last file number given away
     attributes = [str(len(entries)), " ".join(ATTRIBUTE_NAMES)]
     poses = [str(len(entries)), "Yaw Pitch Raw"]
     for entry in entries:
