@@ -152,8 +152,7 @@ class PackedWriter(PartialFolder):
         self.count = count
         self.records = {entry["face"]: _record_from_json(entry, attribute_names) for entry in self.entries}
         self.left_out: list[dict[str, str]] = []
-        self._pending: list[dict] = []
-        self._last_flush = time.monotonic()
+        self._flushed, self._last_flush = len(self.records), time.monotonic()
         self._shapes = {self.partial / "images.npy": (size, size, 3), self.partial / "masks.npy": (size, size)}
         wanted, free = 4 * size**2 * (count - len(self.records)), shutil.disk_usage(self.partial).free
         if wanted > free:
@@ -184,17 +183,17 @@ class PackedWriter(PartialFolder):
                 file.seek(self._start + len(self.records) * array.nbytes)
                 write_all(file, array.tobytes())
         self.records[int(i)] = record
-        self._pending.append({"face": int(i), **_record_to_json(record, names)})
         if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Brings all faces so far to the disk: first the pixels, then the lines that say they are there."""
-        if self._pending:
+        new = list(self.records.items())[self._flushed :]
+        if new:
             _sync(self._shapes)
-            self.append(self._pending)
-        self._pending = []
-        self._last_flush = time.monotonic()
+            names = self.about["attribute_names"]
+            self.append({"face": i, **_record_to_json(record, names)} for i, record in new)
+        self._flushed, self._last_flush = len(self.records), time.monotonic()
 
     def finish(self) -> PackedFaces:
         """Gives the folder its final name and opens it."""
