@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, IGNORE_ID, NUM_CLASSES
+from maskgan_lib.classes import CLASS_NAMES, IGNORE_ID, NUM_CLASSES
 from maskgan_lib.data import label_folders
 from maskgan_lib.data.label_folders import convert_labels, prepare_label_folder
 from maskgan_lib.data.packed import DataError
@@ -97,39 +97,30 @@ def test_another_size_three_equal_channels_and_a_wide_picture_give_the_label_map
     assert (faces.masks == face_labels()[1::2, 1::2]).all()
 
 
-def test_facesynthetics_lies_in_one_folder(tmp_path):
-    for i in range(3):
-        labels = face_labels(left_eye=4, right_eye=3)
-        labels[0, 0] = 255
-        write_pair(tmp_path / "fs" / f"00000{i}.png", tmp_path / "fs" / f"00000{i}_seg.png", labels)
-        (tmp_path / "fs" / f"00000{i}_ldmks.txt").write_text("0 0\n")
-    faces = prepare(tmp_path / "fs", tmp_path / "fs", tmp_path / "packed", "facesynthetics")
-    expected = face_labels()
-    expected[0, 0] = IGNORE_ID
-    assert [record.id for record in faces.records] == ["000000", "000001", "000002"]
-    assert (faces.masks == expected).all()
+@pytest.mark.parametrize(
+    ("scheme", "image", "labels", "left", "right", "name", "split"),
+    [
+        ("facesynthetics", "0001.png", "0001_seg.png", 4, 3, "0001", "train"),
+        ("lapa", "VAL/images/1_0.jpg", "VAL/labels/1_0.png", 5, 4, "VAL/1_0", "val"),
+        ("helen", "1_image.jpg", "1_label.png", 5, 4, "1", "train"),
+    ],
+)
+def test_each_data_set_has_its_own_layout_in_one_folder(tmp_path, scheme, image, labels, left, right, name, split):
+    root = tmp_path / scheme
+    marked = face_labels(left, right)
+    marked[0, 0] = 255 if scheme == "facesynthetics" else 0
+    write_pair(root / image, root / labels, marked)
+    (root / "0001_ldmks.txt").write_text("0 0\n")
+    faces = prepare(root, root, tmp_path / "packed", scheme)
+    assert [(record.id, record.split) for record in faces.records] == [(name, split)]
+    expected, unknown = face_labels(), marked == (255 if scheme == "facesynthetics" else 0)
+    assert np.array_equal(faces.masks[0], np.where(unknown, IGNORE_ID, expected))
 
 
-def test_lapa_has_folders_for_its_splits(tmp_path):
-    labels = face_labels(left_eye=5, right_eye=4)
-    names = ["test/0_0", "train/0_0", "train/1_0", "val/0_0"]
-    for name in names:
-        split, _, stem = name.partition("/")
-        base = tmp_path / "LaPa" / split
-        write_pair(base / "images" / f"{stem}.jpg", base / "labels" / f"{stem}.png", labels)
-    faces = prepare(tmp_path / "LaPa", tmp_path / "LaPa", tmp_path / "packed", "lapa")
-    assert [record.id for record in faces.records] == names
-    assert [record.split for record in faces.records] == ["test", "train", "train", "val"]
-    assert (faces.masks == np.where(labels == 0, IGNORE_ID, face_labels())).all()
-
-
-def test_helen_tells_images_and_labels_by_their_names_and_swapped_sides_are_noticed(tmp_path):
-    labels = face_labels(left_eye=5, right_eye=4)
-    write_pair(tmp_path / "helen" / "1_image.jpg", tmp_path / "helen" / "1_label.png", labels)
-    faces = prepare(tmp_path / "helen", tmp_path / "helen", tmp_path / "packed", "helen")
-    assert faces.records[0].id == "1" and (faces.masks[0][labels == 5] == CLASS_ID["l_eye"]).all()
+def test_swapped_sides_are_noticed(tmp_path):
+    write_pair(tmp_path / "a" / "1.png", tmp_path / "b" / "1.png", face_labels(left_eye=5, right_eye=4))
     with pytest.raises(DataError, match=r"Left and right .* 1 of 1 "):
-        prepare(tmp_path / "helen", tmp_path / "helen", tmp_path / "wrong")
+        prepare(tmp_path / "a", tmp_path / "b", tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists() and not (tmp_path / "wrong.partial").exists()
 
 

@@ -90,6 +90,7 @@ class Batch:
         return torch.randn(self.total, *shape, generator=generator, device=device)[self.share]
 
 
+@dataclass(eq=False)
 class Batches:
     """Batches of the faces ``indices``, each of ``batch_size`` faces over all ``world`` processes.
 
@@ -98,26 +99,22 @@ class Batches:
     which comes as many places later in that pass' order: how many is drawn anew for every pass.
     """
 
-    def __init__(
-        self,
-        faces: PackedFaces,
-        indices: np.ndarray,
-        batch_size: int,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        rank: int = 0,
-        world: int = 1,
-        references: bool = False,
-    ):
-        if len(indices) == 0:
+    faces: PackedFaces
+    indices: np.ndarray
+    batch_size: int
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    rank: int = 0
+    world: int = 1
+    references: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.indices) == 0:
             raise ValueError("There are no faces to make batches of.")
-        if batch_size % world:
-            raise ValueError(f"A batch of {batch_size} faces cannot be shared evenly by {world} processes.")
-        self.faces, self.indices, self.batch_size, self.seed = faces, indices, batch_size, seed
-        self.device = torch.device(device)
-        share = batch_size // world
-        self.share = slice(rank * share, (rank + 1) * share)
-        self.references = references
+        if self.batch_size % self.world:
+            raise ValueError(f"A batch of {self.batch_size} faces cannot be shared evenly by {self.world} processes.")
+        share = self.batch_size // self.world
+        self.share = slice(self.rank * share, (self.rank + 1) * share)
 
     def draw(self, step: int) -> np.ndarray:
         """Face indices ``[batch_size, 2]`` of the whole batch ``step``: the faces, and their references.
@@ -157,7 +154,7 @@ class Batches:
         return index, arrays
 
     def _to_device(self, step: int, index: np.ndarray, arrays: list[np.ndarray]) -> Batch:
-        tensors, pinned = [torch.from_numpy(array) for array in arrays], self.device.type == "cuda"
+        tensors, pinned = [torch.from_numpy(array) for array in arrays], torch.device(self.device).type == "cuda"
         if pinned:
             # From there a copy does not wait for what the GPU still has to do; PyTorch keeps the memory till then.
             tensors = [tensor.pin_memory() for tensor in tensors]
