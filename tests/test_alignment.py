@@ -176,7 +176,7 @@ def test_an_unedited_crop_comes_back_as_it_was(similarity):
 
 def test_wrong_pictures_and_points_are_refused():
     made, photo = Alignment.of(moved(5, 100 + 100j), 64), np.zeros((200, 200, 3), np.uint8)
-    with pytest.raises(DataError, match="64, 64, 3"):
+    with pytest.raises(DataError, match="64 pixels a side"):
         made.paste_back(np.zeros((32, 32, 3), np.uint8), photo)
     with pytest.raises(DataError, match=r"uint8 \[H, W, 3\]"):
         made.crop(photo[..., 0])
