@@ -11,7 +11,7 @@ from PIL import Image
 from maskgan_lib.data import alignment, pictures
 from maskgan_lib.data.alignment import Alignment, FacePoints, Square, crop_square
 from maskgan_lib.data.errors import DataError
-from maskgan_lib.data.pictures import open_photo
+from maskgan_lib.data.pictures import decode_image, open_photo
 
 # By the rule: e = (0, 0), v = (2, 0), w = (0, 2), R(w) = (-2, 0), x = (4, 0) of length max(4, 3.6), centre (0, 0.2).
 BY_HAND = FacePoints(left_eye=(1, 0), right_eye=(-1, 0), left_mouth=(0.8, 2), right_mouth=(-0.8, 2))
@@ -210,19 +210,20 @@ def test_photos_are_turned_upright(tmp_path, orientation):
     assert np.array_equal(open_photo(tmp_path / "photo.png"), upright)
 
 
-def test_other_kinds_of_pictures_become_rgb(tmp_path):
-    picture = Image.fromarray(corners_of())
+@pytest.mark.parametrize("read", [open_photo, lambda path: decode_image(path.read_bytes(), path.name, 80)])
+def test_other_kinds_of_pictures_become_rgb(tmp_path, read):
+    picture = Image.fromarray(corners_of(80, 80))
     for mode in ("L", "LA", "P", "RGBA", "CMYK", "1"):
         path = tmp_path / f"{mode}.{'tif' if mode == 'CMYK' else 'png'}"
         picture.convert(mode).save(path)
-        assert np.abs(open_photo(path).astype(int) - np.array(picture.convert(mode).convert("RGB"))).max() <= 1, mode
-    deep = np.linspace(0, 65535, 80 * 100).reshape(80, 100).astype(np.uint16)
+        assert np.abs(read(path).astype(int) - np.array(picture.convert(mode).convert("RGB"))).max() <= 1, mode
+    deep = np.linspace(0, 65535, 80 * 80).reshape(80, 80).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    opened = open_photo(tmp_path / "deep.png")
+    opened = read(tmp_path / "deep.png")
     assert opened.dtype == np.uint8 and np.abs(opened[..., 1] - deep / 257).max() < 1
-    clear = np.dstack([corners_of(), np.zeros((80, 100), np.uint8)])
+    clear = np.dstack([corners_of(80, 80), np.zeros((80, 80), np.uint8)])
     Image.fromarray(clear).save(tmp_path / "clear.png")
-    assert (open_photo(tmp_path / "clear.png") == 255).all()
+    assert (read(tmp_path / "clear.png") == 255).all()
 
 
 def test_bad_photos(tmp_path, monkeypatch):

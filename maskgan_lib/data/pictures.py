@@ -35,11 +35,11 @@ def decode_image(data: bytes, name: str, size: int) -> np.ndarray:
     """uint8 ``[S, S, 3]`` from a JPEG or PNG; a picture that is not square is cropped to its middle.
 
     A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that is large enough, which its cosine transform gives
-    almost for free, and then resized by Lanczos.
+    almost for free, and then resized by Lanczos. Other kinds of pictures become RGB as ``open_photo`` says.
     """
     with _opened(data, name) as image:
         image.draft("RGB", (size, size))
-        return np.array(_square(image.convert("RGB")).resize((size, size), Image.Resampling.LANCZOS))
+        return np.array(_square(_rgb(image, name)).resize((size, size), Image.Resampling.LANCZOS))
 
 
 def decode_part(data: bytes, name: str) -> np.ndarray:
