@@ -32,15 +32,13 @@ POSE_FILE = "CelebAMask-HQ-pose-anno.txt"
 LAST_TRAIN, LAST_VAL = 162_770, 182_637
 """Last file numbers (counted from 1) of CelebA's train and val split."""
 
-DUPLICATES = (
-    (234, 235), (3329, 3330), (5162, 5163), (6770, 6771), (7384, 7385), (7561, 7562), (12444, 12445), (12885, 12886),
-    (13825, 13826), (15506, 15507), (19199, 19200), (20134, 20135), (24646, 24647),
-)  # fmt: skip
-"""Faces that are in the data set twice (issue 84 of the authors' repository)."""
-
-KNOWN_BAD = {404, 573, 2110, 9852} | {second for _, second in DUPLICATES}
+KNOWN_BAD = {
+    *(404, 573, 2110, 9852),
+    *(235, 3330, 5163, 6771, 7385, 7562, 12445, 12886, 13826, 15507, 19200, 20135, 24647),
+}
 """Faces that users of the data set found to be bad: the mask of 404 lacks mouth and lips, those of 573 and 9852 have
-neck or skin wrong, that of 2110 is not aligned with the photograph; and of duplicates the second."""
+neck or skin wrong, that of 2110 is not aligned with the photograph; and the others show the same face as the one
+before them (issue 84 of the authors' repository)."""
 
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What ``zipfile`` raises for a damaged file: a ``RuntimeError`` if that looks encrypted or compressed in a new way."""
