@@ -145,7 +145,7 @@ def read_annotations(archive: Archive, keep_going: bool = False) -> tuple[Table,
     """Mapping, attributes and poses. A bad line raises, or with ``keep_going`` only where its face is asked for."""
     return (
         _read_table(archive, MAPPING_FILE, keep_going, "the number of a face, its index and its file in CelebA", _file),
-        _read_table(archive, ATTRIBUTE_FILE, keep_going, "a file name and for each name 1 or -1", _attributes),
+        _read_table(archive, ATTRIBUTE_FILE, keep_going, "a file name and {} values 1 or -1", _attributes),
         _read_table(archive, POSE_FILE, keep_going, "a file name, yaw, pitch and roll", _pose),
     )
 
@@ -185,8 +185,8 @@ def _read_table(archive: Archive, file: str, keep_going: bool, wanted: str, conv
     for number, line in enumerate(lines[header:], header + 1):
         if not line.strip():
             continue
-        fault = f"is not {wanted}: {line.strip()[:60]!r}; unpack the file again or repair it."
-        problem = DataError(f"{name}, line {number}, {fault}")
+        form, said = wanted.format(len(table.columns)), line.strip()[:60]
+        problem = DataError(f"{name}, line {number}, is not {form}: {said!r}; unpack the file again or repair it.")
         face, *words = line.split()  # any run of spaces: the files have double ones
         try:
             face = _number(face)
