@@ -61,9 +61,9 @@ def decode_labels(data: bytes, name: str, ids: Sequence[int] = range(NUM_CLASSES
     labels = channels[..., 0].copy()
     if (channels != labels[..., None]).any():
         raise DataError(f"{name} is a coloured picture, but a label map holds class ids: convert it by its colours.")
-    wrong = labels[~np.isin(labels, ids)]
-    if wrong.size:
-        fault = f"holds the id {wrong.max()}, which its labels do not have"
+    wrong = set(np.flatnonzero(np.bincount(labels.ravel()))) - set(ids)
+    if wrong:
+        fault = f"holds the id {max(wrong)}, which its labels do not have"
         raise DataError(f"{name} {fault}: check the data set or its scheme.")
     return labels
 
