@@ -26,42 +26,54 @@ def faces(tmp_path_factory) -> PackedFaces:
 # ---- order
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(count=st.integers(1, 9), batch_size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
 def test_every_pass_is_a_permutation(faces, count, batch_size, seed):
-    """Cut anew into passes of ``count``, the stream of batches holds every face once a pass."""
+    """Cut anew into passes of ``count``, the batches hold every face once a pass, and once another's mask with it."""
     indices = np.arange(100, 100 + count)
     batches = Batches(faces, indices, batch_size, seed)
-    stream = np.concatenate([batches.order(step) for step in range(3 * count)])
-    assert len(stream) == 3 * count * batch_size
-    for k in range(0, len(stream), count):
-        assert sorted(stream[k : k + count]) == list(indices)
+    drawn = np.concatenate([batches.draw(step) for step in range(3 * count)])
+    assert drawn.shape == (3 * count * batch_size, 2)
+    for k in range(0, len(drawn), count):
+        assert (np.sort(drawn[k : k + count], axis=0) == indices[:, None]).all()
+    assert count == 1 or (drawn[:, 0] != drawn[:, 1]).all()
 
 
-def test_order_is_that_of_seed_and_step(faces):
-    indices = np.arange(50)
-    steps = range(20)
-    first = [Batches(faces, indices, 8, seed=3).order(step).tolist() for step in steps]
-    np.random.default_rng(0).random(5)
+def test_order_and_noise_are_those_of_seed_and_step(faces):
+    def orders(seed: int, steps: range) -> list[list[list[int]]]:
+        batches = Batches(faces, np.arange(50), 8, seed)
+        return [batches.draw(step).tolist() for step in steps]
+
+    def noise(seed: int, step: int) -> torch.Tensor:
+        return Batches(faces, np.arange(7), 6, seed).at(step).noise(2000)
+
+    first, first_noise = orders(3, range(20)), noise(1, 0)
     torch.manual_seed(99)
-    again = Batches(faces, indices, 8, seed=3)
-    assert [again.order(step).tolist() for step in reversed(steps)][::-1] == first
-    assert [Batches(faces, indices, 8, seed=4).order(step).tolist() for step in steps] != first
+    assert orders(3, range(19, -1, -1))[::-1] == first != orders(4, range(20))
+    assert torch.equal(noise(1, 0), first_noise) and first_noise.shape == (6, 2000)
+    assert abs(first_noise.mean()) < 0.05 and abs(first_noise.std() - 1) < 0.05
+    for other in (noise(1, 1), noise(2, 0)):
+        assert abs((first_noise * other).mean()) < 0.05  # uncorrelated
 
 
 def test_passes_differ_and_mix_well(faces):
-    """Where a face comes in a pass is uniform: over many passes, each is first about equally often."""
-    batches = Batches(faces, np.arange(5), 5, seed=0)
-    first = Counter(int(batches.order(step)[0]) for step in range(1000))
-    assert sorted(first) == [0, 1, 2, 3, 4]
-    assert all(140 < n < 260 for n in first.values())  # 200 expected, standard deviation 12.6
+    """Every place of a pass, and every pair of a face and a reference, comes about equally often."""
+    batches = Batches(faces, np.arange(6), 6)
+    drawn = [batches.draw(step) for step in range(600)]
+    first = Counter(int(order[0, 0]) for order in drawn)
+    assert len(first) == 6 and all(60 < n < 140 for n in first.values())  # 100 expected, standard deviation 9.1
+    pairs = Counter(tuple(pair) for order in drawn for pair in order.tolist())
+    assert len(pairs) == 30 and all(75 < n < 165 for n in pairs.values())  # 120 expected
 
 
-def test_impossible_batches_are_refused(faces):
+def test_impossible_batches_and_parts_are_refused(faces):
     with pytest.raises(ValueError, match="no faces"):
         Batches(faces, np.array([], int), 4)
     with pytest.raises(ValueError, match="9 faces cannot be shared evenly by 2"):
         Batches(faces, np.arange(5), 9, world=2)
+    for count in (5, 8):
+        with pytest.raises(ValueError, match=f"6 faces cannot be cut into {count} equal parts"):
+            Batches(faces, np.arange(7), 6).at(0).parts(count)
 
 
 # ---- content
@@ -74,7 +86,7 @@ def test_a_stream_of_batches_holds_their_faces(faces, indices, size):
     assert [batch.step for batch in stream] == [2, 3, 4, 5] and not list(batches.stream(6, 6))
     for batch in stream:
         assert batch.image.dtype == torch.float32 and batch.mask.dtype == torch.uint8
-        assert batch.index.tolist() == batches.order(batch.step).tolist()
+        assert batch.index.tolist() == batches.draw(batch.step)[:, 0].tolist()
         truth = np.moveaxis(faces.images[batch.index].astype(np.float64), -1, 1) / 127.5 - 1
         np.testing.assert_allclose(batch.image.numpy(), truth, atol=1e-6)
         np.testing.assert_array_equal(batch.mask.numpy(), faces.masks[batch.index])
@@ -84,7 +96,7 @@ def test_a_stream_of_batches_holds_their_faces(faces, indices, size):
         np.testing.assert_array_equal(batch.other_mask.numpy(), faces.masks[other])
         truth = np.moveaxis(faces.images[other].astype(np.float64), -1, 1) / 127.5 - 1
         np.testing.assert_allclose(batch.other_image.numpy(), truth, atol=1e-6)
-        np.testing.assert_array_equal(batch.reference.numpy(), faces.masks[batches.reference_order(batch.step)])
+        np.testing.assert_array_equal(batch.reference.numpy(), faces.masks[batches.draw(batch.step)[:, 1]])
 
 
 def test_a_stream_that_is_closed_or_fails_leaves_no_thread(faces, monkeypatch):
@@ -115,67 +127,20 @@ def test_shares_of_processes_and_their_parts_make_up_the_batch(faces, world, cou
     assert torch.equal(torch.cat([part.noise(5) for part in parts]), whole.noise(5))
 
 
-def test_noise_is_that_of_seed_and_step(faces):
-    def noise(seed: int, step: int) -> torch.Tensor:
-        return Batches(faces, np.arange(7), 6, seed).at(step).noise(2000)
-
-    first = noise(1, 0)
-    torch.manual_seed(5)
-    assert torch.equal(noise(1, 0), first)
-    assert first.shape == (6, 2000)
-    assert abs(first.mean()) < 0.05 and abs(first.std() - 1) < 0.05
-    for other in (noise(1, 1), noise(2, 0)):
-        assert abs((first * other).mean()) < 0.05  # uncorrelated
-
-
-# ---- references and parts
-
-
-@settings(max_examples=30, deadline=None)
-@given(count=st.integers(2, 9), batch_size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
-def test_references_are_other_faces_each_once_a_pass(faces, count, batch_size, seed):
-    batches = Batches(faces, np.arange(count), batch_size, seed)
-    own, others = (
-        np.concatenate([order(step) for step in range(3 * count)]) for order in (batches.order, batches.reference_order)
-    )
-    assert (own != others).all()
-    for k in range(0, len(others), count):
-        assert sorted(others[k : k + count]) == list(range(count))
-
-
-def test_pairs_with_references_differ_from_pass_to_pass(faces):
-    batches = Batches(faces, np.arange(6), 6)
-    pairs = Counter(
-        pair
-        for step in range(300)
-        for pair in zip(batches.order(step).tolist(), batches.reference_order(step).tolist(), strict=True)
-    )
-    assert len(pairs) == 30 and all(30 < n < 95 for n in pairs.values())  # 60 expected
-
-
 def test_references_come_only_where_asked_for(faces):
     assert Batches(faces, np.arange(7), 3).at(0).reference is None
     alone = Batches(faces, np.array([4]), 3, references=True).at(0)
     assert np.array_equal(alone.reference, alone.mask)
 
 
-@pytest.mark.parametrize("count", [5, 8])
-def test_unequal_parts_are_refused(faces, count):
-    with pytest.raises(ValueError, match=f"6 faces cannot be cut into {count} equal parts"):
-        Batches(faces, np.arange(7), 6).at(0).parts(count)
-
-
 # ---- pixels
 
 
-def test_bytes_survive_the_way_there_and_back():
+def test_bytes_survive_the_way_there_and_back_and_others_are_clipped():
     every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
     there = to_float_image(every)
     assert there.shape == (1, 3, 16, 16) and there.min() == -1 and there.max() == 1
     np.testing.assert_array_equal(to_uint8_image(there), every)
-
-
-def test_pixels_out_of_range_are_clipped():
     image = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).view(1, 5, 1).expand(3, 5, 1)
     assert to_uint8_image(image)[:, 0, 0].tolist() == [0, 0, 128, 255, 255]
 

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
+from torch.utils._pytree import tree_flatten
 
 from maskgan_lib.checkpoints import (
     CheckpointError,
@@ -72,68 +73,46 @@ def test_a_network_comes_back_bit_for_bit_with_its_sizes(tmp_path, name):
 
 @torch.no_grad()
 def test_a_loaded_network_computes_what_the_saved_one_did_and_can_be_trained_on(tmp_path):
-    vae = small("MaskVAE")
+    vae, path = small("MaskVAE"), tmp_path / "vae"
     mask = torch.rand(4, 19, 16, 16)
     vae(mask)
-    vae.eval()
-    save_weights(tmp_path / "vae", vae)
-    again = load_weights(tmp_path / "vae")
-    assert torch.equal(again(mask)[0], vae(mask)[0])
+    made = vae.eval()(mask)[0]
+    save_weights(path, vae.to(memory_format=torch.channels_last))
+    again = load_weights(path)
+    assert torch.equal(again(mask)[0], made)
     with torch.enable_grad():
         again(mask)[0].sum().backward()
     torch.optim.SGD(again.parameters(), 1.0).step()
-    assert not equal_weights(again, load_weights(tmp_path / "vae")), "the step must not reach into the file"
-    assert equal_weights(vae, load_weights(tmp_path / "vae"))
-
-
-def test_weights_in_another_memory_format_are_saved_alike(tmp_path):
-    network = small("FaceParser")
-    save_weights(tmp_path / "plain", network)
-    save_weights(tmp_path / "last", network.to(memory_format=torch.channels_last))
-    assert equal_weights(load_weights(tmp_path / "plain"), load_weights(tmp_path / "last"))
+    assert not equal_weights(again, load_weights(path)), "the step must not reach into the file"
+    assert equal_weights(vae, load_weights(path))
 
 
 def test_half_precision_halves_the_file_and_comes_back_as_float32(tmp_path):
     network = FaceParser(width=8)
-    with torch.no_grad():
-        network.center[4].running_var.fill_(1e6)
+    network.center[4].running_var.fill_(1e6)  # beyond the range of half precision: kept, not turned into infinity
     save_weights(tmp_path / "full", network)
     save_weights(tmp_path / "half", network, dtype=torch.float16)
     assert (tmp_path / "half").stat().st_size < 0.55 * (tmp_path / "full").stat().st_size
     half = load_weights(tmp_path / "half").state_dict()
     for key, value in network.state_dict().items():
-        assert half[key].dtype == value.dtype
-        # A number beyond the range of half precision (here 1e6) is kept instead of turned into infinity.
-        overflows = value.is_floating_point() and value.abs().max() > 65504
-        expected = value.half().float() if value.is_floating_point() and not overflows else value
-        assert torch.equal(half[key], expected), key
+        fits = value.is_floating_point() and key != "center.4.running_var"
+        assert half[key].dtype == value.dtype and torch.equal(half[key], value.half().float() if fits else value), key
 
 
-def test_the_card_is_read_without_the_weights_and_only_the_file_is_left(tmp_path):
+def test_the_card_is_read_without_the_weights_and_any_reader_of_safetensors_finds_all(tmp_path):
     card = {"data": "procedural faces", "steps": 2000, "figures": {"psnr": 20.5}, "command": "train dmn"}
-    path = tmp_path / "a" / "b" / "w.safetensors"
+    network, path = small("AlphaBlender"), tmp_path / "a" / "b" / "w.safetensors"
     for given, read in ((card, card), (None, {})):
-        save_weights(path, small("AlphaBlender"), given)
+        save_weights(path, network, given)
         assert read_card(path) == read
     assert [file.name for file in path.parent.iterdir()] == ["w.safetensors"]
-
-
-def test_any_reader_of_safetensors_finds_class_sizes_and_card(tmp_path):
-    network = small("MaskVAE")
-    save_weights(tmp_path / "w.safetensors", network, {"steps": 3})
-    with safe_open(tmp_path / "w.safetensors", "pt") as file:
+    with safe_open(path, "pt") as file:
         metadata = file.metadata()
         assert set(file.keys()) == set(network.state_dict())
-    assert metadata["network"] == "MaskVAE"
+    assert (metadata["network"], metadata["format"]) == ("AlphaBlender", "1")
     assert json.loads(metadata["config"]) == network.config
-    assert json.loads(metadata["card"]) == {"steps": 3}
-    assert metadata["format"] == "1"
-
-
-def test_a_network_that_the_library_does_not_know_is_not_saved(tmp_path):
     with pytest.raises(CheckpointError, match=r"Linear is not one of .*DenseMappingNetwork"):
-        save_weights(tmp_path / "w", nn.Linear(2, 2))
-    assert not list(tmp_path.iterdir())
+        save_weights(path, nn.Linear(2, 2))
 
 
 # Writing is atomic
@@ -161,19 +140,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         assert re.fullmatch(r".*w could not be written \(.*No space left.*\): free space, .*", str(caught.value))
 
 
-def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+def test_places_that_cannot_be_are_named(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(CheckpointError, match=r"w could not be written \(.*file.*\): .*name another folder"):
+    with pytest.raises(CheckpointError, match=r"w could not be written \(.*file"):
         save_weights(tmp_path / "file" / "w", small("FaceParser"))
+    for read in (load_weights, read_card, load_state):
+        with pytest.raises(CheckpointError, match=r"nowhere\.safetensors"):
+            read(tmp_path / "nowhere.safetensors")
 
 
 # Files that cannot be used
-
-
-@pytest.mark.parametrize("read", [load_weights, read_card, load_state])
-def test_a_missing_file_is_named(tmp_path, read):
-    with pytest.raises(CheckpointError, match=r"There is no file .*nowhere\.safetensors: check the path"):
-        read(tmp_path / "nowhere.safetensors")
 
 
 def flipped(data: bytes, position: int) -> bytes:
@@ -213,13 +189,12 @@ def test_no_changed_byte_of_a_weights_file_goes_unnoticed(tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99, 0.999])
 def test_torn_files_are_told(tmp_path, share):
-    weights, state = tmp_path / "w.safetensors", tmp_path / "state.pt"
-    save_weights(weights, small("FaceParser"))
-    save_state(state, {"weights": small("FaceParser").state_dict(), "step": 12})
-    for path, read, reason in ((weights, load_weights, "is damaged"), (state, load_state, "cannot be read")):
+    for path, write, read in ((tmp_path / "w", save_weights, load_weights), (tmp_path / "s", save_state, load_state)):
+        network = small("FaceParser")
+        write(path, network if write is save_weights else network.state_dict())
         data = path.read_bytes()
         path.write_bytes(data[: int(share * len(data))])
-        with pytest.raises(CheckpointError, match=f"{path.name} {reason}"):
+        with pytest.raises(CheckpointError, match=f"{path.name} (is damaged|cannot be read)"):
             read(path)
 
 
@@ -256,24 +231,16 @@ def test_weights_of_another_making_are_refused(tmp_path, change, message):
 # Strict loading
 
 
-def test_load_into_lists_all_that_does_not_fit_and_changes_nothing():
+def test_load_into_copies_or_lists_all_that_does_not_fit_and_changes_nothing():
     network, state = small("AlphaBlender"), small("AlphaBlender", 1).state_dict()
-    del state["body.last.weight"]
-    state["body.first.bias"] = torch.zeros(7)
-    state["body.extra"] = torch.zeros(1)
+    spoilt = state | {"body.first.bias": torch.zeros(7), "body.extra": torch.zeros(1)}
+    del spoilt["body.last.weight"]
     with pytest.raises(CheckpointError) as caught:
-        load_into(network, state, "run/latest")
-    assert str(caught.value) == (
-        "run/latest does not fit the network: use the sizes that it was trained with (missing: body.last.weight; "
-        "unexpected: body.extra; wrong shape: body.first.bias [7] instead of [2])."
-    )
+        load_into(network, spoilt, "run/latest")
+    listed = "missing: body.last.weight; unexpected: body.extra; wrong shape: body.first.bias [7] instead of [2]"
+    assert str(caught.value).startswith("run/latest ") and listed in str(caught.value)
     assert equal_weights(network, small("AlphaBlender"))
-
-
-def test_load_into_copies():
-    network, state = small("AlphaBlender"), small("AlphaBlender", 1).state_dict()
     load_into(network, state, "state")
-    assert equal_weights(network, small("AlphaBlender", 1))
     state["body.first.bias"] += 1
     assert equal_weights(network, small("AlphaBlender", 1))
 
@@ -286,17 +253,8 @@ def test_a_training_state_comes_back_bit_for_bit(tmp_path):
     optimiser = torch.optim.Adam(network.parameters(), 1e-3)
     network(torch.rand(1, 2, 32, 32), torch.rand(1, 3, 32, 32))[0][-1].sum().backward()
     optimiser.step()
-    state = {
-        "network": network.state_dict(),
-        "adam": optimiser.state_dict(),
-        "step": 7,
-        "names": ("a", None, [0.1, True]),
-    }
+    state = {"network": network.state_dict(), "adam": optimiser.state_dict(), "names": ("a", None, [0.1, True], 7)}
     save_state(tmp_path / "state.pt", state)
-    again = load_state(tmp_path / "state.pt")
-    assert again.keys() == state.keys()
-    assert (again["step"], again["names"]) == (7, ("a", None, [0.1, True]))
-    assert all(torch.equal(again["network"][key], value) for key, value in state["network"].items())
-    assert again["adam"]["param_groups"] == state["adam"]["param_groups"]
-    for index, moments in state["adam"]["state"].items():
-        assert all(torch.equal(again["adam"]["state"][index][key], value) for key, value in moments.items())
+    (ours, form), (saved, its_form) = tree_flatten(load_state(tmp_path / "state.pt")), tree_flatten(state)
+    assert form == its_form
+    assert all(torch.equal(a, b) if isinstance(b, torch.Tensor) else a == b for a, b in zip(ours, saved, strict=True))

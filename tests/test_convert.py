@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, IGNORE_ID, NUM_CLASSES
+from maskgan_lib.classes import CLASS_NAMES, IGNORE_ID, NUM_CLASSES
 from maskgan_lib.data import label_folders
 from maskgan_lib.data.label_folders import convert_labels, prepare_label_folder
 from maskgan_lib.data.packed import DataError
@@ -27,21 +27,21 @@ SAME_THING = {
 }  # fmt: skip
 
 
-def test_facesynthetics_by_name():
-    converted = convert_labels(np.arange(19, dtype=np.uint8), "facesynthetics")
-    assert [CLASS_NAMES[i] for i in converted] == [SAME_THING.get(name, name) for name in FACE_SYNTHETICS]
-    assert convert_labels(np.array([255], np.uint8), "facesynthetics") == IGNORE_ID
-    assert label_folders.lacking("facesynthetics") == ("ear_r", "neck_l")
-
-
-@pytest.mark.parametrize("scheme", ["lapa", "helen"])
-def test_lapa_and_helen_by_name_and_their_background_is_unknown(scheme):
-    converted = convert_labels(np.arange(11, dtype=np.uint8), scheme)
-    assert [CLASS_NAMES[i] for i in converted[1:]] == [SAME_THING.get(name, name) for name in LAPA[1:]]
-    assert converted[0] == IGNORE_ID  # ears, neck, clothes, hats and glasses are in it
-    assert set(label_folders.lacking(scheme)) == {
-        "background", "eye_g", "l_ear", "r_ear", "hat", "ear_r", "neck_l", "neck", "cloth",
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("scheme", "theirs", "lacking"),
+    [
+        ("facesynthetics", FACE_SYNTHETICS, "ear_r neck_l"),
+        ("lapa", LAPA, "background eye_g l_ear r_ear hat ear_r neck_l neck cloth"),
+        ("helen", LAPA, "background eye_g l_ear r_ear hat ear_r neck_l neck cloth"),
+    ],
+)
+def test_classes_are_mapped_by_name(scheme, theirs, lacking):
+    converted = convert_labels(np.append(np.arange(len(theirs), dtype=np.uint8), np.uint8(255)), scheme)
+    expected = [SAME_THING.get(name, name) for name in theirs] + ["unknown"]
+    if scheme != "facesynthetics":
+        expected[0] = "unknown"  # ears, neck, clothes, hats and glasses are in it
+    assert [dict(enumerate(CLASS_NAMES)).get(i, "unknown") for i in converted.tolist()] == expected
+    assert IGNORE_ID in converted and set(label_folders.lacking(scheme)) == set(lacking.split())
 
 
 def test_the_order_of_the_bisenet_has_nose_10_and_hair_17():
@@ -88,68 +88,40 @@ def test_two_folders_become_a_packed_folder(folders, tmp_path):
     assert np.isnan(faces.pose).all() and (faces.identity == -1).all() and faces.attribute_names == ()
 
 
-def test_another_size_and_three_equal_channels_give_the_label_map_asked_for(folders, tmp_path):
+def test_another_size_three_equal_channels_and_a_wide_picture_give_the_label_map_asked_for(folders, tmp_path):
     images, masks = folders
     Image.fromarray(np.zeros((48, 48, 3), np.uint8)).save(images / "face3.png")
     Image.fromarray(np.repeat(face_labels()[..., None], 3, 2)).save(masks / "face4.png")
+    write_pair(images / "face5.png", masks / "face5.png", np.pad(face_labels(), ((0, 0), (6, 6))))
     faces = prepare(images, masks, tmp_path / "packed", size=12)
     assert (faces.masks == face_labels()[1::2, 1::2]).all()
 
 
-def test_facesynthetics_lies_in_one_folder(tmp_path):
-    for i in range(3):
-        labels = face_labels(left_eye=4, right_eye=3)
-        labels[0, 0] = 255
-        write_pair(tmp_path / "fs" / f"00000{i}.png", tmp_path / "fs" / f"00000{i}_seg.png", labels)
-        (tmp_path / "fs" / f"00000{i}_ldmks.txt").write_text("0 0\n")
-    faces = prepare(tmp_path / "fs", tmp_path / "fs", tmp_path / "packed", "facesynthetics")
-    expected = face_labels()
-    expected[0, 0] = IGNORE_ID
-    assert [record.id for record in faces.records] == ["000000", "000001", "000002"]
-    assert (faces.masks == expected).all()
-
-
-def test_lapa_has_folders_for_its_splits(tmp_path):
-    for split, count in (("train", 3), ("val", 2), ("test", 1)):
-        for i in range(count):
-            base = tmp_path / "LaPa" / split
-            labels = face_labels(left_eye=5, right_eye=4)
-            write_pair(base / "images" / f"{i}_0.jpg", base / "labels" / f"{i}_0.png", labels)
-    faces = prepare(tmp_path / "LaPa", tmp_path / "LaPa", tmp_path / "packed", "lapa")
-    names = ["test/0_0", "train/0_0", "train/1_0", "train/2_0", "val/0_0", "val/1_0"]
-    assert [record.id for record in faces.records] == names
-    assert [record.split for record in faces.records] == ["test", "train", "train", "train", "val", "val"]
-    expected = face_labels()
-    expected[expected == 0] = IGNORE_ID
-    assert (faces.masks == expected).all()
-
-
-def test_helen_tells_images_and_labels_by_their_names(tmp_path):
-    labels = face_labels(left_eye=5, right_eye=4)
-    write_pair(tmp_path / "helen" / "1_image.jpg", tmp_path / "helen" / "1_label.png", labels)
-    faces = prepare(tmp_path / "helen", tmp_path / "helen", tmp_path / "packed", "helen")
-    assert faces.records[0].id == "1" and (faces.masks[0][labels == 5] == CLASS_ID["l_eye"]).all()
-
-
-def test_what_is_not_square_is_cropped_to_its_middle(tmp_path):
-    wide = np.pad(face_labels(), ((0, 0), (6, 6)))
-    write_pair(tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", wide)
-    faces = prepare(tmp_path / "a", tmp_path / "b", tmp_path / "packed")
-    assert np.array_equal(faces.masks[0], face_labels())
+@pytest.mark.parametrize(
+    ("scheme", "image", "labels", "left", "right", "name", "split"),
+    [
+        ("facesynthetics", "0001.png", "0001_seg.png", 4, 3, "0001", "train"),
+        ("lapa", "VAL/images/1_0.jpg", "VAL/labels/1_0.png", 5, 4, "VAL/1_0", "val"),
+        ("helen", "1_image.jpg", "1_label.png", 5, 4, "1", "train"),
+    ],
+)
+def test_each_data_set_has_its_own_layout_in_one_folder(tmp_path, scheme, image, labels, left, right, name, split):
+    root = tmp_path / scheme
+    marked = face_labels(left, right)
+    marked[0, 0] = 255 if scheme == "facesynthetics" else 0
+    write_pair(root / image, root / labels, marked)
+    (root / "0001_ldmks.txt").write_text("0 0\n")
+    faces = prepare(root, root, tmp_path / "packed", scheme)
+    assert [(record.id, record.split) for record in faces.records] == [(name, split)]
+    expected, unknown = face_labels(), marked == (255 if scheme == "facesynthetics" else 0)
+    assert np.array_equal(faces.masks[0], np.where(unknown, IGNORE_ID, expected))
 
 
 def test_swapped_sides_are_noticed(tmp_path):
-    for i in range(3):
-        write_pair(tmp_path / "a" / f"{i}.png", tmp_path / "b" / f"{i}.png", face_labels(left_eye=5, right_eye=4))
-    with pytest.raises(DataError, match=r"Left and right .* 3 of 3 "):
-        prepare(tmp_path / "a", tmp_path / "b", tmp_path / "packed")
-    assert not (tmp_path / "packed").exists() and not (tmp_path / "packed.partial").exists()
-
-
-def over_18():
-    labels = face_labels()
-    labels[0, 0] = 19
-    return labels
+    write_pair(tmp_path / "a" / "1.png", tmp_path / "b" / "1.png", face_labels(left_eye=5, right_eye=4))
+    with pytest.raises(DataError, match=r"Left and right .* 1 of 1 "):
+        prepare(tmp_path / "a", tmp_path / "b", tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists() and not (tmp_path / "wrong.partial").exists()
 
 
 def label_map(labels, message):
@@ -163,9 +135,8 @@ def folder_by_that_name(images, masks):
 
 
 BAD_FACES = {
-    "id over 18": label_map(over_18(), "face3.png holds the id 19"),
+    "id over 18": label_map(np.full((24, 24), 19, np.uint8), "face3.png holds the id 19"),
     "colours": label_map(np.arange(1728, dtype=np.uint8).reshape(24, 24, 3), "face3.png is a coloured picture"),
-    "a part mask": label_map(face_labels() // 5 * np.uint8(255), "face3.png holds the id 255"),
     "16 bits": label_map(face_labels().astype(np.uint16), "face3.png has pixels of mode I;16"),
     "another shape": label_map(np.zeros((24, 30), np.uint8), "is 24x24, but its label map face3.png 30x24"),
     "no label map": (lambda images, masks: (masks / "face3.png").unlink(), "face3.png has no label map"),
@@ -191,21 +162,17 @@ def test_a_bad_pair_stops_with_one_sentence_or_is_left_out(folders, tmp_path, na
 
 
 @pytest.mark.parametrize(
-    ("images", "masks", "message"),
+    ("images", "masks", "scheme", "message"),
     [
-        ("nowhere", "masks", "no folder .*nowhere"),
-        ("images", "empty", "empty holds no label map"),
-        ("empty", "masks", "empty holds no image"),
-        ("images", "others", r"another\.png, face0\.png"),
+        ("nowhere", "masks", "lapa", "no folder .*nowhere"),
+        ("images", "empty", "lapa", "empty holds no label map"),
+        ("empty", "masks", "lapa", "empty holds no image"),
+        ("images", "others", "lapa", r"another\.png, face0\.png"),
+        ("images", "masks", "coco", "'coco'.*celebamask-hq, bisenet"),
     ],
 )
-def test_bad_places_are_named(folders, tmp_path, images, masks, message):
+def test_bad_places_and_schemes_are_named(folders, tmp_path, images, masks, scheme, message):
     (tmp_path / "empty").mkdir()
     write_pair(tmp_path / "more" / "other.png", tmp_path / "others" / "another.png", face_labels())
     with pytest.raises(DataError, match=message):
-        prepare(tmp_path / images, tmp_path / masks, tmp_path / "packed")
-
-
-def test_an_unknown_scheme_is_answered_with_the_known_ones(folders, tmp_path):
-    with pytest.raises(DataError, match=r"'coco'.*celebamask-hq, bisenet"):
-        prepare(*folders, tmp_path / "packed", scheme="coco")
+        prepare(tmp_path / images, tmp_path / masks, tmp_path / "packed", scheme)

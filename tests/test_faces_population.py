@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from maskgan_lib import faces
 from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, NUM_CLASSES
@@ -58,10 +58,8 @@ def features(image):
 
 def auc(score, truth):
     """Chance that a positive scores above a negative."""
-    truth = np.asarray(truth, bool)
-    rank = np.argsort(np.argsort(score)) + 1
-    positives, negatives = truth.sum(), (~truth).sum()
-    return (rank[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    positive, negative = score[np.asarray(truth, bool)], score[~np.asarray(truth, bool)]
+    return stats.mannwhitneyu(positive, negative).statistic / (len(positive) * len(negative))
 
 
 def small_islands(mask, limit=3):

@@ -55,11 +55,8 @@ def test_no_person_is_in_two_splits(tmp_path):
     for record in packed.records:
         assert split_of.setdefault(record.identity, record.split) == record.split
     assert len(split_of) > 5 and len(set(split_of.values())) > 1
-
-
-def test_shares_that_do_not_add_up_are_refused(tmp_path):
     with pytest.raises(ValueError, match="add up to 1"):
-        render(tmp_path / "faces", splits=(0.8, 0.1, 0.2))
+        render(tmp_path / "more", splits=(0.8, 0.1, 0.2))
 
 
 INTERRUPTED = """
@@ -86,36 +83,27 @@ def kill_midway(call, folder, is_begun):
     process.wait()
 
 
-def lines(path):
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(tmp_path):
-    folder, journal = tmp_path / "faces", tmp_path / "faces.partial" / "journal.jsonl"
-    call = f"render_packed({str(folder)!r}, 40, {SIZE}, seed=3, workers=2, progress=False)"
-    kill_midway(call, tmp_path, lambda: lines(journal) > 4)
-    assert not folder.exists()
-    with pytest.raises(DataError, match="not finished"):
-        PackedFaces.open(folder)
-    before = lines(journal)
-    assert 4 < before < 40
-    render(folder, count=40)
-    render(tmp_path / "whole", count=40, workers=2)
-    for name in ("images.npy", "masks.npy", "faces.json"):
-        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
 def all_files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_killed_practice_set_goes_on_and_ends_like_an_uninterrupted_one(tmp_path):
-    folder, journal = tmp_path / "hq", tmp_path / "hq.partial" / "journal.jsonl"
-    call = f"render_celebamask_hq({str(folder)!r}, 20, seed=3, image_size=128, workers=1, progress=False)"
-    kill_midway(call, tmp_path, lambda: lines(journal) > 3)
+@pytest.mark.parametrize(
+    ("call", "workers"),
+    [
+        ("render_packed({folder!r}, 40, 64, seed=3, workers={workers}, progress=False)", 2),
+        ("render_celebamask_hq({folder!r}, 20, seed=3, image_size=128, workers={workers}, progress=False)", 1),
+    ],
+)
+def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(tmp_path, call, workers):
+    folder, journal = tmp_path / "faces", tmp_path / "faces.partial" / "journal.jsonl"
+    begun = call.format(folder=str(folder), workers=workers)
+    kill_midway(begun, tmp_path, lambda: journal.exists() and journal.read_bytes().count(b"\n") > 4)
     assert not folder.exists()
-    for target in (folder, tmp_path / "whole"):
-        procedural.render_celebamask_hq(target, 20, seed=3, image_size=128, workers=1, progress=False)
+    with pytest.raises(DataError, match="not finished"):
+        PackedFaces.open(folder)
+    assert journal.read_bytes().count(b"\n") < 21
+    for path in (folder, tmp_path / "whole"):
+        eval(f"procedural.{call.format(folder=str(path), workers=1)}")
     assert all_files(folder) == all_files(tmp_path / "whole")
 
 
@@ -145,6 +133,8 @@ def test_the_practice_set_has_the_official_layout(practice_set):
 
 
 def test_preparing_the_practice_set_gives_back_what_was_drawn(practice_set, tmp_path):
+    parts = celebamask.read_parts(celebamask.open_data_set(practice_set), 0)
+    assert not any((parts[name] & ~parts["skin"]).any() for name in ("nose", "l_eye", "r_eye", "u_lip", "l_lip"))
     packed = celebamask.prepare(practice_set, tmp_path / "packed", 128, workers=1, progress=False)
     assert packed.source == f"procedural faces v{faces.VERSION}"
     assert packed.attribute_names == ATTRIBUTE_NAMES
@@ -158,12 +148,6 @@ def test_preparing_the_practice_set_gives_back_what_was_drawn(practice_set, tmp_
         assert record.attributes == {name: known.get(name, -1) for name in ATTRIBUTE_NAMES}
         assert np.allclose(record.pose, drawn.pose, atol=1e-5)
         assert splits.setdefault(drawn.face.identity, record.split) == record.split
-
-
-def test_skin_in_the_practice_set_lies_under_the_face(practice_set):
-    parts = celebamask.read_parts(celebamask.open_data_set(practice_set), 0)
-    for name in ("nose", "l_eye", "r_eye", "u_lip", "l_lip"):
-        assert not (parts[name] & ~parts["skin"]).any()
 
 
 def test_practice_sets_are_not_overwritten_nor_mixed(practice_set, tmp_path):

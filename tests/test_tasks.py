@@ -95,8 +95,7 @@ def faces_of(
     copied = [tuple(record.attributes.get(name, -1) > 0 for name in COPIED) for record in records]
     looks = torch.tensor([(style_level(bits), k / len(records) - 0.5) for k, bits in enumerate(copied)])
     images = (paint(torch.as_tensor(masks), looks) + 1).mul(127.5).round().byte().movedim(1, -1).numpy()
-    about = {"attribute_names": names, "size": SIZE, "source": "test", "made_by": {}}
-    return PackedFaces(Path("memory"), images, masks, records, about)
+    return PackedFaces(Path("memory"), images, masks, records, names, SIZE, "test", {})
 
 
 def some_faces(count: int = 24, seed: int = 0) -> PackedFaces:

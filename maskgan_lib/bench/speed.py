@@ -45,8 +45,9 @@ def bench_preparation(effort: Effort, folder: Path) -> Iterator[Figure]:
 
     cores, archive = available_cores(), celebamask.open_data_set(root)
     again = cores * max(4, round(prepared * effort.seconds))
-    jobs = [(i, celebamask.FaceJob(archive, i % count, 512, FaceRecord(str(i), "train"))) for i in range(again)]
-    results = run_parallel(celebamask.make_face, jobs, cores)
+    record = FaceRecord("0", "train")
+    jobs = [partial(celebamask.make_face, archive, i % count, 512, record) for i in range(again)]
+    results = run_parallel(jobs, cores)
     next(results)  # the processes have started
     start = time.perf_counter()
     left = sum(1 for _ in results)

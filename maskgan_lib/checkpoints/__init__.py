@@ -10,16 +10,3 @@ from maskgan_lib.checkpoints.files import (
     save_state,
     save_weights,
 )
-
-__all__ = [
-    "CheckpointError",
-    "authors_state",
-    "export_authors",
-    "load_authors",
-    "load_into",
-    "load_state",
-    "load_weights",
-    "read_card",
-    "save_state",
-    "save_weights",
-]

@@ -6,8 +6,8 @@ the numbers are the same, those of the AdaIN head in the same order.
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,9 @@ ADVICE = "download it again"
 ADAIN_BUFFER = re.compile(r"model\.\d+\.conv_block\.\d+\.norm\.running_(mean|var)")
 """Buffers that the authors' AdaIN registers, never updates and never uses."""
 
+Config = Mapping[str, Any]
 State = Mapping[str, Tensor]
 Names = dict[str, str]
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """One of the authors' networks: the key that tells it, its arguments by its shapes, its layers' names."""
-
-    network: str
-    telling: str
-    config: Callable[[State], dict[str, Any]]
-    names: Callable[[dict[str, Any]], Names]
 
 
 def load_authors(path: str | Path) -> nn.Module:
@@ -44,21 +35,21 @@ def load_authors(path: str | Path) -> nn.Module:
     Raises:
         CheckpointError: unreadable, not one of the five, or with missing, unexpected or wrong-shaped keys (listed).
     """
-    state = _read(path)
-    kind = next((kind for kind in _KINDS if kind.telling in state), None)
-    if kind is None:
+    state = read_state_dict(path, ADVICE, "give one of the authors' .pth files")
+    state = {key: value for key, value in state.items() if not ADAIN_BUFFER.fullmatch(key)}
+    name = next((name for name, (telling, _, _) in KINDS.items() if telling in state), None)
+    if name is None:
         some = ", ".join(list(state)[:3]) or "nothing"
         raise CheckpointError(f"{path} holds none of the authors' networks ({some} ...): give one of their .pth files.")
     try:
         with torch.device("meta"):
-            network = NETWORKS[kind.network](**kind.config(state))
+            network = NETWORKS[name](**KINDS[name][1](state))
     except (KeyError, IndexError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a whole {kind.network} (at {error}): {ADVICE}.") from error
-    names = _their_keys(network, kind)
+        raise CheckpointError(f"{path} is not a whole {name} (at {error}): {ADVICE}.") from error
+    names, own = _their_keys(network), network.state_dict()
     for ours, theirs in names.items():
         if ours.endswith("num_batches_tracked"):
             state.setdefault(theirs, torch.tensor(0))
-    own = network.state_dict()
     check_keys({theirs: own[ours] for ours, theirs in names.items()}, state, str(path))
     load_into(network, {ours: state[theirs] for ours, theirs in names.items()}, str(path))
     return network.eval()
@@ -66,21 +57,12 @@ def load_authors(path: str | Path) -> nn.Module:
 
 def authors_state(network: nn.Module) -> OrderedDict[str, Tensor]:
     """The state dict of a network under the authors' key names, the dummy buffers of their AdaIN included."""
-    kind = next((kind for kind in _KINDS if kind.network == type(network).__name__), None)
-    if kind is None:
-        raise CheckpointError(f"The authors have no {type(network).__name__}: give one of the five networks.")
-    known = {"style": "global", "upsampling": "transposed"}
-    others = [f"{k}={network.config[k]}" for k, value in known.items() if network.config.get(k, value) != value]
-    if others:
-        raise CheckpointError(f"The authors' code knows no {' and no '.join(others)}: keep it here.")
-    own = network.state_dict()
-    state = OrderedDict()
-    for ours, theirs in _their_keys(network, kind).items():
+    own, state = network.state_dict(), OrderedDict()
+    for ours, theirs in _their_keys(network).items():
         state[theirs] = own[ours].detach()
-        if kind.network == "DenseMappingNetwork" and ".conv_block." in theirs and theirs.endswith(".bias"):
-            norm = theirs.removesuffix("conv.bias") + "norm"
-            state[f"{norm}.running_mean"] = torch.zeros_like(state[theirs])
-            state[f"{norm}.running_var"] = torch.ones_like(state[theirs])
+        norm = theirs.removesuffix("conv.bias") + "norm.running_"
+        if type(network).__name__ == "DenseMappingNetwork" and ADAIN_BUFFER.fullmatch(f"{norm}mean"):
+            state[f"{norm}mean"], state[f"{norm}var"] = torch.zeros_like(own[ours]), torch.ones_like(own[ours])
     return state
 
 
@@ -91,14 +73,15 @@ def export_authors(network: nn.Module, path: str | Path) -> None:
         torch.save(state, file, _use_new_zipfile_serialization=False)
 
 
-def _read(path: str | Path) -> dict[str, Tensor]:
-    state = read_state_dict(path, ADVICE, "give one of the authors' .pth files")
-    return {key: value for key, value in state.items() if not ADAIN_BUFFER.fullmatch(key)}
-
-
-def _their_keys(network: nn.Module, kind: _Kind) -> Names:
+def _their_keys(network: nn.Module) -> Names:
     """Our state dict's keys to theirs: the layer's name changes, ``weight``, ``bias`` ... stay."""
-    layers = kind.names(network.config)
+    if type(network).__name__ not in KINDS:
+        raise CheckpointError(f"The authors have no {type(network).__name__}: give one of the five networks.")
+    known = {"style": "global", "upsampling": "transposed"}
+    others = [f"{k}={network.config[k]}" for k, value in known.items() if network.config.get(k, value) != value]
+    if others:
+        raise CheckpointError(f"The authors' code knows no {' and no '.join(others)}: keep it here.")
+    layers = KINDS[type(network).__name__][2](network.config)
     split = {key: key.rpartition(".") for key in network.state_dict()}
     return {key: f"{layers[layer]}.{leaf}" for key, (layer, _, leaf) in split.items()}
 
@@ -111,7 +94,7 @@ def _encoder_decoder_config(state: State) -> dict[str, Any]:
     return {"width": width, "downsamplings": (min(blocks) - 4) // 3, "blocks": len(blocks)}
 
 
-def _encoder_decoder_names(prefix: str, config: Mapping[str, Any]) -> Names:
+def _encoder_decoder_names(prefix: str, config: Config) -> Names:
     """Their ``model`` is one sequence in which a convolution is followed by its normalisation and its activation."""
     downs, blocks = config["downsamplings"], config["blocks"]
     first_block = 4 + 3 * downs
@@ -134,7 +117,7 @@ def _dmn_config(state: State) -> dict[str, Any]:
     }
 
 
-def _dmn_names(config: Mapping[str, Any]) -> Names:
+def _dmn_names(config: Config) -> Names:
     names = _encoder_decoder_names("backbone", config)
     names["style_to_adain"] = "enc_style.model_last.1"
     for i in range(3):
@@ -145,10 +128,8 @@ def _dmn_names(config: Mapping[str, Any]) -> Names:
             f"style_encoder.mask_first.{2 * i}": f"enc_label.model.{i}.conv",
             f"style_encoder.mask_second.{2 * i + 1}": f"enc_label.model_last.{i + 1}.conv",
         }
-    for layer in ("sft1", "sft2"):
-        for ours, theirs in (("gamma", "scale"), ("beta", "shift")):
-            for i in (1, 2):
-                names[f"style_encoder.{layer}.{ours}.{2 * i - 2}"] = f"enc_style.{layer}.SFT_{theirs}_conv{i}"
+    for layer, (ours, theirs), i in product(("sft1", "sft2"), (("gamma", "scale"), ("beta", "shift")), (1, 2)):
+        names[f"style_encoder.{layer}.{ours}.{2 * i - 2}"] = f"enc_style.{layer}.SFT_{theirs}_conv{i}"
     return names
 
 
@@ -165,7 +146,7 @@ def _discriminator_config(state: State) -> dict[str, Any]:
     return {"num_classes": inputs - 3, "width": width, "layers": len(layers) - 2, "scales": len(scales)}
 
 
-def _discriminator_names(config: Mapping[str, Any]) -> Names:
+def _discriminator_names(config: Config) -> Names:
     """They number the scales from the smallest image to the full one, we the other way round."""
     last = config["scales"] - 1
     layers = range(config["layers"] + 2)
@@ -175,15 +156,11 @@ def _discriminator_names(config: Mapping[str, Any]) -> Names:
 def _vae_config(state: State) -> dict[str, Any]:
     width, num_classes = state["e1.weight"].shape[:2]
     stages = sum(re.fullmatch(r"e\d+\.weight", key) is not None for key in state)
-    return {
-        "image_size": 4 * 2**stages,
-        "num_classes": num_classes,
-        "width": width,
-        "latent": state["fc1.weight"].shape[0],
-    }
+    latent = state["fc1.weight"].shape[0]
+    return {"image_size": 4 * 2**stages, "num_classes": num_classes, "width": width, "latent": latent}
 
 
-def _vae_names(config: Mapping[str, Any]) -> Names:
+def _vae_names(config: Config) -> Names:
     stages = config["image_size"].bit_length() - 3
     names = {"mu": "fc1", "logvar": "fc2", "expand": "d1", "logits.1": f"d{stages + 1}"}
     for i in range(stages):
@@ -194,26 +171,27 @@ def _vae_names(config: Mapping[str, Any]) -> Names:
 
 
 def _parser_config(state: State) -> dict[str, Any]:
-    return {"num_classes": state["final.weight"].shape[0], "width": state["final.weight"].shape[1]}
+    num_classes, width = state["final.weight"].shape[:2]
+    return {"num_classes": num_classes, "width": width}
 
 
-def _parser_names(config: Mapping[str, Any]) -> Names:
-    pairs = [("center", "center")]
-    names = {"final": "final"}
-    for i in range(4):
-        pairs += [(f"down.{i}", f"conv{i + 1}"), (f"up.{i}", f"up_concat{4 - i}.conv")]
-        names[f"enlarge.{i}"] = f"up_concat{4 - i}.up"
-    for ours, theirs in pairs:
-        for i in (0, 1):
-            names |= {f"{ours}.{3 * i}": f"{theirs}.conv{i + 1}.0", f"{ours}.{3 * i + 1}": f"{theirs}.conv{i + 1}.1"}
+def _parser_names(config: Config) -> Names:
+    names = {"final": "final"} | {f"enlarge.{i}": f"up_concat{4 - i}.up" for i in range(4)}
+    double = {"center": "center"} | {f"down.{i}": f"conv{i + 1}" for i in range(4)}
+    double |= {f"up.{i}": f"up_concat{4 - i}.conv" for i in range(4)}
+    for (ours, theirs), i, part in product(double.items(), (0, 1), (0, 1)):
+        names[f"{ours}.{3 * i + part}"] = f"{theirs}.conv{i + 1}.{part}"
     return names
 
 
-_KINDS = (
-    _Kind("DenseMappingNetwork", "enc_style.model.0.conv.weight", _dmn_config, _dmn_names),
-    _Kind("AlphaBlender", "model.1.weight", _blender_config, lambda config: _encoder_decoder_names("body", config)),
-    _Kind("MultiScaleDiscriminator", "scale0_layer0.0.weight", _discriminator_config, _discriminator_names),
-    _Kind("MaskVAE", "fc1.weight", _vae_config, _vae_names),
-    _Kind("FaceParser", "final.weight", _parser_config, _parser_names),
-)
-"""In the order of the test: the generator, too, has the key that tells the blender."""
+KINDS = {
+    "DenseMappingNetwork": ("enc_style.model.0.conv.weight", _dmn_config, _dmn_names),
+    "AlphaBlender": ("model.1.weight", _blender_config, lambda config: _encoder_decoder_names("body", config)),
+    "MultiScaleDiscriminator": ("scale0_layer0.0.weight", _discriminator_config, _discriminator_names),
+    "MaskVAE": ("fc1.weight", _vae_config, _vae_names),
+    "FaceParser": ("final.weight", _parser_config, _parser_names),
+}
+"""By network: the key that tells it, its arguments by its shapes, its layers' names by its arguments.
+
+In the order of the test: the generator, too, has the key that tells the blender.
+"""

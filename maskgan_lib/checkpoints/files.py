@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -42,7 +43,7 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with partial.open("w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -54,6 +55,9 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # the reason why nothing could be written stays the error
             partial.unlink()
+
+
+# ---- weights
 
 
 def save_weights(
@@ -69,33 +73,24 @@ def save_weights(
     name = type(network).__name__
     if NETWORKS.get(name) is not type(network):
         raise CheckpointError(f"{path} was not written: {name} is not one of {', '.join(NETWORKS)}.")
-    metadata = {
-        "format": str(FORMAT),
-        "network": name,
-        "config": json.dumps(network.config),
-        "card": json.dumps(dict(card or {})),
-    }
-    tensors = {key: _stored(value, dtype) for key, value in network.state_dict().items()}
+    tensors = {}
+    for key, value in network.state_dict().items():
+        tensors[key] = value.detach().cpu().contiguous()
+        if dtype and value.is_floating_point() and torch.isfinite(smaller := tensors[key].to(dtype)).all():
+            tensors[key] = smaller
+    metadata = {"format": str(FORMAT), "network": name, "config": json.dumps(network.config)}
+    metadata["card"] = json.dumps(dict(card or {}))
     metadata["sha256"] = _digest(metadata, tensors)
     with atomic(path) as file:
         file.write(save(tensors, metadata))
 
 
-def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    tensor = tensor.detach().cpu().contiguous()
-    if dtype is None or not tensor.is_floating_point():
-        return tensor
-    smaller = tensor.to(dtype)
-    return smaller if torch.isfinite(smaller).all() else tensor
-
-
 def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of all that a weights file says: what it is, and every tensor's name, type, shape and bytes."""
     digest = hashlib.sha256(json.dumps([metadata[key] for key in ("network", "config", "card")]).encode())
-    for key in sorted(tensors):
-        value = tensors[key].contiguous()
+    for key, value in sorted(tensors.items()):
         digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
@@ -111,7 +106,14 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Mod
         # Files from before there were checksums have none.
         if "sha256" in metadata and metadata["sha256"] != _digest(metadata, stored):
             raise CheckpointError(f"{path} is damaged (its checksum is another): fetch or write it again.")
-        network = _empty_network(metadata, path)
+        name = metadata["network"]
+        if name not in NETWORKS:
+            raise CheckpointError(f"{path} holds a {name}, which this version of the library lacks: update it.")
+        try:
+            with torch.device("meta"):  # no memory for its weights: nothing is drawn, nothing written twice
+                network = NETWORKS[name](**json.loads(metadata["config"]))
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} does not fit this version's {name} ({error}): train again.") from error
         # Copied, so that nothing keeps the file mapped while a training run writes its successor.
         dtype = torch.get_default_dtype()
         tensors = {key: t.to(dtype if t.is_floating_point() else t.dtype, copy=True) for key, t in stored.items()}
@@ -133,39 +135,26 @@ def _open_weights(path: str | Path) -> Iterator[tuple[dict[str, str], safe_open]
             if not {"format", "network", "config", "card"} <= metadata.keys():
                 raise CheckpointError(f"{path} was not written by this library: train again or fetch a file that was.")
             if metadata["format"] != str(FORMAT):
-                raise CheckpointError(
-                    f"{path} has format {metadata['format']}: update the library, which reads {FORMAT}."
-                )
+                found = f"format {metadata['format']}"
+                raise CheckpointError(f"{path} has {found}: update the library, which reads {FORMAT}.")
             yield metadata, file
     except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is damaged or no safetensors file ({error}): fetch or write it again."
-        ) from error
-
-
-def _empty_network(metadata: Mapping[str, str], path: str | Path) -> nn.Module:
-    """The network that the metadata names, without memory for its weights: nothing is drawn, nothing written twice."""
-    name = metadata["network"]
-    if name not in NETWORKS:
-        raise CheckpointError(f"{path} holds a {name}, which this version of the library lacks: update it.")
-    try:
-        with torch.device("meta"):
-            return NETWORKS[name](**json.loads(metadata["config"]))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not fit this version's {name} ({error}): train again.") from error
+        fault = f"damaged or no safetensors file ({error})"
+        raise CheckpointError(f"{path} is {fault}: fetch or write it again.") from error
 
 
 def check_keys(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], what: str) -> None:
     """``CheckpointError`` that lists every missing, unexpected and wrong-shaped key, unless there is none."""
-    missing = [key for key in expected if key not in found]
-    unexpected = [key for key in found if key not in expected]
-    shaped = [
-        f"{key} {list(found[key].shape)} instead of {list(expected[key].shape)}"
-        for key in expected
-        if key in found and found[key].shape != expected[key].shape
-    ]
-    troubles = (("missing", missing), ("unexpected", unexpected), ("wrong shape", shaped))
-    listed = "; ".join(f"{trouble}: {', '.join(keys)}" for trouble, keys in troubles if keys)
+    troubles = {
+        "missing": [key for key in expected if key not in found],
+        "unexpected": [key for key in found if key not in expected],
+        "wrong shape": [
+            f"{key} {list(found[key].shape)} instead of {list(value.shape)}"
+            for key, value in expected.items()
+            if key in found and found[key].shape != value.shape
+        ],
+    }
+    listed = "; ".join(f"{trouble}: {', '.join(keys)}" for trouble, keys in troubles.items() if keys)
     if listed:
         raise CheckpointError(f"{what} does not fit the network: use the sizes that it was trained with ({listed}).")
 
@@ -185,26 +174,16 @@ def load_into(network: nn.Module, state_dict: Mapping[str, Tensor], what: str) -
     network.load_state_dict(state_dict, assign=any(tensor.is_meta for tensor in own.values()))
 
 
+# ---- training states
+
+
 def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     """Write the state of a training run: tensors, numbers, strings, and dicts, lists and tuples of them."""
     with atomic(path) as file:
-        sealed = _Sealed(file)
-        torch.save(dict(state), sealed)
-        file.write(SEAL + sealed.digest.hexdigest().encode())
-
-
-class _Sealed:
-    """A file that is written from the front to the end, and the hash of what was."""
-
-    def __init__(self, file: BinaryIO):
-        self.file, self.digest = file, hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        return self.file.write(data)
-
-    def flush(self) -> None:
-        self.file.flush()
+        torch.save(dict(state), file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256")
+        file.write(SEAL + digest.hexdigest().encode())
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
@@ -213,26 +192,12 @@ def load_state(path: str | Path) -> dict[str, Any]:
     Raises ``CheckpointError`` for a file that cannot be read, or of which any byte is not what was written.
     """
     advice = "delete it and start again, or go on from an older one"
-    if not _seal_holds(_existing(path)):
-        raise _unreadable(path, "its checksum is another", advice)
+    if _existing(path).stat().st_size:
+        data, length = np.memmap(path, mode="r"), len(SEAL) + 64
+        seal = data[-length:].tobytes()  # a state from before there were seals has none
+        if seal.startswith(SEAL) and seal != SEAL + hashlib.sha256(data[:-length]).hexdigest().encode():
+            raise _unreadable(path, "its checksum is another", advice)
     return read_pickled(path, advice)
-
-
-def _seal_holds(path: Path) -> bool:
-    """Whether a file hashes to what is written at its end; nothing can be said of one from before there were hashes."""
-    length = len(SEAL) + 64
-    with path.open("rb") as file:
-        left = max(0, file.seek(0, os.SEEK_END) - length)
-        file.seek(left)
-        seal = file.read()
-        if not seal.startswith(SEAL):
-            return True
-        digest = hashlib.sha256()
-        file.seek(0)
-        while chunk := file.read(min(left, 1 << 20)):
-            digest.update(chunk)
-            left -= len(chunk)
-    return seal == SEAL + digest.hexdigest().encode()
 
 
 def read_pickled(path: str | Path, advice: str) -> Any:

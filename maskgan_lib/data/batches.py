@@ -74,16 +74,13 @@ class Batch:
         size, rest = divmod(len(self.image), count)
         if rest or not size:
             raise ValueError(f"{len(self.image)} faces cannot be cut into {count} equal parts.")
-        cuts = [slice(k * size, (k + 1) * size) for k in range(count)]
-        return [
-            replace(
-                self,
-                index=self.index[cut],
-                share=slice(self.share.start + cut.start, self.share.start + cut.stop),
-                **{name: None if value is None else value[cut] for name, value in self.pictures().items()},
-            )
-            for cut in cuts
-        ]
+        names = ["index", *(name for name, value in self.pictures().items() if value is not None)]
+        parts = []
+        for start in range(0, len(self.image), size):
+            fields = {name: getattr(self, name)[start : start + size] for name in names}
+            first = self.share.start + start
+            parts.append(replace(self, share=slice(first, first + size), **fields))
+        return parts
 
     def pictures(self) -> dict[str, Tensor | None]:
         """Images and masks, by name."""
@@ -100,6 +97,7 @@ class Batch:
         return torch.randn(self.total, *shape, generator=generator, device=device)[self.share]
 
 
+@dataclass(eq=False)
 class Batches:
     """Batches of the faces ``indices``, each of ``batch_size`` faces over all ``world`` processes.
 
@@ -109,46 +107,37 @@ class Batches:
     it brings its own next expression, which faces have that were drawn with several.
     """
 
-    def __init__(
-        self,
-        faces: PackedFaces,
-        indices: np.ndarray,
-        batch_size: int,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        rank: int = 0,
-        world: int = 1,
-        references: bool = False,
-        expressions: bool = False,
-    ):
-        if len(indices) == 0:
+    faces: PackedFaces
+    indices: np.ndarray
+    batch_size: int
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    rank: int = 0
+    world: int = 1
+    references: bool = False
+    expressions: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.indices) == 0:
             raise ValueError("There are no faces to make batches of.")
-        if batch_size % world:
-            raise ValueError(f"A batch of {batch_size} faces cannot be shared evenly by {world} processes.")
-        self.faces, self.indices, self.batch_size, self.seed = faces, indices, batch_size, seed
-        self.device = torch.device(device)
-        share = batch_size // world
-        self.share = slice(rank * share, (rank + 1) * share)
-        self.references, self.expressions = references, expressions
+        if self.batch_size % self.world:
+            raise ValueError(f"A batch of {self.batch_size} faces cannot be shared evenly by {self.world} processes.")
+        share = self.batch_size // self.world
+        self.share = slice(self.rank * share, (self.rank + 1) * share)
 
-    def order(self, step: int) -> np.ndarray:
-        """Face indices of the whole batch ``step``, in order."""
-        return self._draw(step)[:, 0]
+    def draw(self, step: int) -> np.ndarray:
+        """Face indices ``[batch_size, 2]`` of the whole batch ``step``: the faces, and their references.
 
-    def reference_order(self, step: int) -> np.ndarray:
-        """Face indices of the references of batch ``step``: no face is its own, unless there is only one."""
-        return self._draw(step)[:, 1]
-
-    def _draw(self, step: int) -> np.ndarray:
-        position = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        rounds, places = np.divmod(position, len(self.indices))
-        passes = {k: self._pass(int(k)) for k in np.unique(rounds)}
-        return np.array([passes[k][place] for k, place in zip(rounds, places, strict=True)])
-
-    def _pass(self, number: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, number])
-        order = rng.permutation(self.indices)
-        return np.stack([order, np.roll(order, -rng.integers(1, max(2, len(order))))], axis=1)
+        No face is its own reference, unless there is only one.
+        """
+        count, end = len(self.indices), (step + 1) * self.batch_size
+        first, offset = divmod(step * self.batch_size, count)
+        passes = []
+        for number in range(first, -(-end // count)):
+            rng = np.random.default_rng([self.seed, number])
+            order = rng.permutation(self.indices)
+            passes.append(np.stack([order, np.roll(order, -rng.integers(1, max(2, count)))], axis=1))
+        return np.concatenate(passes)[offset : offset + self.batch_size]
 
     def at(self, step: int) -> Batch:
         """This process's share of batch ``step``, on the device."""
@@ -169,7 +158,7 @@ class Batches:
 
         A thread that used torch would start a second set of torch's threads, where the first one is at work.
         """
-        index, others = self._draw(step)[self.share].T
+        index, others = self.draw(step)[self.share].T
         arrays = dict(zip(("image", "mask"), self.faces.read(index), strict=True))
         if self.references:
             arrays["reference"] = self.faces.masks[others]
@@ -180,7 +169,10 @@ class Batches:
         return index, arrays
 
     def _to_device(self, step: int, index: np.ndarray, arrays: dict[str, np.ndarray]) -> Batch:
-        tensors, pinned = {name: torch.from_numpy(array) for name, array in arrays.items()}, self.device.type == "cuda"
+        tensors, pinned = (
+            {name: torch.from_numpy(array) for name, array in arrays.items()},
+            torch.device(self.device).type == "cuda",
+        )
         if pinned:
             # From there a copy does not wait for what the GPU still has to do; PyTorch keeps the memory till then.
             tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}

@@ -1,97 +1,114 @@
 """CelebAMask-HQ on disk, its folder or its zip, to a packed folder.
 
 ``CelebA-HQ-img/{i}.jpg`` are 1024x1024 photographs, ``CelebAMask-HQ-mask-anno/{i // 2000}/{i:05d}_{part}.png`` 512x512
-masks of the parts that are present, drawn as if nothing lay over them: skin lies under eyes, nose and mouth.
+masks of the parts that are present, drawn as if nothing lay over them: skin lies under eyes, nose and mouth. Three text
+files have the mapping to CelebA (and so the split), attributes and head poses.
 """
 
-from collections.abc import Mapping
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from maskgan_lib.classes import CLASS_ID, PART_NAMES
-from maskgan_lib.data.annotations import (
-    ATTRIBUTE_FILE,
-    MAPPING_FILE,
-    POSE_FILE,
-    Table,
-    read_attributes,
-    read_mapping,
-    read_poses,
-    split_of,
-)
-from maskgan_lib.data.archive import Archive
+from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.filling import pack
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.data.packed import FaceRecord, PackedFaces
 from maskgan_lib.data.pictures import decode_image, decode_part, resize_labels
 
 IMAGE_FOLDER = "CelebA-HQ-img"
 MASK_FOLDER = "CelebAMask-HQ-mask-anno"
-READERS = {MAPPING_FILE: read_mapping, ATTRIBUTE_FILE: read_attributes, POSE_FILE: read_poses}
+MAPPING_FILE = "CelebA-HQ-to-CelebA-mapping.txt"
+ATTRIBUTE_FILE = "CelebAMask-HQ-attribute-anno.txt"
+POSE_FILE = "CelebAMask-HQ-pose-anno.txt"
 
-DUPLICATES = (
-    (234, 235), (3329, 3330), (5162, 5163), (6770, 6771), (7384, 7385), (7561, 7562), (12444, 12445), (12885, 12886),
-    (13825, 13826), (15506, 15507), (19199, 19200), (20134, 20135), (24646, 24647),
-)  # fmt: skip
-"""Faces that are in the data set twice (issue 84 of the authors' repository)."""
+LAST_TRAIN, LAST_VAL = 162_770, 182_637
+"""Last file numbers (counted from 1) of CelebA's train and val split."""
 
-KNOWN_BAD = {second: f"the same face as {first}" for first, second in DUPLICATES} | {
-    404: "its mask lacks mouth and lips",
-    573: "its mask has neck or skin wrong",
-    2110: "its mask is not aligned with the photograph",
-    9852: "its mask has neck or skin wrong",
+KNOWN_BAD = {
+    *(404, 573, 2110, 9852),
+    *(235, 3330, 5163, 6771, 7385, 7562, 12445, 12886, 13826, 15507, 19200, 20135, 24647),
 }
-"""Faces that users of the data set found to be bad, and why; of duplicates, the second."""
+"""Faces that users of the data set found to be bad: the mask of 404 lacks mouth and lips, those of 573 and 9852 have
+neck or skin wrong, that of 2110 is not aligned with the photograph; and the others show the same face as the one
+before them (issue 84 of the authors' repository)."""
+
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What ``zipfile`` raises for a damaged file: a ``RuntimeError`` if that looks encrypted or compressed in a new way."""
+
+
+# ---- files
 
 
 @dataclass(frozen=True)
-class FaceJob:
-    """One face of the data set, the size it is wanted at, and what the text files say of it, or their fault."""
+class Archive:
+    """The data set's folder, or the zip that holds it: ``prefix`` is the folder within the zip."""
 
-    archive: Archive
-    index: int
-    size: int
-    record: FaceRecord | DataError
+    root: Path
+    prefix: str | None = None
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a file, None if there is no such file."""
+        try:
+            if self.prefix is not None:
+                return _zip_file(self.root, self.root.stat().st_mtime_ns).read(self.prefix + path)
+            return (self.root / path).read_bytes()
+        except (FileNotFoundError, KeyError):
+            return None
+        except (*ZIP_ERRORS, OSError) as error:
+            raise DataError(f"{self.name(path)} cannot be read ({error}): copy or download it again.") from None
+
+    def existing(self, path: str) -> bytes:
+        """The bytes of a file that must be there."""
+        data = self.read(path)
+        if data is None:
+            raise DataError(f"{self.name(path)} is missing: unpack the data set again.")
+        return data
+
+    def name(self, path: str) -> str:
+        """How messages name a file."""
+        return str(self.root / path) if self.prefix is None else f"{self.root}: {path}"
 
 
-def prepare(
-    root: str | Path,
-    out: str | Path,
-    size: int = 512,
-    *,
-    workers: int | None = None,
-    keep_going: bool = False,
-    exclude_known_bad: bool = False,
-    limit: int | None = None,
-    progress: bool = True,
-) -> PackedFaces:
-    """Writes the packed folder ``out`` from the data set in ``root``, its folder or its zip, and opens it.
-
-    Photographs and label maps become ``size`` x ``size``; the splits are the official ones. ``exclude_known_bad``
-    passes over ``KNOWN_BAD``, ``limit`` takes the first so many faces. Bad files raise ``DataError``; with
-    ``keep_going`` their faces are left out and named in ``left_out.json``. Killed, the same call goes on where it
-    stopped.
-    """
-    archive = open_data_set(root)
-    tables = read_annotations(archive, keep_going)
-    mapping, attributes, _ = tables
-    indices = [i for i in sorted(mapping.values) if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
-    jobs = [FaceJob(archive, i, size, _record(i, *tables)) for i in indices]
-    made_by = {"command": "prepare", "exclude_known_bad": exclude_known_bad, "limit": limit}
-    writer = PackedWriter(out, size, len(jobs), source_name(archive), attributes.columns, made_by)
-    names = [str(i) for i in indices]
-    return pack(writer, make_face, jobs, names, workers=workers, keep_going=keep_going, progress=progress)
+@lru_cache(maxsize=2)
+def _zip_file(path: Path, changed_at: int) -> zipfile.ZipFile:
+    """One open zip per process: reading the directory of 400,000 files takes seconds."""
+    return zipfile.ZipFile(path)
 
 
 def open_data_set(root: str | Path) -> Archive:
-    """The data set in ``root``, its folder or its zip; ``DataError`` if it is not there."""
-    archive = Archive.open(root, IMAGE_FOLDER)
-    if not archive.zipped and not (archive.root / MASK_FOLDER).is_dir():
+    """The data set in ``root``, its folder or its zip; ``DataError`` if it is not there, or says where it is."""
+    root = Path(root).expanduser()
+    if root.is_file():
+        try:
+            names = "\n".join(_zip_file(root, root.stat().st_mtime_ns).namelist())
+        except (*ZIP_ERRORS, OSError) as error:
+            raise DataError(f"{root} cannot be read as a zip ({error}): download it again, or give a folder.") from None
+        found = re.search(rf"^(.*/)?{IMAGE_FOLDER}(/|$)", names, re.MULTILINE)
+        if found is None:
+            raise DataError(f"{root} holds no {IMAGE_FOLDER}: give the zip that does.")
+        return Archive(root, found[1] or "")
+    if not root.is_dir():
+        raise DataError(f"There is no folder or zip {root}: give the path of the unpacked data set or of its zip.")
+    inside = sorted(root.iterdir())
+    places = [folder for folder in (root, *root.resolve().parents[:2], *inside) if (folder / IMAGE_FOLDER).exists()]
+    if not places:
+        fault = f"has no {IMAGE_FOLDER}" if inside else "is empty"
+        raise DataError(f"{root} {fault}: give the folder that holds it or its zip, or unpack the data set again.")
+    if places[0] != root:
+        raise DataError(f"{root} is one level off, the data set is {places[0]}: give that path.")
+    if not (root / MASK_FOLDER).is_dir():
         raise DataError(
             f"{root} has no {MASK_FOLDER}, which some unzip programs drop: give the path of the zip itself."
         )
-    return archive
+    return Archive(root)
 
 
 def source_name(archive: Archive) -> str:
@@ -100,55 +117,153 @@ def source_name(archive: Archive) -> str:
     return first_line if first_line.startswith("procedural faces") else "CelebAMask-HQ"
 
 
+# ---- text files
+
+
+@dataclass(frozen=True)
+class Table:
+    """One text file: by the number of a face its value, or what is wrong with its line."""
+
+    name: str
+    columns: tuple[str, ...]
+    values: dict[int, Any | DataError]
+
+    def __getitem__(self, face: int) -> Any:
+        """The value of ``face``; ``DataError`` if its line is bad or missing."""
+        value = self.values.get(face, DataError(f"{self.name} has no line for face {face}: unpack it again."))
+        if isinstance(value, DataError):
+            raise value
+        return value
+
+
+def split_of(celeba_number: int) -> str:
+    """Official split of a face: that of its photograph in CelebA, whose files are counted from 1."""
+    return "train" if celeba_number <= LAST_TRAIN else "val" if celeba_number <= LAST_VAL else "test"
+
+
 def read_annotations(archive: Archive, keep_going: bool = False) -> tuple[Table, Table, Table]:
     """Mapping, attributes and poses. A bad line raises, or with ``keep_going`` only where its face is asked for."""
-    tables = []
-    for name, read in READERS.items():
-        data = archive.read(name)
-        if data is None:
-            raise DataError(f"{archive.name(name)} is missing: unpack the data set again.")
-        table = read(data.decode("utf-8", "replace"), archive.name(name))
-        # a stray line of the mapping hides a face for good; elsewhere the face is found to have no line
-        fatal = table.strays if keep_going and name == MAPPING_FILE else [] if keep_going else table.problems()
-        for problem in fatal:
-            raise problem
-        tables.append(table)
-    return tuple(tables)
+    return (
+        _read_table(archive, MAPPING_FILE, keep_going, "the number of a face, its index and its file in CelebA", _file),
+        _read_table(archive, ATTRIBUTE_FILE, keep_going, "a file name and {} values 1 or -1", _attributes),
+        _read_table(archive, POSE_FILE, keep_going, "a file name, yaw, pitch and roll", _pose),
+    )
 
 
-def make_face(job: FaceJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
-    """Image, label map and record of one face; ``DataError`` if one of its files or lines is bad."""
-    if isinstance(job.record, DataError):
-        raise job.record
-    path = f"{IMAGE_FOLDER}/{job.index}.jpg"
-    photograph = job.archive.read(path)
-    if photograph is None:
-        raise DataError(f"{job.archive.name(path)} is missing: unpack the data set again.")
-    labels = merge_parts(read_parts(job.archive, job.index))
-    image = decode_image(photograph, job.archive.name(path), job.size)
-    return image, resize_labels(labels, job.size), job.record
+def _file(columns: tuple[str, ...], index: str, file: str) -> int:
+    """File number in CelebA: ``orig_idx`` counts from 0 and ``orig_file`` from 1, as CelebA's split does."""
+    return _number(file)
+
+
+def _attributes(columns: tuple[str, ...], *words: str) -> dict[str, int]:
+    return dict(zip(columns, [{"1": 1, "-1": -1}[word] for word in words], strict=True))
+
+
+def _pose(columns: tuple[str, ...], *words: str) -> tuple[float, float, float]:
+    """Yaw, pitch and roll (spelt "Raw" there) in degrees.
+
+    The signs are the file's. Its poses are HopeNet's, and by that network's published code positive means the viewer's
+    left, up and clockwise: all three the opposite of what procedural faces say.
+    """
+    yaw, pitch, roll = map(float, words)
+    if not math.isfinite(yaw + pitch + roll):
+        raise ValueError
+    return yaw, pitch, roll
+
+
+def _number(file: str) -> int:
+    return int(file.removesuffix(".jpg"))
+
+
+def _read_table(archive: Archive, file: str, keep_going: bool, wanted: str, convert: Callable[..., Any]) -> Table:
+    """A count (but in the mapping), a line of names, and lines of a face and of the words that ``convert`` takes."""
+    name, lines = archive.name(file), archive.existing(file).decode("utf-8", "replace").splitlines()
+    header = 2
+    if file == MAPPING_FILE:  # the authors' own script wants its header removed by hand
+        header = int(not "".join(lines[:1]).lstrip()[:1].isdigit())
+    table = Table(name, tuple("".join(lines[header - 1 : header]).split()), {})
+    for number, line in enumerate(lines[header:], header + 1):
+        if not line.strip():
+            continue
+        form, said = wanted.format(len(table.columns)), line.strip()[:60]
+        problem = DataError(f"{name}, line {number}, is not {form}: {said!r}; unpack the file again or repair it.")
+        face, *words = line.split()  # any run of spaces: the files have double ones
+        try:
+            face = _number(face)
+            table.values[face] = problem
+            table.values[face] = convert(table.columns, *words)
+        except (ValueError, KeyError, TypeError):
+            # a stray line of the mapping hides a face for good; elsewhere the face is found to have no line
+            if not keep_going or (isinstance(face, str) and file == MAPPING_FILE):
+                raise problem from None
+    if all(isinstance(value, DataError) for value in table.values.values()):
+        raise DataError(f"{name} has no line for any face: unpack it again.")
+    return table
+
+
+# ---- faces
+
+
+def prepare(
+    root: str | Path,
+    out: str | Path,
+    size: int = 512,
+    *,
+    keep_going: bool = False,
+    exclude_known_bad: bool = False,
+    limit: int | None = None,
+    **how: Any,
+) -> PackedFaces:
+    """Writes the packed folder ``out`` from the data set in ``root``, its folder or its zip, and opens it.
+
+    Photographs and label maps become ``size`` x ``size``; the splits are the official ones. ``exclude_known_bad``
+    passes over ``KNOWN_BAD``, ``limit`` takes the first so many faces. Bad files raise ``DataError``; with
+    ``keep_going`` their faces are left out and named in ``left_out.json``. Killed, the same call goes on where it
+    stopped. ``how`` goes to ``pack``: ``workers`` and ``progress``.
+    """
+    archive = open_data_set(root)
+    tables = read_annotations(archive, keep_going)
+    indices = [i for i in sorted(tables[0].values) if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
+    jobs = {str(i): partial(make_face, archive, i, size, _record(i, *tables)) for i in indices}
+    made_by = {"command": "prepare", "exclude_known_bad": exclude_known_bad, "limit": limit}
+    return pack(out, size, source_name(archive), jobs, tables[1].columns, made_by, keep_going=keep_going, **how)
+
+
+def _record(index: int, mapping: Table, attributes: Table, poses: Table) -> FaceRecord | DataError:
+    try:
+        return FaceRecord(str(index), split_of(mapping[index]), attributes=attributes[index], pose=poses[index])
+    except DataError as error:
+        return error
+
+
+def make_face(
+    archive: Archive, index: int, size: int, record: FaceRecord | DataError
+) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
+    """Image, label map and record of a face; ``DataError`` if one of its files is bad, or if ``record`` is one."""
+    if isinstance(record, DataError):
+        raise record
+    path = f"{IMAGE_FOLDER}/{index}.jpg"
+    photograph = archive.existing(path)
+    labels = merge_parts(read_parts(archive, index))
+    return decode_image(photograph, archive.name(path), size), resize_labels(labels, size), record
 
 
 def read_parts(archive: Archive, index: int) -> dict[str, np.ndarray]:
     """The part masks of a face, bool ``[512, 512]`` each, by name; parts without a file are absent from the face."""
     parts: dict[str, np.ndarray] = {}
     for name in PART_NAMES:
-        path = part_path(index, name)
-        data = archive.read(path)
-        if data is None:
-            continue
-        parts[name] = decode_part(data, archive.name(path))
-        first = next(iter(parts.values()))
-        if parts[name].shape != first.shape:
-            (height, width), (there, wide) = parts[name].shape, first.shape
-            raise DataError(
-                f"{archive.name(path)} is {width}x{height}, the face's other parts {wide}x{there}: unpack it again."
-            )
-    if "skin" not in parts or not parts["skin"].any():
+        data = archive.read(part_path(index, name))
+        if data is not None:
+            file = archive.name(part_path(index, name))
+            part = parts[name] = decode_part(data, file)
+            first = next(iter(parts.values()))
+            if part.shape != first.shape:
+                sizes = "{1}x{0}, the face's other parts {3}x{2}".format(*part.shape, *first.shape)
+                raise DataError(f"{file} is {sizes}: unpack it again.")
+    if not parts.get("skin", np.zeros(1)).any():
         fault = "blank" if "skin" in parts else "missing"
-        raise DataError(
-            f"{archive.name(part_path(index, 'skin'))} is {fault}, but every face has skin: unpack it again."
-        )
+        file = archive.name(part_path(index, "skin"))
+        raise DataError(f"{file} is {fault}, but every face has skin: unpack it again.")
     return parts
 
 
@@ -164,10 +279,3 @@ def merge_parts(parts: Mapping[str, np.ndarray]) -> np.ndarray:
         if name in parts:
             labels[parts[name]] = CLASS_ID[name]
     return labels
-
-
-def _record(index: int, mapping: Table, attributes: Table, poses: Table) -> FaceRecord | DataError:
-    try:
-        return FaceRecord(str(index), split_of(mapping[index]), attributes=attributes[index], pose=poses[index])
-    except DataError as error:
-        return error

@@ -1,7 +1,6 @@
 """Downloads CelebAMask-HQ from the places where it is known, by packages that are made for each."""
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from maskgan_lib.data.celebamask import IMAGE_FOLDER, open_data_set
@@ -20,72 +19,61 @@ def celebamask_hq(folder: str | Path) -> Path:
     Tries Hugging Face, the authors' Google Drive and Kaggle in turn, each if its package is installed. ``DataError``
     says why none worked and what to do. A zip that lies there already is taken.
     """
-    folder = Path(folder)
     print(TERMS)
-    file = folder / "CelebAMask-HQ.zip"
+    file = Path(folder) / "CelebAMask-HQ.zip"
+    if file.exists():
+        return _checked(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
     for name, get in SOURCES.items():
-        if file.exists():
-            break
-        folder.mkdir(parents=True, exist_ok=True)
         try:
-            root = get(folder)
-            return _checked(root)
+            return _checked(get(file))
         except ImportError as error:
             reasons.append(f"{name}: needs `pip install {error.name}`")
         except Exception as error:  # every one of these packages has exceptions of its own
             reasons.append(f"{name}: {' '.join(str(error).split())[:200] or type(error).__name__}")
-    if file.exists():
-        return _checked(file)
     raise DataError(
         f"CelebAMask-HQ could not be downloaded ({'; '.join(reasons)}): download it in a browser from the page of its "
         f"authors and put it there as {file}, or practise on `python -m maskgan_lib faces --layout celebamask-hq`."
     )
 
 
-def _from_hugging_face(folder: Path) -> Path:
+def _from_hugging_face(file: Path) -> Path:
     import huggingface_hub
 
     repository = "liusq/CelebAMask-HQ"
     names = huggingface_hub.list_repo_files(repository, repo_type="dataset")
-    name = next((name for name in sorted(names) if name.endswith(".zip")), None)
+    name = min((name for name in names if name.endswith(".zip")), default=None)
     if name is None:
         raise DataError(f"{repository} holds no zip")
-    path = huggingface_hub.hf_hub_download(repository, name, repo_type="dataset", local_dir=folder)
-    return Path(path).replace(folder / "CelebAMask-HQ.zip")
+    path = huggingface_hub.hf_hub_download(repository, name, repo_type="dataset", local_dir=file.parent)
+    return Path(path).replace(file)
 
 
-def _from_google_drive(folder: Path) -> Path:
+def _from_google_drive(file: Path) -> Path:
     import gdown
 
-    part = folder / "CelebAMask-HQ.zip.part"
+    part = file.with_suffix(".zip.part")
     if gdown.download(id="1badu11NqxGf6qM3PTTooQDJvQbejgbTv", output=str(part), resume=True) is None:
         raise DataError("no access, probably over its quota for today")
-    return part.replace(folder / "CelebAMask-HQ.zip")
+    return part.replace(file)
 
 
-def _from_kaggle(folder: Path) -> Path:
+def _from_kaggle(file: Path) -> Path:
     import kagglehub
 
     root = Path(kagglehub.dataset_download("ipythonx/celebamaskhq"))
     return next((path for path in (root, *sorted(root.rglob("*"))) if (path / IMAGE_FOLDER).is_dir()), root)
 
 
-SOURCES: dict[str, Callable[[Path], Path]] = {
-    "Hugging Face": _from_hugging_face,
-    "Google Drive": _from_google_drive,
-    "Kaggle": _from_kaggle,
-}
+SOURCES = {"Hugging Face": _from_hugging_face, "Google Drive": _from_google_drive, "Kaggle": _from_kaggle}
 
 
 def _checked(root: Path) -> Path:
     """``root`` if it is the whole data set."""
     archive = open_data_set(root)
-    if archive.zipped:
-        with zipfile.ZipFile(root) as file:
-            images = [name for name in file.namelist() if f"{IMAGE_FOLDER}/" in name and name.endswith(".jpg")]
-    else:
-        images = list((root / IMAGE_FOLDER).glob("*.jpg"))
-    if len(images) != CELEBAMASK_HQ_FACES:
-        raise DataError(f"{root} holds {len(images)} images, not {CELEBAMASK_HQ_FACES}: delete it and download again.")
+    folder = (root if archive.prefix is None else zipfile.Path(root, archive.prefix)) / IMAGE_FOLDER
+    images = sum(path.name.endswith(".jpg") for path in folder.iterdir())
+    if images != CELEBAMASK_HQ_FACES:
+        raise DataError(f"{root} holds {images} images, not {CELEBAMASK_HQ_FACES}: delete it and download again.")
     return root

@@ -5,83 +5,86 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from maskgan_lib.data.packed import DataError, FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.data.errors import DataError, full_disk_is_an_error
+from maskgan_lib.data.packed import PackedFaces, PackedWriter
 from maskgan_lib.progress import progress_bar
 
-Make = Callable[[Any], tuple[np.ndarray, np.ndarray, FaceRecord]]
-"""Makes image, mask and record from one job: a function of a module, since it runs in other processes."""
+Job = Callable[[], Any]
+"""Makes one thing. It may run in another process, so it is a ``functools.partial`` of a module's function."""
 
 WORTH_A_PROCESS = 8
 """Faces that take about as long as starting a process does."""
 
 
 def pack(
-    writer: PackedWriter,
-    make: Make,
-    jobs: Sequence[Any],
-    ids: Sequence[str],
+    folder: str | Path,
+    size: int,
+    source: str,
+    jobs: Mapping[str, Job],
+    attribute_names: Sequence[str] = (),
+    made_by: dict[str, Any] | None = None,
     *,
     workers: int | None = None,
     keep_going: bool = False,
     progress: bool = True,
 ) -> PackedFaces:
-    """Writes ``make(jobs[i])``, the face ``ids[i]``, for every ``i`` that is not done yet; opens the folder.
+    """Writes what ``jobs`` make, by the face's id its image, mask and record, into a ``PackedWriter``'s folder.
 
     A bad face raises its ``DataError``; with ``keep_going`` it is left out instead and its reason noted. All that was
-    done before an error, or before Ctrl-C, is kept for the next run.
+    done before an error, or before Ctrl-C, is kept: the same call goes on from there.
     """
-    title = f"faces {writer.about['size']}x{writer.about['size']}"
-    with writer:
-        for record, id in zip(writer.records, ids, strict=True):
-            if record is not None and record.id != id:
-                raise DataError(f"{writer.partial} was begun with other faces ({record.id}, not {id}): delete it.")
-        todo, count = writer.todo, len(jobs)
-        with progress_bar(total=count, initial=count - len(todo), desc=title, unit="face", disable=not progress) as bar:
-            for i, result in run_parallel(make, [(i, jobs[i]) for i in todo], workers):
-                if not isinstance(result, DataError):
-                    writer.write(i, *result)
-                elif keep_going:
-                    writer.leave_out(i, ids[i], str(result))
-                else:
-                    raise result
-                bar.update()
+    with (
+        full_disk_is_an_error(folder),
+        PackedWriter(folder, size, len(jobs), source, attribute_names, made_by) as writer,
+    ):
+        ids = list(jobs)
+        for i, record in writer.records.items():
+            if record.id != ids[i]:
+                raise DataError(f"{writer.partial} was begun with other faces ({record.id}, not {ids[i]}): delete it.")
+        for i, result in run_rest(list(jobs.values()), writer.records, size, workers, progress):
+            if not isinstance(result, DataError):
+                writer.write(i, *result)
+            elif keep_going:
+                writer.left_out.append({"id": ids[i], "reason": str(result)})
+            else:
+                raise result
         return writer.finish()
 
 
-def run_parallel(
-    make: Callable[[Any], Any], jobs: Sequence[tuple[int, Any]], workers: int | None
+def run_rest(
+    jobs: Sequence[Job], done: Container[int], size: int, workers: int | None, progress: bool
 ) -> Iterator[tuple[int, Any]]:
-    """Yields ``(i, make(job))`` for each ``(i, job)``, in order; a ``DataError`` comes as the result.
+    """Yields ``(i, jobs[i]())`` for each ``i`` that is not ``done``, in order, while a bar says how far this is."""
+    todo = [i for i in range(len(jobs)) if i not in done]
+    results = run_parallel([jobs[i] for i in todo], workers)
+    bar = {"total": len(jobs), "initial": len(jobs) - len(todo), "desc": f"faces {size}x{size}", "unit": "face"}
+    yield from progress_bar(zip(todo, results, strict=True), disable=not progress, **bar)
+
+
+def run_parallel(jobs: Sequence[Job], workers: int | None) -> Iterator[Any]:
+    """Yields ``job()`` for each job, in order; a ``DataError`` comes as the result.
 
     ``workers=None`` takes the cores this process may use, or none besides itself when there are few jobs.
     """
     workers = min(workers or available_cores(), -(-len(jobs) // WORTH_A_PROCESS))
     if workers <= 1:
-        for i, job in jobs:
-            yield i, _attempt(make, job)
+        yield from map(_attempt, jobs)
         return
     # "spawn": a forked copy of a process that runs torch or a notebook's threads may hang
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, context, initializer=_become_worker)
-    queue = iter(jobs)
-
-    def submitted(count: int) -> list[tuple[int, Future]]:
-        return [(i, executor.submit(_attempt, make, job)) for i, job in islice(queue, count)]
-
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_become_worker)
+    coming = (executor.submit(_attempt, job) for job in jobs)
     try:
-        waiting = deque(submitted(4 * workers))  # bounds the finished faces that wait in memory
+        waiting = deque(islice(coming, 4 * workers))  # bounds the finished faces that wait in memory
         while waiting:
-            i, future = waiting.popleft()
-            yield i, future.result()
-            waiting.extend(submitted(1))
+            yield waiting.popleft().result()
+            waiting.extend(islice(coming, 1))
     except BrokenProcessPool:
         raise DataError(
             "A worker process died, for lack of memory or because a script calls this without "
@@ -96,9 +99,9 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _attempt(make: Callable[[Any], Any], job: Any) -> Any:
+def _attempt(job: Job) -> Any:
     try:
-        return make(job)
+        return job()
     except DataError as error:
         return error
 

@@ -1,4 +1,4 @@
-"""The journal of a long run: what is done, line by line, so that the same run can go on after a kill."""
+"""A folder that a long run makes, and its journal: what is done, so that the same run can go on after a kill."""
 
 import io
 import json
@@ -10,39 +10,47 @@ from typing import Any
 from maskgan_lib.data.errors import DataError
 
 
-class Journal:
-    """A file of JSON lines. The first holds the settings of the run: going on with others raises ``DataError``.
+class PartialFolder:
+    """``<folder>.partial``, which ``complete`` renames, so that a half-written ``folder`` is never read.
 
-    ``entries`` are the lines of an earlier run; one that a kill has cut short does not count.
+    Its journal is a file of JSON lines. The first holds the ``settings`` of the run: going on with others raises
+    ``DataError``, as does a ``folder`` that exists. ``entries`` are the lines of an earlier run; one that a kill has
+    cut short does not count.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any]):
+    def __init__(self, folder: str | Path, settings: dict[str, Any]):
+        self.folder = Path(folder)
+        if self.folder.exists():
+            raise DataError(f"{folder} already exists: delete it first, or choose another folder.")
+        self.partial = self.folder.with_name(self.folder.name + ".partial")
+        self.partial.mkdir(parents=True, exist_ok=True)
+        self._journal = self.partial / "journal.jsonl"
+        self._journal.touch()
+        whole = self._journal.read_bytes().rpartition(b"\n")
+        self._length = len(whole[0] + whole[1])
         settings = json.loads(json.dumps(settings))  # as it will be read back: tuples become lists
-        whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""
-        lines = [json.loads(line) for line in whole.splitlines()]
-        if lines and lines[0] != settings:
+        begun, *self.entries = [json.loads(line) for line in whole[0].splitlines()] or [settings]
+        if begun != settings:
             raise DataError(
-                f"{path.parent} was begun with other settings ({_differences(lines[0], settings)}): "
+                f"{self.partial} was begun with other settings ({_differences(begun, settings)}): "
                 "delete it, or repeat the first command."
             )
-        self.entries = lines[1:]
-        self._file = path.open("ab", buffering=0)
-        self._file.truncate(len(whole) + 1 if lines else 0)
-        if not lines:
+        if not self._length:
             self.append([settings])
 
     def append(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Brings these lines to the disk, or on a full disk none of them."""
-        before = self._file.seek(0, os.SEEK_END)
-        try:
-            write_all(self._file, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
-            os.fsync(self._file.fileno())
-        except OSError:
-            self._file.truncate(before)
-            raise
+        """Brings these lines to the disk, in the place of any that an earlier call could not write in full."""
+        with self._journal.open("r+b", buffering=0) as file:
+            file.truncate(self._length)
+            file.seek(self._length)
+            write_all(file, "".join(json.dumps(entry) + "\n" for entry in entries).encode())
+            os.fsync(file.fileno())
+            self._length = file.tell()
 
-    def close(self) -> None:
-        self._file.close()
+    def complete(self) -> None:
+        """Gives the folder its name."""
+        self.partial.rename(self.folder)
+        (self.folder / "journal.jsonl").unlink()
 
 
 def write_all(file: io.RawIOBase, data: bytes) -> None:

@@ -4,30 +4,33 @@ Classes are mapped by name, never by index. What a data set does not annotate at
 sets are mixed: in LaPa, ears, neck and clothes lie in class 0, so that class becomes ``IGNORE_ID``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, IGNORE_ID
+from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.filling import pack
-from maskgan_lib.data.packed import SPLITS, DataError, FaceRecord, PackedFaces, PackedWriter
+from maskgan_lib.data.packed import SHARES, SPLITS, FaceRecord, PackedFaces
 from maskgan_lib.data.pictures import decode_image, decode_labels, dimensions, read_file, resize_labels
 
 IGNORED = "ignore"
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+IMAGE_ENDINGS, LABEL_ENDINGS = (".jpg", ".jpeg", ".png"), (".png",)
 IMAGE_FOLDERS, LABEL_FOLDERS = {"image", "images"}, {"label", "labels", "mask", "masks"}
 IMAGE_SUFFIX, LABEL_SUFFIXES = "_image", ("_seg", "_label")
 FOLDER_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-SHARES = (0.8, 0.1, 0.1)
-"""Shares of train, val and test where no folder is called so."""
 
 
 def _numbered(names: str) -> dict[int, str]:
     return dict(enumerate(names.split()))
 
 
+# the left of LaPa and HELEN* is the viewer's: their "left" brow, id 2, is the subject's right one
+_LAPA = _numbered("ignore skin r_brow l_brow r_eye l_eye nose u_lip mouth l_lip hair")
 SCHEMES: Mapping[str, Mapping[int, str]] = {
     "celebamask-hq": dict(enumerate(CLASS_NAMES)),
     "bisenet": _numbered(
@@ -39,9 +42,8 @@ SCHEMES: Mapping[str, Mapping[int, str]] = {
         "neck hair skin cloth eye_g hat background"
     )
     | {255: IGNORED},
-    # the left of LaPa and HELEN* is the viewer's: their "left" brow, id 2, is the subject's right one
-    "lapa": _numbered("ignore skin r_brow l_brow r_eye l_eye nose u_lip mouth l_lip hair"),
-    "helen": _numbered("ignore skin r_brow l_brow r_eye l_eye nose u_lip mouth l_lip hair"),
+    "lapa": _LAPA,
+    "helen": _LAPA,
 }
 """Our class name, or ``IGNORED``, for each id of a data set; ``"bisenet"`` is the order of face-parsing.PyTorch."""
 
@@ -59,129 +61,99 @@ def convert_labels(labels: np.ndarray, scheme: str) -> np.ndarray:
     return table[labels]
 
 
-@dataclass(frozen=True)
-class PairJob:
-    """An image and its label map, either of which may be missing, and the size they are wanted at."""
-
-    image: Path | None
-    labels: Path | None
-    scheme: str
-    size: int
-    record: FaceRecord
-
-
 def prepare_label_folder(
     images: str | Path,
     labels: str | Path,
     out: str | Path,
     size: int = 512,
     scheme: str = "celebamask-hq",
-    *,
-    workers: int | None = None,
-    keep_going: bool = False,
-    progress: bool = True,
+    **how: Any,
 ) -> PackedFaces:
     """Writes the packed folder ``out`` from images and the label maps of the same name, and opens it.
 
     Both folders are searched with all that is below; they may be the same one, if labels are told by ``_seg`` or
     ``_label`` in their names or by a folder called labels. Folders called train, val or test are the splits. Pictures
     that are not square are cropped to their middle. Bad files raise ``DataError``; with ``keep_going`` their faces are
-    left out and named in ``left_out.json``.
+    left out and named in ``left_out.json``. ``how`` goes to ``pack``: ``workers``, ``keep_going`` and ``progress``.
     """
     if scheme not in SCHEMES:
         raise DataError(f"There is no label scheme {scheme!r}: choose one of {', '.join(SCHEMES)}.")
-    image_of, labels_of = _find(Path(images), Path(labels))
-    keys = sorted(image_of.keys() | labels_of.keys())
-    splits = _splits(keys)
-    jobs = [
-        PairJob(image_of.get(key), labels_of.get(key), scheme, size, FaceRecord("/".join(key), split))
-        for key, split in zip(keys, splits, strict=True)
-    ]
-    _check_sides(jobs[:: max(1, len(jobs) // 32)])
-    writer = PackedWriter(out, size, len(jobs), f"label folder ({scheme})", (), {"scheme": scheme})
-    ids = [job.record.id for job in jobs]
-    return pack(writer, make_face, jobs, ids, workers=workers, keep_going=keep_going, progress=progress)
-
-
-def make_face(job: PairJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
-    """Image, label map and record of one pair; ``DataError`` if a file is missing or bad."""
-    if job.image is None:
-        raise DataError(f"{job.labels} has no image of the same name: add it, or remove the label map.")
-    labels = _read_labels(job)
-    data = read_file(job.image)
-    (width, height), (label_width, label_height) = dimensions(data, str(job.image)), labels.shape[::-1]
-    if abs(width * label_height - height * label_width) > max(width, height):  # less is rounding
-        raise DataError(
-            f"{job.image} is {width}x{height}, but its label map {job.labels.name} {label_width}x{label_height}: "
-            "give both the same crop."
-        )
-    return decode_image(data, str(job.image), job.size), resize_labels(labels, job.size), job.record
-
-
-def _read_labels(job: PairJob) -> np.ndarray:
-    if job.labels is None:
-        raise DataError(f"{job.image} has no label map of the same name: add it, or remove the image.")
-    allowed = np.zeros(256, bool)
-    allowed[list(SCHEMES[job.scheme])] = True
-    return convert_labels(decode_labels(read_file(job.labels), str(job.labels), allowed), job.scheme)
-
-
-def _find(images: Path, labels: Path) -> tuple[dict[tuple, Path], dict[tuple, Path]]:
-    """Files by key: the path below their folder, without what tells images from labels."""
-    for folder in (images, labels):
-        if not folder.is_dir():
-            raise DataError(f"There is no folder {folder}: give the folder of the images and that of the label maps.")
-    shared = images.resolve() == labels.resolve()
-    image_of = {key: path for path, key, is_label in _walk(images) if not (shared and is_label)}
-    labels_of = {
-        key: path for path, key, is_label in _walk(labels) if path.suffix.lower() == ".png" and (is_label or not shared)
-    }
-    for folder, found, kind in ((images, image_of, "image (JPEG or PNG)"), (labels, labels_of, "label map (PNG)")):
-        if not found:
-            raise DataError(f"{folder} holds no {kind}: give the folder that does.")
+    shared = Path(images).resolve() == Path(labels).resolve()
+    image_of, labels_of = _find(Path(images), False, shared), _find(Path(labels), True, shared)
     if not image_of.keys() & labels_of.keys():
-        image, label = next(iter(image_of.values())), next(iter(labels_of.values()))
-        raise DataError(f"No label map in {labels} has the name of an image in {images} ({label.name}, {image.name}).")
-    return image_of, labels_of
+        names = f"{next(iter(labels_of.values())).name}, {next(iter(image_of.values())).name}"
+        raise DataError(f"No label map in {labels} has the name of an image in {images} ({names}).")
+    keys = sorted(image_of.keys() | labels_of.keys())
+    _check_sides([labels_of[key] for key in keys[:: max(1, len(keys) // 32)] if key in labels_of], scheme)
+    records = [FaceRecord("/".join(key), split) for key, split in zip(keys, _splits(keys), strict=True)]
+    jobs = {
+        record.id: partial(make_face, image_of.get(key), labels_of.get(key), scheme, size, record)
+        for key, record in zip(keys, records, strict=True)
+    }
+    return pack(out, size, f"label folder ({scheme})", jobs, (), {"scheme": scheme}, **how)
 
 
-def _walk(folder: Path) -> list[tuple[Path, tuple[str, ...], bool]]:
-    found = []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS):
+def make_face(
+    image: Path | None, labels: Path | None, scheme: str, size: int, record: FaceRecord
+) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
+    """Image, label map and record of one pair; ``DataError`` if a file is missing or bad."""
+    if image is None or labels is None:
+        there, lacks = (labels, "image") if image is None else (image, "label map")
+        raise DataError(f"{there} has no {lacks} of the same name: add it, or remove this file.")
+    converted, data = _read_labels(labels, scheme), read_file(image)
+    (width, height), (their_height, their_width) = dimensions(data, str(image)), converted.shape
+    if abs(width * their_height - height * their_width) > max(width, height):  # less is rounding
+        sizes = f"{width}x{height}, but its label map {labels.name} {their_width}x{their_height}"
+        raise DataError(f"{image} is {sizes}: give both the same crop.")
+    return decode_image(data, str(image), size), resize_labels(converted, size), record
+
+
+def _read_labels(path: Path, scheme: str) -> np.ndarray:
+    return convert_labels(decode_labels(read_file(path), str(path), list(SCHEMES[scheme])), scheme)
+
+
+def _find(folder: Path, labels: bool, shared: bool) -> dict[tuple[str, ...], Path]:
+    """Label maps or images in ``folder``, which may hold both, by the path below it without what tells one from other.
+
+    Raises ``DataError`` if there are none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}: give the folder of the images and that of the label maps.")
+    found = {}
+    for path in sorted(folder.rglob("*")):
         *folders, _ = path.relative_to(folder).parts
-        label_suffix = next((suffix for suffix in LABEL_SUFFIXES if path.stem.endswith(suffix)), "")
-        is_label = bool(label_suffix) or any(part.lower() in LABEL_FOLDERS for part in folders)
-        kept = [part for part in folders if part.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
-        stem = path.stem.removesuffix(label_suffix) if is_label else path.stem.removesuffix(IMAGE_SUFFIX)
-        found.append((path, (*kept, stem), is_label))
+        suffix = next((suffix for suffix in LABEL_SUFFIXES if path.stem.endswith(suffix)), "")
+        is_label = bool(suffix) or any(part.lower() in LABEL_FOLDERS for part in folders)
+        if path.suffix.lower() in (LABEL_ENDINGS if labels else IMAGE_ENDINGS) and (is_label == labels or not shared):
+            kept = [part for part in folders if part.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
+            found[(*kept, path.stem.removesuffix(suffix if is_label else IMAGE_SUFFIX))] = path
+    if not found:
+        raise DataError(f"{folder} holds no {'label map (PNG)' if labels else 'image (JPEG or PNG)'}: give another.")
     return found
 
 
-def _splits(keys: list[tuple[str, ...]]) -> list[str]:
-    named = [
-        next((FOLDER_SPLITS[part.lower()] for part in key[:-1] if part.lower() in FOLDER_SPLITS), None) for key in keys
-    ]
+def _splits(keys: Sequence[tuple[str, ...]]) -> list[str]:
+    known = [[FOLDER_SPLITS.get(part.lower(), "") for part in key[:-1]] for key in keys]
+    named = [next(filter(None, splits), "") for splits in known]
     if all(named):
         return named
+    borders = np.round(np.cumsum(SHARES) * len(keys))
     order = np.random.default_rng(0).permutation(len(keys))
-    borders = np.round(np.cumsum(SHARES) * len(keys)).astype(int)
     return [SPLITS[int(np.searchsorted(borders, place, side="right"))] for place in order]
 
 
-def _check_sides(jobs: list[PairJob]) -> None:
+def _check_sides(paths: Sequence[Path], scheme: str) -> None:
     """Refuses label maps whose left is the viewer's: a mistake that nothing later would notice."""
-    right = wrong = 0
-    for job in jobs:
-        try:
-            labels = _read_labels(job)
-        except DataError:
-            continue  # told when its turn comes
-        left_eye, right_eye = (np.nonzero(labels == CLASS_ID[name])[1] for name in ("l_eye", "r_eye"))
-        if len(left_eye) and len(right_eye):
-            right += left_eye.mean() > right_eye.mean()
-            wrong += left_eye.mean() < right_eye.mean()
-    if wrong > right:
+    shifts = []
+    for path in paths:
+        with suppress(DataError):  # told when its turn comes
+            labels = _read_labels(path, scheme)
+            eyes = [np.nonzero(labels == CLASS_ID[name])[1] for name in ("l_eye", "r_eye")]
+            if all(map(len, eyes)):
+                shifts.append(eyes[0].mean() - eyes[1].mean())
+    wrong = sum(shift < 0 for shift in shifts)
+    if wrong > sum(shift > 0 for shift in shifts):
         raise DataError(
-            f"Left and right are swapped in {wrong} of {wrong + right} label maps that were looked at (l_eye is the "
-            f"subject's, on the viewer's right): they are not labelled as {jobs[0].scheme!r}, choose another scheme."
+            f"Left and right are swapped in {wrong} of {len(shifts)} label maps that were looked at (l_eye is the "
+            f"subject's, on the viewer's right): they are not labelled as {scheme!r}, choose another scheme."
         )

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,11 +35,11 @@ def decode_image(data: bytes, name: str, size: int) -> np.ndarray:
     """uint8 ``[S, S, 3]`` from a JPEG or PNG; a picture that is not square is cropped to its middle.
 
     A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that is large enough, which its cosine transform gives
-    almost for free, and then resized by Lanczos.
+    almost for free, and then resized by Lanczos. Other kinds of pictures become RGB as ``open_photo`` says.
     """
     with _opened(data, name) as image:
         image.draft("RGB", (size, size))
-        return np.array(_square(image.convert("RGB")).resize((size, size), Image.Resampling.LANCZOS))
+        return np.array(_square(_rgb(image, name)).resize((size, size), Image.Resampling.LANCZOS))
 
 
 def decode_part(data: bytes, name: str) -> np.ndarray:
@@ -52,8 +52,8 @@ def decode_part(data: bytes, name: str) -> np.ndarray:
     return grey > 0
 
 
-def decode_labels(data: bytes, name: str, ids: np.ndarray | None = None) -> np.ndarray:
-    """uint8 ``[H, W]`` from a label map: one channel, or three equal ones; ``ids`` bool ``[256]``: those allowed."""
+def decode_labels(data: bytes, name: str, ids: Sequence[int] = range(NUM_CLASSES)) -> np.ndarray:
+    """uint8 ``[H, W]`` from a label map: one channel, or three equal ones, with no other values than ``ids``."""
     with _opened(data, name) as image:
         if image.mode not in ("L", "P", "RGB", "RGBA"):
             raise DataError(f"{name} has pixels of mode {image.mode}, but a label map has 8 bits: save it so.")
@@ -61,10 +61,10 @@ def decode_labels(data: bytes, name: str, ids: np.ndarray | None = None) -> np.n
     labels = channels[..., 0].copy()
     if (channels != labels[..., None]).any():
         raise DataError(f"{name} is a coloured picture, but a label map holds class ids: convert it by its colours.")
-    allowed = np.arange(256) < NUM_CLASSES if ids is None else ids
-    if not allowed[labels].all():
-        wrong = int(labels[~allowed[labels]].max())
-        raise DataError(f"{name} holds the id {wrong}, which its labels do not have: check the data set or its scheme.")
+    wrong = set(np.flatnonzero(np.bincount(labels.ravel()))) - set(ids)
+    if wrong:
+        fault = f"holds the id {max(wrong)}, which its labels do not have"
+        raise DataError(f"{name} {fault}: check the data set or its scheme.")
     return labels
 
 

@@ -1,7 +1,7 @@
 """Procedural faces on disk: as a packed folder, or in the layout of CelebAMask-HQ to practise its preparation on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,15 @@ from PIL import Image
 
 from maskgan_lib import faces
 from maskgan_lib.classes import ATTRIBUTE_NAMES
-from maskgan_lib.data.annotations import ATTRIBUTE_FILE, LAST_TRAIN, LAST_VAL, MAPPING_FILE, POSE_FILE
-from maskgan_lib.data.celebamask import IMAGE_FOLDER, part_path
+from maskgan_lib.data import celebamask
 from maskgan_lib.data.errors import DataError, full_disk_is_an_error
-from maskgan_lib.data.filling import pack, run_parallel
-from maskgan_lib.data.journal import Journal
-from maskgan_lib.data.packed import SPLITS, FaceRecord, PackedFaces, PackedWriter
-from maskgan_lib.progress import progress_bar
+from maskgan_lib.data.filling import pack, run_rest
+from maskgan_lib.data.journal import PartialFolder
+from maskgan_lib.data.packed import SHARES, SPLITS, FaceRecord, PackedFaces
 
 SOURCE = f"procedural faces v{faces.VERSION}"
-SHARES = (0.8, 0.1, 0.1)
 OFFICIAL_SHARES = (24_183 / 30_000, 2_993 / 30_000, 2_824 / 30_000)
-"""Shares of train, val and test: ours, and those of CelebAMask-HQ."""
+"""Shares of train, val and test in CelebAMask-HQ."""
 
 MOST_FACES = 100_000
 """The names of part masks have five digits."""
@@ -33,24 +30,6 @@ README = (
 )
 
 
-@dataclass(frozen=True)
-class RenderJob:
-    """One picture to draw: which, how large, and where to (``None``: hand it back)."""
-
-    seed: int
-    index: int
-    identities: int | None
-    size: int
-    shares: tuple[float, float, float]
-    folder: Path | None = None
-    expressions: int = 1
-
-    def face(self) -> faces.Face:
-        """Who is to be drawn: of ``expressions`` pictures in a row, each shows the same one with another expression."""
-        scene, expression = divmod(self.index, self.expressions)
-        return faces.sample(self.seed, scene, self.identities, expression)
-
-
 def render_packed(
     folder: str | Path,
     count: int,
@@ -59,36 +38,38 @@ def render_packed(
     identities: int | None = None,
     expressions: int = 1,
     *,
-    workers: int | None = None,
     splits: Sequence[float] = SHARES,
-    progress: bool = True,
+    **how: Any,
 ) -> PackedFaces:
     """Draws faces 0 .. ``count`` - 1 of the set ``seed`` into the packed folder ``folder`` and opens it.
 
     With ``identities`` the pictures show so many persons, else each another one. Of ``expressions`` pictures in a row,
-    each is the same but for the expression. ``splits`` are the shares of train,
-    val and test: no person is in two of them. Face ``i`` and its split do not depend on ``count``. Killed, the same
-    call goes on where it stopped.
+    each is the same but for the expression. ``splits`` are the shares of train, val and test: no person is in two of
+    them. Face ``i`` and its split do not depend on ``count``. Killed, the same call goes on where it stopped. ``how``
+    goes to ``pack``: ``workers`` and ``progress``.
     """
-    shares = _checked_shares(splits)
+    shares = tuple(map(float, splits))
+    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"splits {splits}: three shares of train, val and test that add up to 1")
     made_by = {"command": "faces", "seed": seed, "identities": identities, "splits": shares, "version": faces.VERSION}
     if expressions < 1 or count % expressions:
         raise DataError(f"{count} faces cannot show {expressions} expressions each: ask for a multiple of them.")
     if expressions > 1:
         made_by["expressions"] = expressions
-    jobs = [RenderJob(seed, k, identities, size, shares, expressions=expressions) for k in range(count)]
-    writer = PackedWriter(folder, size, count, SOURCE, faces.ATTRIBUTES, made_by)
-    names = [str(index) for index in range(count)]
-    return pack(writer, draw_face, jobs, names, workers=workers, progress=progress)
+    jobs = {str(k): partial(draw_face, seed, k, identities, size, shares, expressions) for k in range(count)}
+    return pack(folder, size, SOURCE, jobs, faces.ATTRIBUTES, made_by, **how)
 
 
-def draw_face(job: RenderJob) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
+def draw_face(
+    seed: int, index: int, identities: int | None, size: int, shares: Sequence[float], expressions: int = 1
+) -> tuple[np.ndarray, np.ndarray, FaceRecord]:
     """Image, label map and record of one face."""
-    rendering = faces.render(job.face(), job.size)
+    scene, expression = divmod(index, expressions)
+    rendering = faces.render(faces.sample(seed, scene, identities, expression), size)
     identity = rendering.face.identity
     attributes = {name: 1 if rendering.attributes[name] else -1 for name in faces.ATTRIBUTES}
-    pose = tuple(float(angle) for angle in rendering.pose)
-    record = FaceRecord(str(job.index), split_of_person(identity, job.shares), identity, attributes, pose)
+    pose = tuple(map(float, rendering.pose))
+    record = FaceRecord(str(index), split_of_person(identity, shares), identity, attributes, pose)
     return rendering.image, rendering.labels, record
 
 
@@ -115,75 +96,45 @@ def render_celebamask_hq(
     file has all 40 names; those that these faces do not show (``Attractive``, ``Blurry``, ...) are -1 for everybody.
     Killed, the same call goes on where it stopped.
     """
-    folder = Path(folder)
-    partial = folder.with_name(folder.name + ".partial")
-    if folder.exists():
-        raise DataError(f"{folder} already exists: delete it first, or choose another folder.")
     if not 1 <= count <= MOST_FACES:
         raise DataError(f"{count} faces do not fit the layout of CelebAMask-HQ: ask for 1 to {MOST_FACES}.")
     settings = {"count": count, "seed": seed, "image_size": image_size, "identities": identities, "source": SOURCE}
-    jobs = [RenderJob(seed, index, identities, image_size, OFFICIAL_SHARES, partial) for index in range(count)]
-    with full_disk_is_an_error(lambda: _no_space(folder)):
-        for index in range(0, count, 2000):
-            (partial / part_path(index, "skin")).parent.mkdir(parents=True, exist_ok=True)
-        (partial / IMAGE_FOLDER).mkdir(exist_ok=True)
-        journal = Journal(partial / "journal.jsonl", settings)
-        try:
-            entries = _save_faces(jobs, journal, workers, progress)
-        finally:
-            journal.close()
-        _write_text_files(partial, entries)
-    (partial / "journal.jsonl").unlink()
-    partial.rename(folder)
-    return folder
-
-
-def _save_faces(jobs: list[RenderJob], journal: Journal, workers: int | None, progress: bool) -> list[dict[str, Any]]:
-    """Draws the faces that the journal does not have yet; returns what the text files will say of all."""
-    entries = {entry["face"]: entry for entry in journal.entries}
-    todo = [(job.index, job) for job in jobs if job.index not in entries]
-    title = f"faces {jobs[0].size}x{jobs[0].size}"
-    with progress_bar(total=len(jobs), initial=len(entries), desc=title, unit="face", disable=not progress) as bar:
-        for index, entry in run_parallel(save_face, todo, workers):
-            if isinstance(entry, DataError):
-                raise entry
-            journal.append([entry])
+    with full_disk_is_an_error(folder):
+        writer = PartialFolder(folder, settings)
+        for path in (
+            celebamask.IMAGE_FOLDER,
+            *(Path(celebamask.part_path(index, "skin")).parent for index in range(0, count, 2000)),
+        ):
+            (writer.partial / path).mkdir(parents=True, exist_ok=True)
+        jobs = [partial(save_face, writer.partial, seed, index, identities, image_size) for index in range(count)]
+        entries = {entry["face"]: entry for entry in writer.entries}
+        for index, entry in run_rest(jobs, entries, image_size, workers, progress):
+            writer.append([entry])
             entries[index] = entry
-            bar.update()
-    return [entries[job.index] for job in jobs]
+        _write_text_files(writer.partial, [entries[index] for index in range(count)])
+        writer.complete()
+    return writer.folder
 
 
-def save_face(job: RenderJob) -> dict[str, Any]:
+def save_face(folder: Path, seed: int, index: int, identities: int | None, size: int) -> dict[str, Any]:
     """Draws one face, writes its files, and returns what the text files will say of it."""
-    rendering = faces.render(job.face(), job.size)
-    with full_disk_is_an_error(lambda: _no_space(job.folder)):
-        for name, mask in rendering.parts().items():
-            half = mask[1::2, 1::2].astype(np.uint8) * 255  # every second pixel: merging and halving can be swapped
-            if half.any():
-                Image.fromarray(np.repeat(half[..., None], 3, 2)).save(job.folder / part_path(job.index, name))
-        Image.fromarray(rendering.image).save(job.folder / IMAGE_FOLDER / f"{job.index}.jpg", quality=95)
+    rendering = faces.render(faces.sample(seed, index, identities), size)
+    for name, mask in rendering.parts().items():
+        half = mask[1::2, 1::2].astype(np.uint8) * 255  # every second pixel: merging and halving can be swapped
+        if half.any():
+            Image.fromarray(np.repeat(half[..., None], 3, 2)).save(folder / celebamask.part_path(index, name))
+    Image.fromarray(rendering.image).save(folder / celebamask.IMAGE_FOLDER / f"{index}.jpg", quality=95)
     return {
-        "face": job.index,
-        "split": split_of_person(rendering.face.identity, job.shares),
+        "face": index,
+        "split": split_of_person(rendering.face.identity, OFFICIAL_SHARES),
         "attributes": [name for name, value in rendering.attributes.items() if value],
         "pose": [float(angle) for angle in rendering.pose],
     }
 
 
-def _checked_shares(splits: Sequence[float]) -> tuple[float, float, float]:
-    shares = tuple(float(share) for share in splits)
-    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"splits {splits}: three shares of train, val and test that add up to 1")
-    return shares
-
-
-def _no_space(folder: Path) -> str:
-    return f"No space left on the disk of {folder}: make room and run the same command again, it goes on."
-
-
 def _write_text_files(folder: Path, entries: list[dict]) -> None:
     mapping = ["     idx    orig_idx    orig_file"]
-    used = dict(zip(SPLITS, (0, LAST_TRAIN, LAST_VAL), strict=True))  # last file number given away, per split
+    used = {"train": 0, "val": celebamask.LAST_TRAIN, "test": celebamask.LAST_VAL}  # last file number given away
     attributes = [str(len(entries)), " ".join(ATTRIBUTE_NAMES)]
     poses = [str(len(entries)), "Yaw Pitch Raw"]
     for entry in entries:
@@ -195,10 +146,12 @@ def _write_text_files(folder: Path, entries: list[dict]) -> None:
         attributes.append(f"{index}.jpg  {values}")
         poses.append("{}.jpg  {:.6f} {:.6f} {:.6f}".format(index, *entry["pose"]))
     unknown = [name for name in ATTRIBUTE_NAMES if name not in faces.ATTRIBUTES]
-    for name, lines in (
-        (MAPPING_FILE, mapping),
-        (ATTRIBUTE_FILE, attributes),
-        (POSE_FILE, poses),
-        ("README.txt", [SOURCE, "", *README, "", f"Attributes that are -1 for every face: {', '.join(unknown)}."]),
-    ):
+    readme = [SOURCE, "", *README, "", f"Attributes that are -1 for every face: {', '.join(unknown)}."]
+    texts = {
+        celebamask.MAPPING_FILE: mapping,
+        celebamask.ATTRIBUTE_FILE: attributes,
+        celebamask.POSE_FILE: poses,
+        "README.txt": readme,
+    }
+    for name, lines in texts.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,5 +1,7 @@
 """Faces at another size: for networks that have learnt at one size, and faces that were prepared at another."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch.nn.functional as F
 from PIL import Image
@@ -29,13 +31,8 @@ def resized(faces: PackedFaces, indices: np.ndarray, size: int) -> PackedFaces:
     for place, index in enumerate(indices):
         images[place] = to_uint8_image(resize_images(to_float_image(faces.images[[index]]), size))[0]
         masks[place] = _by_majority(faces.masks[index], size)
-    about = {
-        "attribute_names": faces.attribute_names,
-        "size": size,
-        "source": f"{faces.source}, resized to {size} x {size} pixels",
-        "made_by": faces.made_by,
-    }
-    return PackedFaces(faces.folder, images, masks, [faces.records[index] for index in indices], about)
+    source, records = f"{faces.source}, resized to {size} x {size} pixels", [faces.records[i] for i in indices]
+    return replace(faces, images=images, masks=masks, records=records, size=size, source=source)
 
 
 def _by_majority(labels: np.ndarray, size: int) -> np.ndarray:
