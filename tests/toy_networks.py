@@ -48,8 +48,8 @@ def descending(name: str, preset: Preset, faces: PackedFaces, rate: float = 1e-2
 
 def batches_of(name: str, preset: Preset, faces: PackedFaces) -> Callable[[int], Batch]:
     """The batches of the stage ``name`` by their steps."""
-    size = run_settings(name, preset).batch_size
-    return Batches(faces, faces.indices("train"), size, 3, references=True, expressions=True).at
+    size, several = run_settings(name, preset).batch_size, "expressions" in faces.made_by
+    return Batches(faces, faces.indices("train"), size, 3, references=True, expressions=several).at
 
 
 def numbers(losses: dict[str, Tensor]) -> dict[str, float]:

@@ -100,7 +100,7 @@ def _arm(death: Death) -> None:
         open_file = Path.open
         Path.open = lambda path, mode="r", *rest, **more: (
             _Watched(open_file(path, mode, *rest, **more), happened, lambda: left)
-            if mode == "wb"
+            if mode in ("wb", "w+b")
             else open_file(path, mode, *rest, **more)
         )
 
