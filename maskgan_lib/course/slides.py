@@ -9,8 +9,8 @@ from nbformat import v4
 
 from maskgan_lib.course.chapter import NOTEBOOKS
 
-WORDS = 75
-"""A page ends after the paragraph with which it has so many words."""
+WORDS = 110
+"""A page of more words is cut between two paragraphs, but not where a sentence goes on in a list or an equation."""
 CDN = "https://unpkg.com"
 PACKAGES = {"reveal.js": "reveal.js@5", "mathjax": "mathjax@3"}
 
@@ -36,23 +36,27 @@ def write_slides(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 
 def pages(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook cut into pages: a slide for each ``##``, below it one for each ``###``, each long text, each figure.
+    """The notebook cut into pages: a slide for each ``##``, below it one for each ``###`` and each long text.
 
-    A cell without a figure stays on the page of the text before it. Setup and imports are left out.
+    A figure, a table, a class and a function have pages of their own; other cells stay below the text before them.
+    Setup and imports are left out, and so are progress bars.
     """
     cells = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cells += [_typed(v4.new_markdown_cell(text), kind) for text, kind in _texts(cell.source)]
+            for text, kind in _texts(cell.source):
+                attached = cell.get("attachments", {})
+                cells.append(v4.new_markdown_cell(text, metadata=_slide(kind), attachments=attached))
         elif cell.id not in ("setup", "imports"):
-            figure = any("image/png" in output.get("data", {}) for output in cell.outputs)
-            cells.append(_typed(cell.copy(), "subslide" if figure else "-"))
+            shown = [output for output in cell.outputs if output.get("name") != "stderr"]
+            large = any({"image/png", "text/html", "text/markdown"} & output.get("data", {}).keys() for output in shown)
+            kind = "subslide" if large or cell.source.startswith(("class ", "def ")) else "-"
+            cells.append(v4.new_code_cell(cell.source, metadata=_slide(kind), outputs=shown))
     return v4.new_notebook(metadata=notebook.metadata, cells=cells)
 
 
-def _typed(cell: nbformat.NotebookNode, kind: str) -> nbformat.NotebookNode:
-    cell.metadata = nbformat.from_dict({"slideshow": {"slide_type": kind}})
-    return cell
+def _slide(kind: str) -> dict:
+    return {"slideshow": {"slide_type": kind}}
 
 
 def _texts(source: str) -> list[tuple[str, str]]:
@@ -62,7 +66,8 @@ def _texts(source: str) -> list[tuple[str, str]]:
         kind = "slide" if re.match("##? ", part) else "subslide"
         page: list[str] = []
         for paragraph in filter(str.strip, re.split(r"\n{2,}", part)):
-            if len(" ".join([*page, paragraph]).split()) > WORDS and any(not p.startswith("#") for p in page):
+            full = len(" ".join([*page, paragraph]).split()) > WORDS
+            if full and page[-1:] and page[-1].endswith((".", "!", "?", ")", "|", "*")) and page[-1][0] != "#":
                 found.append(("\n\n".join(page), kind))
                 page, kind = [], "subslide"
             page.append(paragraph)

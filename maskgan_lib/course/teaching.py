@@ -1,15 +1,15 @@
 """What a lecturer hands out, made from the notebooks and their solutions: versions for nbgrader, minutes and slides."""
 
 import ast
-import base64
 import re
 from collections.abc import Sequence
 from copy import deepcopy
 
 import nbformat
 
-from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, ROOT, CourseError, build_folder, from_project
+from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, CourseError, build_folder, from_project
 from maskgan_lib.course.measured import read_json, time_key
+from maskgan_lib.course.publishing import attach_pictures
 from maskgan_lib.course.readme import write_between
 from maskgan_lib.course.runner import find_notebooks
 
@@ -29,6 +29,7 @@ def write_teaching(notebooks: Sequence[str] | None = None, slides: bool = False)
     out = build_folder() / "teaching"
     for path in find_notebooks(notebooks):
         notebook = nbformat.read(path, as_version=4)
+        attach_pictures(notebook, NOTEBOOKS)
         solutions = (NOTEBOOKS / "solutions" / f"{path.stem}.py").read_text(encoding="utf-8")
         for name, made in (("student", version(notebook)), ("instructor", version(notebook, solutions))):
             (out / name).mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,6 @@ def version(notebook: nbformat.NotebookNode, solutions: str = "") -> nbformat.No
     for cell in made.cells:
         if cell.cell_type == "markdown":
             cell.source = PROMISE.sub(", and stops the notebook until it passed.", cell.source)
-            _attach_pictures(cell)
         elif not solutions or "nbgrader" in cell.metadata:
             cell.outputs, cell.execution_count = [], None
     return made
@@ -103,14 +103,6 @@ def _bound(tree: ast.AST) -> set[str]:
 def _metadata(grade_id: str, **given: bool | int) -> dict[str, bool | int | str]:
     flags = {"grade": False, "locked": False, "solution": False, "task": False}
     return {"grade_id": grade_id, "schema_version": 3, **flags, **given}
-
-
-def _attach_pictures(cell: nbformat.NotebookNode) -> None:
-    """The project's pictures go into the cell, so that the notebook can lie anywhere."""
-    for target in re.findall(r"!\[[^]]*\]\((\.\./figures/[\w.-]+)\)", cell.source):
-        name, picture = target.rpartition("/")[2], (NOTEBOOKS / target).read_bytes()
-        cell.setdefault("attachments", {})[name] = {"image/png": base64.b64encode(picture).decode()}
-        cell.source = cell.source.replace(target, f"attachment:{name}")
 
 
 def section_minutes(notebook: nbformat.NotebookNode) -> dict[str, float]:
