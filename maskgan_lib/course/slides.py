@@ -11,6 +11,8 @@ from maskgan_lib.course.chapter import NOTEBOOKS
 
 WORDS = 110
 """A page of more words is cut between two paragraphs, but not where a sentence goes on in a list or an equation."""
+LINES = 18
+"""So many lines of a class or a function, which are shown open, fit below half a page of words."""
 CDN = "https://unpkg.com"
 PACKAGES = {"reveal.js": "reveal.js@5", "mathjax": "mathjax@3"}
 
@@ -38,19 +40,22 @@ def write_slides(notebook: nbformat.NotebookNode, path: Path) -> None:
 def pages(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook cut into pages: a slide for each ``##``, below it one for each ``###`` and each long text.
 
-    A figure, a table, a class and a function have pages of their own; other cells stay below the text before them.
-    Setup and imports are left out, and so are progress bars.
+    A figure, a table, a class and a function have pages of their own, but a short one of the last two may follow a
+    short text; other cells stay below the text before them. Setup, imports and progress bars are left out.
     """
-    cells = []
+    cells, has_room = [], False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for text, kind in _texts(cell.source):
                 attached = cell.get("attachments", {})
                 cells.append(v4.new_markdown_cell(text, metadata=_slide(kind), attachments=attached))
+                has_room = len(text.split()) <= WORDS // 2
         elif cell.id not in ("setup", "imports"):
             shown = [output for output in cell.outputs if output.get("name") != "stderr"]
             large = any({"image/png", "text/html", "text/markdown"} & output.get("data", {}).keys() for output in shown)
-            kind = "subslide" if large or cell.source.startswith(("class ", "def ")) else "-"
+            fits = has_room and cell.source.count("\n") < LINES
+            alone = large or (cell.source.startswith(("class ", "def ")) and not fits)
+            kind, has_room = "subslide" if alone else "-", False
             cells.append(v4.new_code_cell(cell.source, metadata=_slide(kind), outputs=shown))
     return v4.new_notebook(metadata=notebook.metadata, cells=cells)
 
