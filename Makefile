@@ -50,7 +50,7 @@ pictures: $(STAMP)
 # With npm the slides need no net; without it they load reveal.js and MathJax from unpkg.com when they are opened.
 slides: $(STAMP)
 	@if command -v npm >/dev/null; then \
-	  npm install --silent --no-audit --no-fund --prefix build/teaching/slides reveal.js@5 mathjax@3; \
+	  npm install --loglevel=error --no-audit --no-fund --prefix build/teaching/slides reveal.js@5 mathjax@3; \
 	  else echo "There is no npm here: the slides will need the net when they are opened."; fi
 	@env -u MASKGAN_BUILD $(BIN)/python -m maskgan_lib teach --slides
 

@@ -90,7 +90,8 @@ def solved(source: str, tree: ast.Module, solutions: str, known: set[str]) -> st
     body = lines[first.lineno - 1 : first.end_lineno]
     body += [f"    {ast.unparse(node)}" for node in tree.body if _bound(node) & needed]
     body += lines[rest[0].lineno - 1 : function.end_lineno]
-    assert STUB in source, f"the exercise {name} has no stub to replace"
+    if STUB not in source:
+        raise CourseError(f"The exercise {name} needs the line {STUB.strip()!r}, which its solution replaces.")
     return source.replace(STUB, "\n".join(["    ### BEGIN SOLUTION", *body, "    ### END SOLUTION"]))
 
 
