@@ -8,13 +8,14 @@ NOTEBOOKS := notebooks
 # Gigabytes of disk that setting up takes at its worst: the packages, what is downloaded of them, and pip's cache of that.
 FREE := 12
 
-.PHONY: help course lab test test-colab test-widgets pictures
+.PHONY: help course lab test test-colab test-widgets pictures slides
 
 help:
 	@echo "make course   execute every notebook in order; executed copies and results go to build/"
 	@echo "make lab      open the course in JupyterLab"
 	@echo "make test     lint, unit tests, and every notebook at its smallest size"
 	@echo "make test-colab   the widgets' tests with the versions of the widget layer that Colab has"
+	@echo "make slides   slides of every chapter, and student and instructor versions: notebooks/teaching/README.md"
 	@echo "make pictures     the pictures of the mask editor in README.md, taken in a browser"
 	@echo
 	@echo "PYTHON=/path/to/python3       the Python (3.11 or newer) that .venv is made from"
@@ -45,6 +46,13 @@ test-widgets: $(STAMP)
 
 pictures: $(STAMP)
 	@$(BIN)/python tests/browser/pictures.py
+
+# With npm the slides need no net; without it they load reveal.js and MathJax from unpkg.com when they are opened.
+slides: $(STAMP)
+	@if command -v npm >/dev/null; then \
+	  npm install --loglevel=error --no-audit --no-fund --prefix build/teaching/slides reveal.js@5 mathjax@3; \
+	  else echo "There is no npm here: the slides will need the net when they are opened."; fi
+	@env -u MASKGAN_BUILD $(BIN)/python -m maskgan_lib teach --slides
 
 # Made again when a requirement changes. The stamp is written last: an interrupted installation is taken up again.
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml

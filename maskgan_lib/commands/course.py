@@ -1,4 +1,4 @@
-"""What is done with the library as it is: course, render and bench."""
+"""What is done with the library as it is: course, teach, render and bench."""
 
 from pathlib import Path
 
@@ -10,6 +10,11 @@ def add(command: Command) -> None:
     option("notebooks", nargs="*", help="numbers, names or paths; all of them if none is named")
     kept = "for publishing: keep the measured times, or the executed notebooks too"
     option("--write-back", choices=("", "times", "notebooks"), default="", help=kept)
+
+    summary = "For lecturers: student and instructor versions of the notebooks for nbgrader, and slides."
+    option = command("teach", _teach, summary).add_argument
+    option("notebooks", nargs="*", help="numbers, names or paths; all of them if none is named")
+    option("--slides", action="store_true", help="also make slides, as make slides does")
 
     summary = "One edit from files: a face, its mask and the edited mask to a picture."
     option = command("render", _render, summary).add_argument
@@ -32,6 +37,12 @@ def _course(options) -> int:
     from maskgan_lib.course.runner import run_course
 
     return run_course(**given(options))
+
+
+def _teach(options) -> int:
+    from maskgan_lib.course.teaching import write_teaching
+
+    return write_teaching(**given(options))
 
 
 def _render(options) -> None:

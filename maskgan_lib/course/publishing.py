@@ -1,7 +1,9 @@
-"""What makes an executed notebook fit to be kept: it must render anywhere, and be light."""
+"""What makes an executed notebook fit to be kept and passed on: it must render anywhere, and be light."""
 
 import base64
 import io
+import re
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -28,6 +30,15 @@ def clean(notebook: nbformat.NotebookNode) -> None:
             if "image/png" in data:
                 data["image/png"] = smaller_png(data["image/png"])
                 data.pop("image/jpeg", None)  # Pillow's pictures show themselves as both
+
+
+def attach_pictures(notebook: nbformat.NotebookNode, folder: Path) -> None:
+    """The pictures of ``../figures`` that its prose shows go into it, so that it may leave ``folder``, its own."""
+    for cell in notebook.cells:
+        for target in re.findall(r"!\[[^]]*\]\((\.\./figures/[\w.-]+)\)", cell.source):
+            name, encoded = Path(target).name, base64.b64encode((folder / target).read_bytes()).decode("ascii")
+            cell.setdefault("attachments", nbformat.NotebookNode())[name] = {"image/png": encoded}
+            cell.source = cell.source.replace(target, f"attachment:{name}")
 
 
 def smaller_png(encoded: str) -> str:
