@@ -1,0 +1,44 @@
+"""What Sphinx needs to make the book (`make book`) of the stored notebooks, with their stored outputs."""
+
+import os
+import re
+from functools import partial
+
+from sphinx.errors import ConfigError
+
+project = "MaskGAN from the ground up"
+html_title = project
+copyright = "Apache License 2.0"
+extensions = ["myst_nb", "sphinxcontrib.bibtex", "sphinx-mathjax-offline"]
+exclude_patterns = ["solutions"]
+bibtex_bibfiles = ["../references.bib"]
+
+nb_execution_mode = "off"
+myst_enable_extensions = ["amsmath", "dollarmath", "substitution"]
+myst_heading_anchors = 4
+myst_heading_slug_func = partial(re.sub, " ", "-")  # the anchors of Jupyter, which the notebooks' links use
+
+html_theme = "sphinx_book_theme"
+html_static_path = ["book.css"]
+html_css_files = ["book.css"]
+html_copy_source = False
+html_theme_options = {
+    "navbar_persistent": [],  # the search field is in the side bar already
+    "use_download_button": False,
+    "path_to_docs": "notebooks",
+    "repository_branch": "main",
+}
+
+repository = os.environ.get("REPOSITORY", "")
+if repository:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise ConfigError(f"REPOSITORY names a project on GitHub, owner/name, not {repository!r}.")
+    address = f"https://github.com/{repository}"
+    html_theme_options |= {
+        "repository_url": address,
+        "launch_buttons": {"colab_url": "https://colab.research.google.com"},
+    }
+    colab = f"The rocket above a chapter opens it on Colab, where its first cell asks for this address: <{address}>"
+else:
+    colab = "No chapter links to Colab here: `make book REPOSITORY=owner/name` adds links to a project on GitHub."
+myst_substitutions = {"colab": colab}
