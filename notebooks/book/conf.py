@@ -8,12 +8,15 @@ from sphinx.errors import ConfigError
 
 project = "MaskGAN from the ground up"
 html_title = project
-copyright = "Apache License 2.0"
+author = ""
+html_show_copyright = False
 extensions = ["myst_nb", "sphinxcontrib.bibtex", "sphinx-mathjax-offline"]
 exclude_patterns = ["solutions"]
 bibtex_bibfiles = ["../references.bib"]
 
 nb_execution_mode = "off"
+nb_output_stderr = "remove"  # progress bars
+nb_render_markdown_format = "myst"  # with tables
 myst_enable_extensions = ["amsmath", "dollarmath", "substitution"]
 myst_heading_anchors = 4
 myst_heading_slug_func = partial(re.sub, " ", "-")  # the anchors of Jupyter, which the notebooks' links use
