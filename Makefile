@@ -31,6 +31,8 @@ lab: $(STAMP)
 	@$(BIN)/jupyter lab $(NOTEBOOKS)/00_start_here.ipynb
 
 book: $(STAMP)
+	@echo '$(REPOSITORY)' | grep -Eqx '([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?' || { \
+	  echo "REPOSITORY is the owner/name of a project on GitHub, not '$(REPOSITORY)'."; exit 1; }
 	@$(BIN)/python -m sphinx -q -c $(NOTEBOOKS)/book -d $(BOOK)/.doctrees $(NOTEBOOKS) $(BOOK)
 	@echo "The book: $(BOOK)/index.html"
 

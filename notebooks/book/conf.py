@@ -1,10 +1,8 @@
-"""What Sphinx needs to make the book (`make book`) of the stored notebooks, with their stored outputs."""
+"""What Sphinx needs to make the book of the stored notebooks (`make book`)."""
 
 import os
 import re
 from functools import partial
-
-from sphinx.errors import ConfigError
 
 project = "MaskGAN from the ground up"
 html_title = project
@@ -19,7 +17,8 @@ nb_output_stderr = "remove"  # progress bars
 nb_render_markdown_format = "myst"  # with tables
 myst_enable_extensions = ["amsmath", "dollarmath", "substitution"]
 myst_heading_anchors = 4
-myst_heading_slug_func = partial(re.sub, " ", "-")  # the anchors of Jupyter, which the notebooks' links use
+# The anchors of Jupyter, which the notebooks' links use.
+myst_heading_slug_func = partial(re.sub, " ", "-")
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["book.css"]
@@ -32,16 +31,19 @@ html_theme_options = {
     "repository_branch": "main",
 }
 
+colab = (
+    "No chapter links to Colab here: `make book REPOSITORY=owner/name` adds"
+    " links to a project on GitHub."
+)
 repository = os.environ.get("REPOSITORY", "")
 if repository:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise ConfigError(f"REPOSITORY names a project on GitHub, owner/name, not {repository!r}.")
     address = f"https://github.com/{repository}"
     html_theme_options |= {
         "repository_url": address,
         "launch_buttons": {"colab_url": "https://colab.research.google.com"},
     }
-    colab = f"The rocket above a chapter opens it on Colab, where its first cell asks for this address: <{address}>"
-else:
-    colab = "No chapter links to Colab here: `make book REPOSITORY=owner/name` adds links to a project on GitHub."
+    colab = (
+        "The rocket above a chapter opens it on Colab, where its first cell"
+        f" asks for this address: <{address}>"
+    )
 myst_substitutions = {"colab": colab}
