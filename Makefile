@@ -5,14 +5,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := notebooks
+BOOK := build/book
 # Gigabytes of disk that setting up takes at its worst: the packages, what is downloaded of them, and pip's cache of that.
 FREE := 12
 
-.PHONY: help course lab test test-colab test-widgets pictures slides
+.PHONY: help course lab book test test-colab test-widgets pictures slides
 
 help:
 	@echo "make course   execute every notebook in order; executed copies and results go to build/"
 	@echo "make lab      open the course in JupyterLab"
+	@echo "make book     the course as a web site, build/book/, from the stored results: nothing is executed"
 	@echo "make test     lint, unit tests, and every notebook at its smallest size"
 	@echo "make test-colab   the widgets' tests with the versions of the widget layer that Colab has"
 	@echo "make slides   slides of every chapter, and student and instructor versions: notebooks/teaching/README.md"
@@ -21,12 +23,19 @@ help:
 	@echo "PYTHON=/path/to/python3       the Python (3.11 or newer) that .venv is made from"
 	@echo "MASKGAN_DATA=/path/to/...     CelebAMask-HQ (folder or zip) instead of the embedded faces"
 	@echo "MASKGAN_PRESET=name           smoke, laptop, laptop-long, colab or paper instead of the one that fits the machine"
+	@echo "REPOSITORY=owner/name         make book: the project on GitHub whose chapters the book opens on Colab"
 
 course: $(STAMP)
 	@$(BIN)/python -m maskgan_lib course
 
 lab: $(STAMP)
 	@$(BIN)/jupyter lab $(NOTEBOOKS)/00_start_here.ipynb
+
+book: $(STAMP)
+	@echo '$(REPOSITORY)' | grep -Eqx '([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?' || { \
+	  echo "REPOSITORY is the owner/name of a project on GitHub, not '$(REPOSITORY)'."; exit 1; }
+	@$(BIN)/python -m sphinx -q -c $(NOTEBOOKS)/book -d $(BOOK)/.doctrees $(NOTEBOOKS) $(BOOK)
+	@echo "The book: $(BOOK)/index.html"
 
 # One pytest run for everything, so that its closing line counts everything. Its own preset and build folder: a test
 # must neither train for long nor touch what a reader has trained. MASKGAN_DATA is dropped: tests use embedded faces.

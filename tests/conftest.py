@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ def real_faces() -> Path:
     if not (folder / "CelebA-HQ-img").is_dir():
         message = f"the four real faces are not in {folder}; MASKGAN_TEST_DATA names their folder"
         (pytest.fail if asked_for else pytest.skip)(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory) -> Path:
+    """The folder of the book that `make book` makes, without a warning."""
+    from test_project import make
+
+    folder = tmp_path_factory.mktemp("book")
+    made = make("book", "STAMP=", f"VENV={sys.prefix}", f"BOOK={folder}", "REPOSITORY=")
+    assert made.returncode == 0 and not made.stderr, made.stderr
     return folder
 
 
