@@ -169,10 +169,8 @@ class Batches:
         return index, arrays
 
     def _to_device(self, step: int, index: np.ndarray, arrays: dict[str, np.ndarray]) -> Batch:
-        tensors, pinned = (
-            {name: torch.from_numpy(array) for name, array in arrays.items()},
-            torch.device(self.device).type == "cuda",
-        )
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        pinned = torch.device(self.device).type == "cuda"
         if pinned:
             # From there a copy does not wait for what the GPU still has to do; PyTorch keeps the memory till then.
             tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}

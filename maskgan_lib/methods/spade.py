@@ -22,8 +22,7 @@ from maskgan_lib.networks import NETWORKS, MultiScaleDiscriminator, one_hot
 from maskgan_lib.networks.blocks import SpectralConv2d, layers_to_draw
 from maskgan_lib.presets import Preset
 from maskgan_lib.registry import METHODS, SETTINGS, STAGES
-from maskgan_lib.training.adversarial import perceptual_loss
-from maskgan_lib.training.dmn import DMNStage
+from maskgan_lib.training.adversarial import perceptual_loss, sheet
 from maskgan_lib.training.stage import Stage, Terms, TrainingError
 
 
@@ -313,8 +312,8 @@ class SPADEStage(Stage):
         return logged
 
     def sample(self, networks: dict[str, nn.Module], batch: Batch) -> np.ndarray:
-        """Rows as the DMN's: masks, photos, reconstructions, and every mask in the style of its neighbour."""
-        return DMNStage.sample(self, {"dmn": networks["spade"]}, batch)
+        """Masks, photos, and what SPADE makes of them: see ``sheet``."""
+        return sheet(networks["spade"], batch)
 
 
 def judged(discriminator: nn.Module, mask: Tensor, real: Tensor, made: Tensor) -> tuple[Outputs, Outputs]:

@@ -3,6 +3,7 @@
 The generator is told which attributes a face should have, and has to find the way back.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -115,7 +116,7 @@ class StarGANGenerator(StarGANBackbone):
         return super().forward(image, labels).tanh()
 
 
-class TwoHeadedDiscriminator(nn.Module):
+class TwoHeadedDiscriminator(nn.Module, ABC):
     """Is it a photograph, and which attributes has it? Convolutions of stride 2, ``layers``, and two heads.
 
     Small pictures get fewer than ``HALVINGS`` convolutions, so that the last map has 2x2 places or more.
@@ -139,9 +140,9 @@ class TwoHeadedDiscriminator(nn.Module):
         count = min(self.HALVINGS, image_size.bit_length() - 2)
         self.build([inputs, *(width * 2**i for i in range(count))], image_size >> count, len(attributes))
 
+    @abstractmethod
     def build(self, widths: Sequence[int], side: int, answers: int) -> None:
         """Make ``layers``, of these channels, and the heads ``source`` and ``classes`` on maps ``side`` places wide."""
-        raise NotImplementedError
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """``image [B, inputs, S, S]`` to linear scores, ``[B, 1, h, w]`` or ``[B, 1]``, and logits ``[B, A]``."""

@@ -1,14 +1,16 @@
 """What the stages of the DMN share: network, discriminator and its update, the generator's losses (Eq. 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from maskgan_lib.data.batches import Batch
+from maskgan_lib.classes import colorize
+from maskgan_lib.data.batches import Batch, to_uint8_image
 from maskgan_lib.losses import (
     PerceptualLoss,
     adversarial_loss,
@@ -21,7 +23,7 @@ from maskgan_lib.networks.blocks import check_choice
 from maskgan_lib.presets import Preset, Proportions
 from maskgan_lib.registry import SETTINGS
 from maskgan_lib.training.execution import one_first
-from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError
+from maskgan_lib.training.stage import BETAS, Stage, Terms, TrainingError, tile
 
 STYLE_MASKS = ("sft", "concat", "none")
 """The ways in which a style encoder can see the mask of its picture."""
@@ -141,6 +143,31 @@ class AdversarialStage(Stage):
         losses = (self.penalised_loss(batch, pictures.detach(), plain) for batch, pictures in pairs)
         return self.update(["discriminator"], losses, len(batches), accelerator)
 
+    def alternate(
+        self,
+        batches: Sequence[Batch],
+        make: Callable[[Batch], Tensor],
+        names: Sequence[str],
+        accelerator: Accelerator,
+        optimizer: str = "",
+    ) -> Terms:
+        """One update of the discriminator, then, with it frozen, one of the networks ``names`` behind ``make``.
+
+        In one part, a picture serves both updates. In several, it is made twice: memory holds the graph of one at a
+        time. The other arguments are those of ``update``.
+        """
+        judge, once = accelerator.unwrap_model(self.networks["discriminator"]), len(batches) == 1
+        with torch.set_grad_enabled(once):
+            made = [make(batch) for batch in batches]
+        first = self.update_discriminator(batches, made, accelerator)
+
+        judge.requires_grad_(False)
+        pairs = zip(batches, made if once else map(make, batches), strict=True)
+        losses = (self.generator_loss(one_hot(b.mask), b.image, picture, judge) for b, picture in pairs)
+        second = self.update(names, losses, len(batches), accelerator, optimizer)
+        judge.requires_grad_(True)
+        return first | second
+
     def reconstruct(self, batch: Batch) -> Tensor:
         """Every face from its own mask, in the style of its own picture or of one with another expression.
 
@@ -204,3 +231,12 @@ class AdversarialStage(Stage):
             + self.preset.adversary.perceptual_weight * perceptual
         )
         return loss, {"adversarial": adversarial, "feature": feature, "perceptual": perceptual}
+
+
+def sheet(network: nn.Module, batch: Batch) -> np.ndarray:
+    """Rows: masks, photos, reconstructions, and every mask in the style of its neighbour."""
+    image, mask = batch.image[:8], one_hot(batch.mask[:8])
+    style = network.encode_style(image, mask)
+    pictures = [image, network.render(mask, style), network.render(mask, style.roll(1, dims=0))]
+    rows = [colorize(batch.mask[:8].cpu().numpy()), *map(to_uint8_image, pictures)]
+    return tile(np.concatenate(rows), len(image))

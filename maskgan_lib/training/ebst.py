@@ -102,17 +102,7 @@ class EBSTStage(DMNStage):
     def step(self, batches: Sequence[Batch], accelerator: Accelerator) -> Terms:
         """Discriminator, DMN, discriminator again, DMN and blender: the order that the authors give."""
         first = super().step(batches, accelerator)
-
-        judge, once = accelerator.unwrap_model(self.networks["discriminator"]), len(batches) == 1
-        with torch.set_grad_enabled(once):
-            made = [self.blend(batch) for batch in batches]
-        second = self.update_discriminator(batches, made, accelerator)
-
-        judge.requires_grad_(False)
-        pairs = zip(batches, made if once else map(self.blend, batches), strict=True)
-        losses = (self.generator_loss(one_hot(b.mask), b.image, picture, judge) for b, picture in pairs)
-        second |= self.update(["dmn", "blender"], losses, len(batches), accelerator, "dmn and blender")
-        judge.requires_grad_(True)
+        second = self.alternate(batches, self.blend, ["dmn", "blender"], accelerator, "dmn and blender")
         return first | {f"blend {name}": loss for name, loss in second.items()}
 
     def blend(self, batch: Batch) -> Tensor:
