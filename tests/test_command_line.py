@@ -99,6 +99,11 @@ def test_practice_layout_is_prepared(tmp_path):
     assert len(PackedFaces.open(out)) == 3 and PackedFaces.open(out).size == 64
 
 
+def test_expressions_that_the_layout_cannot_have_are_refused(tmp_path, capsys):
+    assert main(["faces", str(tmp_path / "faces"), "--layout", "celebamask-hq", "--expressions", "2"]) == 1
+    assert "--expressions" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "command",
     [
