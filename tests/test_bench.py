@@ -82,15 +82,8 @@ def small(tmp_path_factory):
     return make
 
 
-@pytest.fixture
-def in_double():
-    """By plain gradient descent in float64: Adam makes whole steps of rounding errors."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def test_the_naive_step_learns_what_the_librarys_does(small, in_double):
+    """By plain gradient descent: Adam makes whole steps of rounding errors."""
     (ours, batch), (naive, _) = small(), small()
     for stage in (ours, naive):
         stage.optimizers = {

@@ -94,10 +94,14 @@ def test_secgan_is_measured_at_the_size_that_it_learnt_at(packed, tmp_path, what
 def test_practice_layout_is_prepared(tmp_path):
     layout, out = tmp_path / "CelebAMask-HQ", tmp_path / "packed"
     command = ["faces", str(layout), "--layout", "celebamask-hq", "--count", "3", "--size", "256", "--workers", "1"]
-    assert main([*command, "--expressions", "2"]) == 1 and not layout.exists()
     assert main(command) == 0
     assert main(["prepare", str(layout), "--size", "64", "--out", str(out), "--workers", "1"]) == 0
     assert len(PackedFaces.open(out)) == 3 and PackedFaces.open(out).size == 64
+
+
+def test_expressions_that_the_layout_cannot_have_are_refused(tmp_path, capsys):
+    assert main(["faces", str(tmp_path / "faces"), "--layout", "celebamask-hq", "--expressions", "2"]) == 1
+    assert "--expressions" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,14 @@ def test_runs_on_other_data_or_presets_have_folders_of_their_own(four_faces, mon
     assert len(folders) == 3 and all(folder.name == "dmn" for folder in folders)
 
 
+def test_a_finished_run_is_not_taken_for_one_of_other_steps():
+    course = start("03")
+    folder = course.run_folder("ladder", 8)
+    folder.mkdir(parents=True)
+    save_weights(folder / "dmn.safetensors", DenseMappingNetwork(width=4, blocks=1, style_width=2), {"steps": 8})
+    assert folder == course.run_folder("ladder") == course.run_folder("ladder", 8) != course.run_folder("ladder", 9)
+
+
 def test_pretrained_weights_are_loaded_by_name(tmp_path, monkeypatch):
     network = DenseMappingNetwork(width=4, blocks=1, style_width=2)
     save_weights(tmp_path / "dmn.safetensors", network, {"data": "none"})

@@ -12,7 +12,7 @@ from maskgan_lib.course import CourseError, teaching
 from maskgan_lib.course.chapter import NOTEBOOKS
 from maskgan_lib.course.measured import read_json
 from maskgan_lib.course.runner import find_notebooks
-from maskgan_lib.course.slides import pages, write_slides
+from maskgan_lib.course.slides import PACKAGES, pages, write_slides
 from maskgan_lib.course.teaching import STUB, exercises, minutes_table, section_minutes, version
 
 PATHS = find_notebooks()
@@ -52,7 +52,9 @@ def test_the_students_version_has_every_exercise_and_no_solution(path, made):
     answers = set().union(*solution_lines(path).values())
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
     text = "\n".join(cell.source for cell in notebook.cells)
-    assert "solutions/" not in text and "SOLUTION" not in text
+    assert "solutions/" not in text and "SOLUTION" not in text and "](../figures/" not in text
+    for cell in notebook.cells:
+        assert set(re.findall(r"\]\(attachment:([\w.-]+)\)", cell.source)) == cell.get("attachments", {}).keys()
     found = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("solution")]
     assert found and all(STUB in cell.source for cell in found)
     for cell in found:
@@ -131,3 +133,13 @@ def test_slides_have_all_prose_and_figures_and_each_section_is_one(tmp_path):
     assert len(page.select(".slides img")) == len(figures)
     cut = "".join(cell.source for cell in pages(notebook).cells if cell.cell_type == "markdown")
     assert "".join(cut.split()) == "".join(prose.split())
+
+
+def test_slides_beside_the_npm_packages_need_no_net(tmp_path):
+    for name in PACKAGES:
+        (tmp_path / "node_modules" / name).mkdir(parents=True)
+    write_slides(nbformat.read(PATHS[0], as_version=4), tmp_path / "slides.html")
+    page = BeautifulSoup((tmp_path / "slides.html").read_text(encoding="utf-8"), "html.parser")
+    loaded = [tag.get("src") or tag.get("href") or "data:" for tag in page.find_all(["script", "link", "img"])]
+    folders = {address.rpartition("/")[0] for address in loaded if not address.startswith("data:")}
+    assert folders and all(folder.startswith("node_modules/") for folder in folders), folders

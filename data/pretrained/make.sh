@@ -103,7 +103,7 @@ publish dmn regional-finish/dmn.safetensors regional
 
 # SeCGAN, at half the size only: its parser of the merged classes, the net of ssFID, its generators of pictures and of
 # masks, in two phases of the same length and rates.
-train shipped-half secgan-parser-64 parser --data "$run/faces-64" --set parser_classes=12 --set parser_balance=0.5
+train shipped-half secgan-parser-64 parser --data "$run/faces-64" --set parser.classes=12 --set parser.balance=0.5
 train shipped-half selfsupervised-64 selfsupervised --data "$run/faces-64"
 train shipped-half secgan-64 secgan --data "$run/faces-64" --parser "$run/secgan-parser-64/parser.safetensors" \
   --precision bf16

@@ -39,10 +39,10 @@ def _course(options) -> int:
     return run_course(**given(options))
 
 
-def _teach(options) -> int:
+def _teach(options) -> None:
     from maskgan_lib.course.teaching import write_teaching
 
-    return write_teaching(**given(options))
+    write_teaching(**given(options))
 
 
 def _render(options) -> None:

@@ -15,7 +15,12 @@ def add(command: Command) -> None:
     option("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
     option("--seed", type=int, default=0, help="another seed draws other people")
     option("--identities", type=int, help="how many people (default: one per face)")
-    option("--expressions", type=int, default=1, help="pictures of each face that differ in its expression alone")
+    option(
+        "--expressions",
+        type=int,
+        default=1,
+        help="pictures of each face that differ in its expression alone; packed only",
+    )
     option("--layout", choices=("packed", "celebamask-hq"), default="packed")
     option("--workers", type=int, help="processes (default: one per core)")
 
@@ -52,7 +57,7 @@ def _faces(options) -> None:
     people = {"seed": options.seed, "identities": options.identities, "workers": options.workers}
     if options.layout == "celebamask-hq":
         if options.expressions > 1:
-            raise DataError("Several expressions are for packed folders: leave --expressions or --layout out.")
+            raise DataError("--expressions is for packed folders: leave it out with --layout celebamask-hq.")
         procedural.render_celebamask_hq(options.out, options.count, image_size=options.size or 1024, **people)
     else:
         procedural.render_packed(

@@ -202,9 +202,15 @@ class Course:
             self._said.add(split)
         return np.arange(len(packed))
 
-    def run_folder(self, stage: str) -> Path:
-        """Where the training of ``stage`` ("maskvae", "dmn", ...) keeps its checkpoints for this preset and data."""
-        return self.build / "runs" / f"{self.preset.name}-{self.data_name}-{self.preset.image_size}" / stage
+    def run_folder(self, stage: str, steps: int | None = None) -> Path:
+        """Where the training of ``stage`` ("maskvae", "dmn", ...) keeps its checkpoints for this preset and data.
+
+        With ``steps``, where a training of another length was finished in that folder, the folder is another one.
+        """
+        folder = self.build / "runs" / f"{self.preset.name}-{self.data_name}-{self.preset.image_size}" / stage
+        if steps is None or all(checkpoints.read_card(path)["steps"] == steps for path in folder.glob("*.safetensors")):
+            return folder
+        return folder.with_name(f"{stage}-{steps}")
 
     def pretrained(self, name: str) -> nn.Module:
         """The network that ships as ``data/pretrained/<name>.safetensors``, on the device, ready for inference."""

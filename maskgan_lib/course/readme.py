@@ -1,4 +1,4 @@
-"""Writing measured tables into README.md."""
+"""Writing what was measured or computed into the README files."""
 
 from pathlib import Path
 

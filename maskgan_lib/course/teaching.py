@@ -1,6 +1,7 @@
 """What a lecturer hands out, made from the notebooks and their solutions: versions for nbgrader, minutes and slides."""
 
 import ast
+import math
 import re
 from collections.abc import Sequence
 from copy import deepcopy
@@ -21,8 +22,8 @@ WORDS, LINES, MINUTES_A_STAR = 150, 15, 8
 PROMISE = re.compile(r"(?:; it| and) never\s+stops\s+the\s+notebook\.\s+Solutions\s+are\s+in\s+`solutions/\w+\.py`\.")
 
 
-def write_teaching(notebooks: Sequence[str] | None = None, slides: bool = False) -> int:
-    """Write the student's and the instructor's version of the notebooks to ``build/teaching``; returns 0.
+def write_teaching(notebooks: Sequence[str] | None = None, slides: bool = False) -> None:
+    """Write the student's and the instructor's version of the notebooks to ``build/teaching``.
 
     The table of minutes in ``notebooks/teaching/README.md`` is renewed too. ``slides`` writes reveal.js slides as well.
     """
@@ -41,7 +42,6 @@ def write_teaching(notebooks: Sequence[str] | None = None, slides: bool = False)
     table = minutes_table(read_json(NOTEBOOKS / "times.json"))
     write_between(NOTEBOOKS / "teaching" / "README.md", "<!-- minutes -->", "<!-- end of minutes -->", table)
     print(f"Written: student, instructor{', slides' * slides} in {from_project(out)}, and the table of minutes.")
-    return 0
 
 
 def exercises(notebook: nbformat.NotebookNode) -> list[tuple[str, int, nbformat.NotebookNode, nbformat.NotebookNode]]:
@@ -64,14 +64,14 @@ def version(notebook: nbformat.NotebookNode, solutions: str = "") -> nbformat.No
     """
     made = deepcopy(notebook)
     graded = exercises(made)
-    known = ast.parse(next(cell.source for cell in made.cells if cell.id == "imports"))
+    known = _bound(ast.parse(next(cell.source for cell in made.cells if cell.id == "imports")))
     for name, points, exercise, check in graded:
         number = name.replace(".", "-")
         exercise.metadata["nbgrader"] = _metadata(f"exercise-{number}", solution=True)
         check.metadata["nbgrader"] = _metadata(f"check-{number}", grade=True, locked=True, points=points)
         check.source += '\nassert _, "not right yet: see the hint above"'
         if solutions:
-            exercise.source = solved(exercise.source, ast.parse(solutions), solutions, _bound(known))
+            exercise.source = solved(exercise.source, solutions, known)
     for cell in made.cells:
         if cell.cell_type == "markdown":
             cell.source = PROMISE.sub(", and stops the notebook until it passed.", cell.source)
@@ -80,15 +80,16 @@ def version(notebook: nbformat.NotebookNode, solutions: str = "") -> nbformat.No
     return made
 
 
-def solved(source: str, tree: ast.Module, solutions: str, known: set[str]) -> str:
+def solved(source: str, solutions: str, known: set[str]) -> str:
     """An exercise cell with the body of its solution, and those of its imports that are not ``known``, for the stub."""
     *_, name = re.findall(r"^def (\w+)", source, re.MULTILINE)
-    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    parts = ast.parse(solutions).body
+    (function,) = (node for node in parts if isinstance(node, ast.FunctionDef) and node.name == name)
     first, *rest = function.body
     needed = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)} - known
     lines = solutions.splitlines()
     body = lines[first.lineno - 1 : first.end_lineno]
-    body += [f"    {ast.unparse(node)}" for node in tree.body if _bound(node) & needed]
+    body += [f"    {ast.unparse(node)}" for node in parts if _bound(node) & needed]
     body += lines[rest[0].lineno - 1 : function.end_lineno]
     if STUB not in source:
         raise CourseError(f"The exercise {name} needs the line {STUB.strip()!r}, which its solution replaces.")
@@ -110,17 +111,18 @@ def section_minutes(notebook: nbformat.NotebookNode) -> dict[str, float]:
     """Minutes of reading, prose and code, for each ``##`` section; what stands before the first is "opening"."""
     found, section = {"opening": 0.0}, "opening"
     for cell in notebook.cells:
-        for part in re.split(r"^(?=## )", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else ():
+        if cell.cell_type == "code":
+            found[section] += len(cell.source.splitlines()) / LINES
+            continue
+        for part in re.split(r"^(?=## )", cell.source, flags=re.MULTILINE):
             if part.startswith("## "):
                 section = part.splitlines()[0].removeprefix("## ")
             found[section] = found.get(section, 0) + len(part.split()) / WORDS
-        if cell.cell_type == "code":
-            found[section] += len(cell.source.splitlines()) / LINES
     return found
 
 
 def minutes_table(times: dict[str, dict]) -> str:
-    """Minutes of each chapter and of its sections, as Markdown; ``times`` as of a ``times.json``."""
+    """Minutes of each chapter and of its sections, and how they are estimated; ``times`` as of a ``times.json``."""
     columns = ["chapter", "read", "run", "exercises", "points", "in all", "sections, with the minutes of reading"]
     rows = [columns, ["---"] * len(columns)]
     for chapter in CHAPTERS:
@@ -129,9 +131,13 @@ def minutes_table(times: dict[str, dict]) -> str:
         sections, points = section_minutes(notebook), sum(stars for _, stars, *_ in exercises(notebook))
         read, exercise = round(sum(sections.values())), points * MINUTES_A_STAR
         time = times.get(time_key(chapter.number, "laptop", "cpu"))
-        run = -(-time["seconds"] // 60) if time else 0
+        run = math.ceil(time["seconds"] / 60) if time else 0
         parts = " · ".join(f"{name} **{max(1, round(took))}**" for name, took in sections.items())
-        link = f"[{chapter.number} {chapter.title}](../{path.relative_to(NOTEBOOKS).name})"
-        shown = [read, f"{run:.0f}" if time else "not measured", exercise, points, f"{read + run + exercise:.0f}"]
+        link = f"[{chapter.number} {chapter.title}](../{path.name})"
+        shown = [read, run or "not measured", exercise, points, read + run + exercise]
         rows.append([link, *map(str, shown), parts])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"""{table}
+
+*Read*: {WORDS} words of prose or {LINES} lines of code in a minute. *Exercises*: {MINUTES_A_STAR} minutes a star.
+*Run*: the whole chapter, measured on a CPU with the preset `laptop`."""
