@@ -19,7 +19,7 @@ def add(command: Command) -> None:
         "--expressions",
         type=int,
         default=1,
-        help="pictures of each face that differ in its expression alone; packed only",
+        help="pictures of each face that differ in expression alone (packed)",
     )
     option("--layout", choices=("packed", "celebamask-hq"), default="packed")
     option("--workers", type=int, help="processes (default: one per core)")
