@@ -15,12 +15,7 @@ def add(command: Command) -> None:
     option("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
     option("--seed", type=int, default=0, help="another seed draws other people")
     option("--identities", type=int, help="how many people (default: one per face)")
-    option(
-        "--expressions",
-        type=int,
-        default=1,
-        help="pictures of each face that differ in expression alone (packed)",
-    )
+    option("--expressions", type=int, default=1, help="pictures of each face that differ in expression alone (packed)")
     option("--layout", choices=("packed", "celebamask-hq"), default="packed")
     option("--workers", type=int, help="processes (default: one per core)")
 
