@@ -306,6 +306,12 @@ def test_fill_lasso_and_polygon_fill_what_they_enclose(editor):
     assert data(editor, "corners") == "3"
     press(editor, "Escape")
     assert data(editor, "corners") == "0" and not strokes(editor)
+    keys(editor, "Control+z")
+    for corner in corners[:3]:
+        drag(editor, corner)
+    editor.page.mouse.dblclick(*at(editor, *corners[3]))
+    settle(editor)
+    assert (editor.widget.mask == np.where(inside, CLOTH, before)).all() and data(editor, "corners") == "0"
     keys(editor, "Control+z", "3", "f")
     paint(editor, (39, 30))  # the left eye
     assert (editor.widget.mask == np.where(before == 4, 3, before)).all()
