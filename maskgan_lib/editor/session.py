@@ -202,7 +202,7 @@ class EditSession(SessionBase):
         place, now = self._place(face), self._now
         source = self.faces[place]
         mask = components.copy_component(now.mask, source.mask, group, align=place != now.target)
-        new = set(np.unique(source.mask)).intersection(components.component_ids(group)) - set(np.unique(self.original))
+        new = set(np.unique(source.mask)).intersection(components.COMPONENTS[group]) - set(np.unique(self.original))
         lent = {CLASS_TITLES[i]: (place, 1.0) for i in sorted(new)} if self.regional else {}
         self._change(f"{group} of {source.name}", mask=mask, regions={**now.regions, **lent})
 
@@ -270,9 +270,8 @@ class EditSession(SessionBase):
 
     def reset(self) -> None:
         """The target's own mask again. Keeping stays, and so do styles, but for those of what the photo lacks."""
-        regions = {
-            n: style for n, style in self._now.regions.items() if np.isin(components.region_ids(n), self.original).any()
-        }
+        there = set(np.unique(self.original))
+        regions = {n: s for n, s in self._now.regions.items() if there.intersection(components.STYLE_REGIONS[n])}
         self._change("original", mask=self.original, regions=regions)
 
     def load_mask(self, data: str | Path | bytes) -> None:
