@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 from maskgan_lib.classes import CLASS_ID, NUM_CLASSES
 from maskgan_lib.data.procedural import render_packed
 from maskgan_lib.editor.checks import EditError
-from maskgan_lib.editor.components import (
-    COMPONENTS,
-    component_ids,
-    copy_component,
-    transform_component,
-)
+from maskgan_lib.editor.components import COMPONENTS, copy_component, ids_of, transform_component
 from maskgan_lib.evaluation.perturbations import scale_parts, shift_parts
 
 BACKGROUND, SKIN, NOSE, GLASSES, HAIR = (CLASS_ID[n] for n in ("background", "skin", "nose", "eye_g", "hair"))
@@ -163,7 +158,8 @@ def test_what_cannot_be_done_is_said():
         (lambda: transform_component(mask, "nose", right=1e300), "stay in the picture"),
         (lambda: transform_component(mask, "chin", 1), "no component 'chin'"),
         (lambda: copy_component(mask, mask, "hat"), "no hat to copy"),
-        (lambda: component_ids(["nose"]), "no component"),
+        (lambda: ids_of("component", ["nose"]), "no component"),
+        (lambda: ids_of("region", ["nose"]), "no region"),
     ]:
         with pytest.raises(EditError) as caught:
             wrong()

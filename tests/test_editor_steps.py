@@ -1,6 +1,7 @@
 """Steps of a session: undo and redo, gestures, results, saving by itself, and files."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from test_editor_session import SIZE, looks, make_session, painted
 from maskgan_lib.checkpoints import CheckpointError, load_weights, save_weights
 from maskgan_lib.classes import CLASS_ID, colorize
 from maskgan_lib.data.errors import DataError
-from maskgan_lib.editor import EditError, EditSession, session_base
+from maskgan_lib.editor import EditError, EditSession
 from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.files import render_files
 from maskgan_lib.editor.rendering import PLAIN, Renderer
@@ -284,21 +285,22 @@ def test_a_new_session_does_not_destroy_an_old_one_before_its_first_change(tmp_p
     assert looks(EditSession.restore(tmp_path, session.faces, ColourRenderer(SIZE))) == looks(session)
 
 
-def test_a_full_disk_does_not_end_the_editing(tmp_path, monkeypatch):
+def test_a_full_disk_does_not_end_the_editing_and_no_part_of_a_file_is_left(tmp_path):
     session = make_session(autosave=tmp_path)
     session.mask = painted(session, 1)
-
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(session_base, "write_session", full)
-        mask = painted(session, 2)
+    mask = painted(session, 2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, limits[1]))  # bytes that a file may have: less than a mask takes
+    try:
         session.mask = mask
-        assert np.array_equal(session.mask, mask) and session.autosaved == ""
-        assert session.autosave_trouble == "The session could not be saved ([Errno 28] No space left on device)."
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert np.array_equal(session.mask, mask) and session.autosaved == ""
+    assert session.autosave_trouble == "The session could not be saved ([Errno 27] File too large)."
+    assert not list(tmp_path.rglob("*.partial"))
     session.render()
     assert session.autosaved == str(tmp_path) and session.autosave_trouble == ""
+    assert looks(EditSession.restore(tmp_path, session.faces, session.renderer)) == looks(session)
 
 
 def test_a_killed_process_loses_nothing(tmp_path):

@@ -11,7 +11,7 @@ from maskgan_lib import faces
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_ID, COLORS, colorize
 from maskgan_lib.data.alignment import Alignment, FacePoints, Square
-from maskgan_lib.data.packed import DataError
+from maskgan_lib.data.errors import DataError
 from maskgan_lib.editor.own_photos import FOUND, GIVEN, find_points, parse_photo, prepare_photo
 from maskgan_lib.evaluation.judges import Judges
 

@@ -37,16 +37,21 @@ class CheckpointError(Exception):
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[BinaryIO]:
-    """An open file that becomes ``path`` when the block ends well, and is removed when it does not."""
+def atomic(path: str | Path, wait: bool = True) -> Iterator[BinaryIO]:
+    """An open file that becomes ``path`` when the block ends well, and is removed when it does not.
+
+    With ``wait`` it is on the disk then, which on a busy one may take a second. Without, it outlives the process all
+    the same, but not a power cut.
+    """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w+b") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if wait:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, RuntimeError) as error:
         # torch.save reports a full disk as a RuntimeError; the zip writer keeps the disk's own error as its context.

@@ -35,7 +35,7 @@ def decode_image(data: bytes, name: str, size: int) -> np.ndarray:
     """uint8 ``[S, S, 3]`` from a JPEG or PNG; a picture that is not square is cropped to its middle.
 
     A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that is large enough, which its cosine transform gives
-    almost for free, and then resized by Lanczos. Other kinds of pictures become RGB as ``open_photo`` says.
+    almost for free, and then resized by Lanczos. Other kinds of pictures become RGB as ``decode_photo`` says.
     """
     with _opened(data, name) as image:
         image.draft("RGB", (size, size))
@@ -73,18 +73,23 @@ def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:
     return np.array(_square(Image.fromarray(labels)).resize((size, size), Image.Resampling.NEAREST))
 
 
-def open_photo(path: str | Path) -> np.ndarray:
+def decode_photo(data: bytes, name: str) -> np.ndarray:
     """RGB uint8 ``[H, W, 3]`` from a photo's file, turned upright as its EXIF data says; ``DataError`` if that fails.
 
     Grey, 16-bit and CMYK pictures become RGB, and transparent ones lie on white.
     """
-    with _opened(read_file(path), str(path)) as image:
+    with _opened(data, name) as image:
         width, height = image.size
         if min(width, height) < SMALLEST_SIDE:
-            raise DataError(f"{path} is {width}x{height} pixels, too small for a face: {SMALLEST_SIDE} a side will do.")
+            raise DataError(f"{name} is {width}x{height} pixels, too small for a face: {SMALLEST_SIDE} a side will do.")
         if width * height > MOST_PIXELS:
-            raise DataError(f"{path} has more than {MOST_PIXELS // 10**6} million pixels: make it smaller first.")
-        return np.array(_rgb(ImageOps.exif_transpose(image), str(path)))
+            raise DataError(f"{name} has more than {MOST_PIXELS // 10**6} million pixels: make it smaller first.")
+        return np.array(_rgb(ImageOps.exif_transpose(image), name))
+
+
+def open_photo(path: str | Path) -> np.ndarray:
+    """``decode_photo`` of a file."""
+    return decode_photo(read_file(path), str(path))
 
 
 def _rgb(image: Image.Image, name: str) -> Image.Image:

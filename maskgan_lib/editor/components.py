@@ -74,18 +74,12 @@ SCALES = (0.2, 5.0)
 _NOWHERE = 255
 
 
-def component_ids(group: str) -> tuple[int, ...]:
-    """Class ids of a component; ``EditError`` for a name that is not in ``COMPONENTS``."""
-    if not isinstance(group, str) or group not in COMPONENTS:
-        raise EditError(f"There is no component {group!r}: choose one of {', '.join(COMPONENTS)}.")
-    return COMPONENTS[group]
-
-
-def region_ids(region: str) -> tuple[int, ...]:
-    """Class ids of a region; ``EditError`` for a name that is not in ``STYLE_REGIONS``."""
-    if region not in STYLE_REGIONS:
-        raise EditError(f"There is no region {region!r}: choose one of {', '.join(STYLE_REGIONS)}.")
-    return STYLE_REGIONS[region]
+def ids_of(kind: str, name: str) -> tuple[int, ...]:
+    """Class ids of a "component" or a "region" by its name; ``EditError`` if there is none of that name."""
+    known = {"component": COMPONENTS, "region": STYLE_REGIONS}[kind]
+    if not isinstance(name, str) or name not in known:
+        raise EditError(f"There is no {kind} {name!r}: choose one of {', '.join(known)}.")
+    return known[name]
 
 
 def from_the_outside(regions: Iterable[str]) -> list[str]:
@@ -108,7 +102,7 @@ def transform_component(
     holds all of it. ``EditError`` if the mask does not have it, for a scale out of ``SCALES``, and if nothing of it
     would stay in the picture.
     """
-    ids = component_ids(group)
+    ids = ids_of("component", group)
     if not np.isfinite([down, right, scale, degrees]).all() or not SCALES[0] <= scale <= SCALES[1]:
         raise EditError(f"A component is scaled by {SCALES[0]} to {SCALES[1]} and moved by finite steps: choose such.")
     held = np.argwhere(np.isin(mask, ids))
@@ -129,7 +123,7 @@ def copy_component(mask: np.ndarray, source: np.ndarray, group: str, align: bool
     the two faces lie to each other. Where hair was and is no more, what ``source`` has there shows. ``EditError`` if
     ``source`` does not have the component.
     """
-    ids = component_ids(group)
+    ids = ids_of("component", group)
     if not np.isin(source, ids).any():
         raise EditError(f"That face has no {group} to copy: choose another face or component.")
     on_the_skin = set(ids) <= {i for name in ON_THE_SKIN for i in COMPONENTS[name]}

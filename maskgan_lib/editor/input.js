@@ -25,6 +25,7 @@ export function listenToPointers(editor, ...stages) {
   for (const name of ["pointerup", "pointercancel", "lostpointercapture"])
     frame.addEventListener(name, (event) => onEnd(editor, event));
   frame.addEventListener("pointerleave", () => (under.textContent = ""));
+  frame.addEventListener("dblclick", () => onDouble(editor));
   for (const node of stages) node.addEventListener("wheel", (event) => onWheel(editor, event), { passive: false });
 }
 
@@ -48,7 +49,6 @@ function onDown(editor, event) {
   if (button === 1 || editor.isSpaced) begin(editor, "pan", point, { pointer, from: inFrame(event, frame), at });
   else if (event.altKey) chooseClass(editor, editor.sheet.classAt(point));
   else if (tool.shape === "move") grab(editor, point, pointer, event.target.dataset?.handle);
-  else if (tool.shape === "polygon" && event.detail > 1) finishPolygon(editor, true);
   else touch(editor, point, radiusOf(editor, event), { pointer, straight: event.shiftKey });
 }
 
@@ -83,6 +83,12 @@ function onEnd(editor, event) {
   if (!stroke || (stroke.kind === "pinch" ? fingers.size : event.pointerId !== stroke.pointer)) return;
   if (stroke.kind === "move") letGo(editor, stroke);
   else lift(editor, radiusOf(editor, event));
+}
+
+/** Both clicks have set a corner, at the same place. */
+function onDouble(editor) {
+  editor.corners.pop();
+  finishPolygon(editor, true);
 }
 
 function onWheel(editor, event) {

@@ -112,10 +112,10 @@ class LatentEdits(Frozen):
         sampled = masks[:, rows.astype(int)[:, None], columns.astype(int)]
         return self._network.encode(one_hot(torch.tensor(sampled, device=self.device), NUM_CLASSES))[0]
 
-    def _decode(self, codes: Tensor, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    def _decode(self, codes: Tensor, shape: tuple[int, ...]) -> np.ndarray:
         """Most likely classes, uint8 ``[B, *shape]``; edges between MaskVAE's pixels are smooth, not steps."""
         logits = self._network.decode(codes)
-        if shape is not None and logits.shape[-2:] != shape:
+        if logits.shape[-2:] != shape:
             logits = F.interpolate(logits, shape, mode="bilinear", align_corners=False)
         return logits.argmax(1).byte().cpu().numpy()
 
@@ -129,7 +129,8 @@ class LatentEdits(Frozen):
         title = "directions of MaskVAE"
         codes = [self._encode(masks[i : i + BATCH]) for i in progress_bar(starts, desc=title, unit="batch")]
         self._codes = torch.cat(codes).cpu()
-        tried = torch.from_numpy(np.linspace(0, min(ORDINARY, len(masks)) - 1, TRIED).astype(int))
+        tried = np.linspace(0, min(ORDINARY, len(masks)) - 1, TRIED).astype(int)
+        before = self._decode(self._codes[tried].to(self.device), masks.shape[1:])
         for name, has in known.items():
             group = torch.from_numpy(has[chosen])
             if min(group.sum(), (~group).sum()) < FEWEST:
@@ -137,17 +138,20 @@ class LatentEdits(Frozen):
             step = REACH * (self._codes[group].mean(0) - self._codes[~group].mean(0))
             shares = np.isin(masks, EVIDENCE[name]).mean((1, 2))
             difference = float(shares[has[chosen]].mean() - shares[~has[chosen]].mean())
-            if self._works(masks[tried], self._codes[tried], step, EVIDENCE[name], difference):
+            ends = [
+                self._decode((self._codes[tried] + amount * step).to(self.device), masks.shape[1:])
+                for amount in (-1, 1)
+            ]
+            if _works(masks[tried], before, ends, EVIDENCE[name], difference):
                 self._directions[name] = step
 
-    def _works(self, masks: np.ndarray, codes: Tensor, step: Tensor, ids: tuple[int, ...], difference: float) -> bool:
-        """Whether the share of pixels of the classes ``ids`` in the edited masks goes the way it should."""
-        before, *ends = (
-            self._decode((codes + amount * step).to(self.device), masks.shape[1:]) for amount in (0, -1, 1)
-        )
-        less, more = (
-            np.mean([np.isin(take_over(*three), ids) for three in zip(masks, before, after, strict=True)])
-            for after in ends
-        )
-        less, same, more = np.sign(difference) * np.array([less, np.isin(masks, ids).mean(), more])
-        return bool(less <= same <= more and more - less > EFFECT * abs(difference))
+
+def _works(
+    masks: np.ndarray, before: np.ndarray, ends: Sequence[np.ndarray], ids: tuple[int, ...], difference: float
+) -> bool:
+    """Whether the share of pixels of the classes ``ids`` in the edited masks goes the way it should."""
+    less, more = (
+        np.mean([np.isin(take_over(*three), ids) for three in zip(masks, before, after, strict=True)]) for after in ends
+    )
+    less, same, more = np.sign(difference) * np.array([less, np.isin(masks, ids).mean(), more])
+    return bool(less <= same <= more and more - less > EFFECT * abs(difference))

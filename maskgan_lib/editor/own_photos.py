@@ -17,7 +17,7 @@ from PIL import Image
 from maskgan_lib.classes import CLASS_ID, GROUPS
 from maskgan_lib.data.alignment import Alignment, FacePoints, Point, Square
 from maskgan_lib.data.batches import to_float_image
-from maskgan_lib.data.packed import DataError
+from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.pictures import open_photo
 from maskgan_lib.editor.storage import write_mask, write_picture
 from maskgan_lib.evaluation.judges import Judge, Judges

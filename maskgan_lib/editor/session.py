@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy as np
 from maskgan_lib.attribute_masks import AttributeMasks
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_TITLES
-from maskgan_lib.data.errors import DataError
+from maskgan_lib.data.pictures import decode_photo
 from maskgan_lib.editor import components
 from maskgan_lib.editor.checks import EditError, attempt, check_mask, read_only, within
 from maskgan_lib.editor.latent import LatentEdits
@@ -169,15 +168,12 @@ class EditSession(SessionBase):
         from maskgan_lib.editor.own_photos import prepare_photo  # brings many packages: loaded when used
         from maskgan_lib.evaluation.judges import Judges
 
-        self._judges = self._judges or Judges.shipped()
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "photo"
-            try:
-                if isinstance(data, bytes):
-                    path.write_bytes(data)
-                own = prepare_photo(path if isinstance(data, bytes) else data, self._judges, size=self.size)
-            except (DataError, CheckpointError) as error:
-                raise EditError(str(error).replace(str(path), "The photo")) from error
+        try:
+            self._judges = self._judges or Judges.shipped()
+            photo = decode_photo(data, "The photo") if isinstance(data, bytes) else data
+            own = prepare_photo(photo, self._judges, size=self.size)
+        except CheckpointError as error:
+            raise EditError(str(error)) from error
         number = len(self.faces) - self._given + 1
         face = self._checked_face(EditorFace(f"own photo {number}", own.image, own.labels))
         self._go(replace(self._state, faces=(*self.faces, face)))
@@ -206,7 +202,7 @@ class EditSession(SessionBase):
         place, now = self._place(face), self._now
         source = self.faces[place]
         mask = components.copy_component(now.mask, source.mask, group, align=place != now.target)
-        new = set(np.unique(source.mask)).intersection(components.component_ids(group)) - set(np.unique(self.original))
+        new = set(np.unique(source.mask)).intersection(components.COMPONENTS[group]) - set(np.unique(self.original))
         lent = {CLASS_TITLES[i]: (place, 1.0) for i in sorted(new)} if self.regional else {}
         self._change(f"{group} of {source.name}", mask=mask, regions={**now.regions, **lent})
 
@@ -274,9 +270,8 @@ class EditSession(SessionBase):
 
     def reset(self) -> None:
         """The target's own mask again. Keeping stays, and so do styles, but for those of what the photo lacks."""
-        regions = {
-            n: style for n, style in self._now.regions.items() if np.isin(components.region_ids(n), self.original).any()
-        }
+        there = set(np.unique(self.original))
+        regions = {n: s for n, s in self._now.regions.items() if there.intersection(components.STYLE_REGIONS[n])}
         self._change("original", mask=self.original, regions=regions)
 
     def load_mask(self, data: str | Path | bytes) -> None:

@@ -234,7 +234,8 @@ class SessionBase:
         try:
             write_session(self.autosave, self._state, self._given, wait=False)
         except (CheckpointError, OSError) as error:
-            self.autosave_trouble, self._is_saved = f"The session could not be saved ({reason(error)}).", False
+            why = reason(error.__cause__ or error)  # the disk's own words
+            self.autosave_trouble, self._is_saved = f"The session could not be saved ({why}).", False
         else:
             self.autosave_trouble, self._is_saved = "", True
 

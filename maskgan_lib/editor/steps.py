@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from maskgan_lib.editor.components import STYLE_REGIONS, from_the_outside, region_ids
+from maskgan_lib.editor.components import STYLE_REGIONS, from_the_outside, ids_of
 
 DEPTH = 100
 """Steps that can be undone; then the oldest is forgotten."""
@@ -101,7 +101,7 @@ class Step:
 
         It is that of the next larger region that has one, or the whole picture's.
         """
-        ids = set(region_ids(region))
+        ids = set(ids_of("region", region))
         larger = [name for name in from_the_outside(self.regions) if ids < set(STYLE_REGIONS[name])]
         return self.regions[larger[-1]] if larger else self.style
 

@@ -93,19 +93,8 @@ def _encoded(picture: Image.Image, kind: str = "PNG", quality: int = 95) -> byte
 
 
 def _write(path: str | Path, data: bytes, wait: bool = True) -> None:
-    """The file, whole or not at all. With ``wait`` it is on the disk then, which on a busy one may take a second.
-
-    Without, it outlives the process all the same, but not a power cut.
-    """
-    if wait:
-        with atomic(path) as file:
-            file.write(data)
-        return
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_bytes(data)
-    partial.replace(path)
+    with atomic(path, wait) as file:
+        file.write(data)
 
 
 # ---- sessions
@@ -120,8 +109,7 @@ def write_session(folder: str | Path, state: SessionState, given: int, wait: boo
         given: how many of the faces come with the session each time that it is made.
         wait: until all is on the disk, so that it outlives a power cut; that may take a second.
 
-    ``CheckpointError``, or without ``wait`` an ``OSError``, if it cannot be written; the session that was there before
-    is there still.
+    ``CheckpointError`` if it cannot be written; the session that was there before is there still.
     """
     folder = Path(folder)
     steps = (*state.steps, *state.results)

@@ -306,6 +306,12 @@ def test_fill_lasso_and_polygon_fill_what_they_enclose(editor):
     assert data(editor, "corners") == "3"
     press(editor, "Escape")
     assert data(editor, "corners") == "0" and not strokes(editor)
+    keys(editor, "Control+z")
+    for corner in corners[:3]:
+        drag(editor, corner)
+    editor.page.mouse.dblclick(*at(editor, *corners[3]))
+    settle(editor)
+    assert (editor.widget.mask == np.where(inside, CLOTH, before)).all() and data(editor, "corners") == "0"
     keys(editor, "Control+z", "3", "f")
     paint(editor, (39, 30))  # the left eye
     assert (editor.widget.mask == np.where(before == 4, 3, before)).all()
@@ -314,19 +320,31 @@ def test_fill_lasso_and_polygon_fill_what_they_enclose(editor):
     assert (editor.widget.mask == np.where(before == 4, 3, before)).all() and steps(editor) == ("1", "0")
 
 
+def seen_line(editor, selector):
+    """Where a line is seen: the screen's pixels that it changes, x and y in pixels of the mask, float ``[2, N]``."""
+    stage = editor.page.locator(STAGE)
+    shown = stage.screenshot()
+    hiding = editor.page.add_style_tag(content=f"{selector} {{ visibility: hidden }}")
+    hidden = stage.screenshot()
+    hiding.evaluate("node => node.remove()")
+    shown, hidden = (np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(int) for file in (shown, hidden))
+    return (np.argwhere(abs(shown - hidden).max(-1) > 60).T[::-1] + 0.5) * SIZE / len(shown) - 0.5
+
+
 def test_brush_mirror_and_a_line_that_is_drawn_are_seen(editor):
-    page, spot = editor.page, at(editor, 40, 20)
     press(editor, "m")
-    page.mouse.move(*spot)
-    box = page.locator(".editor-cursor").bounding_box()
-    assert math.dist((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2), spot) < 2
-    assert abs(box["width"] - 2 * BRUSH * (spot[0] - at(editor, 39, 20)[0])) < 8
-    assert page.locator(".editor-axis").bounding_box()["height"] > 100
+    editor.page.mouse.move(*at(editor, 40, 20))
+    x, y = seen_line(editor, "[class*='editor-cursor']")
+    assert abs(np.hypot(x - 40, y - 20) - BRUSH).max() < 0.6
+    assert np.ptp(np.degrees(np.arctan2(y - 20, x - 40)).round(-1)) == 360, "all around"
+    x, y = seen_line(editor, ".editor-axis")
+    assert abs(x - (SIZE - 1) / 2).max() < 0.5 and np.ptp(y) > SIZE - 2
     press(editor, "l")
     drag(editor, (10, 10), (50, 10), (50, 30), end=False)
-    line = page.locator("polyline.editor-outline").bounding_box()
-    assert math.dist((line["x"], line["y"]), at(editor, 10, 10)) < 6 and line["width"] > 100
-    page.mouse.up()
+    x, y = seen_line(editor, ".editor-outline")
+    assert np.minimum(abs(y - 10), abs(x - 50)).max() < 0.6
+    assert np.allclose([x.min(), x.max(), y.min(), y.max()], [10, 50, 10, 30], atol=1)
+    editor.page.mouse.up()
     settle(editor)
 
 
