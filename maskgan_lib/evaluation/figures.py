@@ -14,6 +14,7 @@ from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.edits import replace_parts
 from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
+from maskgan_lib.evaluation.grades import sees
 from maskgan_lib.evaluation.judges import (
     Judges,
     in_batches,
@@ -161,14 +162,12 @@ def _measure_edits(
     """
     names, device = network.config["attributes"], next(network.parameters()).device
     judges = judges or Judges.shipped(device)
-    unknown = [name for name in names if name not in judges.attribute_names]
-    if unknown:
-        raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
     labels = np.stack([faces.attribute(name)[indices] > 0 for name in names], axis=1)
     judged = f"so judged by the attribute net {judges.origins['attributes']}"
 
     def of_batch(images, _, places):
         own, values = torch.tensor(labels[places], device=device).float(), {}
+        before = sees(images, names, judges)
         for column, name in enumerate(names):
 
             def others(column=column):
@@ -176,10 +175,9 @@ def _measure_edits(
                 return to_float_image(faces.read(indices[lenders])[0], device)
 
             made, *again = edit(network, images, own, column, others)
-            seen = judges.attribute_names.index(name)
-            after, before = (judges.attributes(pictures)[:, seen] > 0 for pictures in (made, images))
+            after = sees(made, [name], judges)[:, 0]
             for how, wish in (("given", 1), ("taken", 0)):
-                for what, shown in ((judged, after), ("the same of the photos, unedited", before)):
+                for what, shown in ((judged, after), ("the same of the photos, unedited", before[:, column])):
                     right = (shown == wish).double()
                     values[f"{name} {how}: {what}", ""] = right.where(own[:, column] != wish, torch.nan)
             values[f"PSNR of the edited faces ({name}) to the photos", "dB"] = psnr(made, images)
@@ -283,11 +281,9 @@ FIGURES = {
 def figures_of(name: str, network: nn.Module, faces: PackedFaces, indices: np.ndarray, **others) -> list[Figure]:
     """The figures of a network of ``FIGURES`` on unseen faces; ``others`` are the networks that it works with.
 
-    ``TrainingError`` for another network, ``DataError`` if there is no face, or nothing can be said of these.
+    ``TrainingError`` for another network, ``DataError`` if nothing can be said of these faces.
     """
     kind, measure = FIGURES[name]
     if not isinstance(network, kind):
         raise TrainingError(f"The file holds a {type(network).__name__}, where a {kind.__name__} is measured.")
-    if not len(indices):
-        raise DataError(f"{faces.folder} has no faces to measure on: take a folder with a test split.")
     return measure(network, faces, indices, **others)
