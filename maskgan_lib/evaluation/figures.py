@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from maskgan_lib.attribute_masks import AttributeMasks
-from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, EVIDENCE, GROUPS
+from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, EVIDENCE, GROUPS, NUM_CLASSES
 from maskgan_lib.data.batches import merge, to_float_image
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import PackedFaces
@@ -20,10 +20,11 @@ from maskgan_lib.evaluation.judges import (
     in_batches,
     measure_attributes,
     measure_identity,
+    measure_masks,
     measure_parser,
     measure_pose,
 )
-from maskgan_lib.evaluation.metrics import confusion_matrix, locality, mean_iou, pixel_accuracy, psnr
+from maskgan_lib.evaluation.metrics import confusion_matrix, locality, mean_iou, psnr
 from maskgan_lib.evaluation.selfsupervised import measure_selfsupervised
 from maskgan_lib.judges.attributes import AttributeNet
 from maskgan_lib.judges.identity import IdentityNet
@@ -42,7 +43,6 @@ from maskgan_lib.training.stage import TrainingError
 
 SHOWN = EVIDENCE | {"Bald": (CLASS_ID["hair"],), "Bushy_Eyebrows": GROUPS["brows"]}
 """``EVIDENCE``, and of two attributes more, for which MaskVAE has no direction."""
-
 
 Values = dict[tuple[str, str], Tensor]
 """One number a face, ``[B]``, by the name of the figure that is their mean and its unit."""
@@ -69,16 +69,8 @@ def _means(*measured) -> list[Figure]:
 
 
 def measure_maskvae(network: MaskVAE, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
-    """Pixel accuracy and mean IoU over the classes present of the masks ``indices``, decoded from their mean code."""
-
-    def of_batch(images, labels, places):
-        return {"counts": confusion_matrix(network(one_hot(labels))[0].argmax(dim=1), labels)[None]}
-
-    total = torch.from_numpy(_over_faces(network, faces, indices, of_batch)["counts"].sum(axis=0))
-    return [
-        Figure("pixel accuracy", pixel_accuracy(total), "", len(indices)),
-        Figure("mean IoU over the classes present", mean_iou(total), "", len(indices)),
-    ]
+    """``measure_masks`` of those that are decoded from the masks' mean codes."""
+    return measure_masks(lambda _, labels: network(one_hot(labels))[0], network, faces, indices)
 
 
 def measure_dmn(network: DenseMappingNetwork | SPADEGenerator, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
@@ -226,19 +218,17 @@ def measure_secgan_masks(network: SeCGANGenerator, faces: PackedFaces, indices: 
     except ValueError as error:
         raise TrainingError(str(error)) from error
 
+    counts = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
+
     def of_batch(images, labels, places):
         merged = merge(labels)
         planes = one_hot(merged, network.config["num_classes"])
         again = network(planes, planes.new_zeros(len(planes), len(editor.attributes))).argmax(dim=1)
-        shares = (again == merged).float().mean(dim=(1, 2))
-        return {"shares": shares, "counts": confusion_matrix(again, merged)[None]}
+        counts.add_(confusion_matrix(again, merged).cpu())
+        return {("share of pixels given back, asked for no change", ""): (again == merged).float().mean(dim=(1, 2))}
 
-    found, masks = _over_faces(network, faces, indices, of_batch), faces.read(indices)[1]
-    iou = mean_iou(torch.from_numpy(found["counts"].sum(axis=0)))
-    figures = [
-        mean_over_faces("share of pixels given back, asked for no change", found["shares"], ""),
-        Figure("mean IoU of these over the classes present", iou, "", len(indices)),
-    ]
+    figures, masks = _means(network, faces, indices, of_batch), faces.read(indices)[1]
+    figures.append(Figure("mean IoU of these over the classes present", mean_iou(counts), "", len(indices)))
     shown = [name for name in SHOWN if name in editor.attributes and name in faces.attribute_names]
     for name in progress_bar(shown, desc="masks moved", unit="attribute"):
         figures += _areas(editor, masks, name, faces.attribute(name)[indices] > 0)
