@@ -282,7 +282,7 @@ def g_rgb(folder, arm=SECGAN, seed=0, attributes=NAMES, size=8, **changed) -> Ru
         attributes, changed.pop("branch", "rgb"), arm.backbone, concatenate=arm.variant == "concat", width=2, blocks=1
     )
     own = {"backbone": arm.backbone, "variant": arm.variant, "consistency_weight": float(arm.weight or 1)}
-    preset = {"name": "made up", "secgan": {**own, **changed}}
+    preset = {"name": "made up", "ema_decay": changed.pop("ema_decay", 0.999), "secgan": {**own, **changed}}
     card = {"steps": 1, "faces": 1, "data": "flat", "image_size": size, "seed": seed, "seconds": 1, "hardware": "a CPU"}
     run = Run(arm, seed, folder / str(arm) / f"seed-{seed}")
     save_weights(run.weights, network, {**card, "preset": preset})
@@ -342,8 +342,8 @@ def test_what_cannot_be_compared_is_refused(faces, tmp_path):
 def test_runs_that_differ_in_more_than_the_variant_are_named(faces, tmp_path):
     runs = [g_rgb(tmp_path, BASELINE), g_rgb(tmp_path, SECGAN), g_rgb(tmp_path, Arm("stargan", "secgan", "3"))]
     assert graded_table(runs, grader(faces)).about["Trainings"] == "1 steps on 1 flat"
-    g_rgb(tmp_path, SECGAN, lr=1e-3)
-    assert "some differ in lr:" in graded_table(runs, grader(faces)).about["Trainings"]
+    g_rgb(tmp_path, SECGAN, lr=1e-3, ema_decay=0.9)
+    assert "some differ in ema_decay, lr:" in graded_table(runs, grader(faces)).about["Trainings"]
 
 
 # ---- the command

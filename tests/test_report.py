@@ -204,7 +204,13 @@ SAID = Said(Estimate(1 / 3, 0, 1, 4), "a, b")
 
 class Found(Report):
     words = tuple(TableRow(name, (cell,)) for name, cell in (("x", SAID), ("y", "no"), ("z", "")))
-    parts = replace(TABLE, rows=ROWS[:2]), "words", Table("", ("said",), words, corner="who")
+    parts = replace(TABLE, rows=ROWS[:2]), "x is **not** < y", Table("", ("said",), words, corner="who")
+
+
+def test_a_report_shows_its_parts_in_order_in_a_notebook_and_as_text():
+    first, words, last = Found.parts
+    assert Found()._repr_html_() == f"{first.html()}<p>x is <b>not</b> &lt; y</p>{last.html()}"
+    assert Found().markdown() == f"{first.markdown()}\n\n{words}\n\n{last.markdown()}\n"
 
 
 def test_csv_has_a_line_for_every_cell_and_six_digits():
