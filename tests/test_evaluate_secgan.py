@@ -18,7 +18,7 @@ from maskgan_lib.checkpoints import CheckpointError, read_card, save_weights
 from maskgan_lib.data.batches import Batches, to_float_image
 from maskgan_lib.data.packed import DataError, FaceRecord, PackedWriter
 from maskgan_lib.evaluation import secgan
-from maskgan_lib.evaluation.distances import frechet_distance
+from maskgan_lib.evaluation.distances import frechet_distance, inception_score
 from maskgan_lib.evaluation.estimates import Estimate, bootstrap_interval, jackknife
 from maskgan_lib.evaluation.secgan import (
     Run,
@@ -63,16 +63,15 @@ def faces(tmp_path_factory):
 
 
 class Painter(nn.Module):
-    """Adds ``gain`` times the difference to the channel of each attribute, and ``stain`` to all."""
+    """Adds half of the difference to the channel of each attribute, and 0.1 to all."""
 
-    def __init__(self, gain: float = 0.5, stain: float = 0.1):
+    def __init__(self):
         super().__init__()
-        self.gain, self.stain, self.asked = nn.Parameter(torch.tensor(gain)), stain, []
-        self.config = {"attributes": list(NAMES), "concatenate": False, "branch": "rgb"}
+        self.gain = nn.Parameter(torch.tensor(0.5))
+        self.config = {"attributes": list(NAMES), "concatenate": False}
 
     def forward(self, image: Tensor, difference: Tensor) -> Tensor:
-        self.asked += difference.tolist()
-        made = image + self.stain
+        made = image + 0.1
         made[:, :2] += self.gain * difference[..., None, None]
         return made
 
@@ -96,6 +95,18 @@ class Features(nn.Module):
         return torch.cat([images.mean(dim=(2, 3))[:, :2], images.std(dim=(1, 2, 3))[:, None]], dim=1)
 
 
+class Scores(nn.Module):
+    """Inception that sees three classes, a channel each."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, images: Tensor) -> tuple[None, Tensor]:
+        assert images.dtype == torch.uint8
+        return None, self.weight * images.float().mean(dim=(2, 3))
+
+
 def feature_judge() -> SimpleNamespace:
     return SimpleNamespace(network=Features(), origin="made by hand", ask=lambda images, question: question(images))
 
@@ -109,8 +120,7 @@ def grader(faces, features=None, **changed) -> SeCGANGrader:
 
 def test_tarr_is_brute_force(faces, monkeypatch):
     monkeypatch.setattr(secgan, "BATCH", 4)
-    network = Painter()
-    found = edit_all(network, 8, grader(faces, feature_judge()))
+    found = edit_all(Painter(), 8, grader(faces, feature_judge(), inception=Scores()))
     expected, pictures, photos = np.zeros((2, 15), bool), [], []
     for k, index in enumerate(faces.indices("test")):
         photo = to_float_image(faces.images[[index]])
@@ -124,15 +134,18 @@ def test_tarr_is_brute_force(faces, monkeypatch):
     assert np.array_equal(found["reached"].T, expected) and 0.3 < expected.mean() < 1
     assert found["kept"] == pytest.approx(np.full(15, 10 * np.log10(4 / 0.1**2)), abs=1e-3)
     assert found["features"].reshape(30, 3) == pytest.approx(Features().features(torch.cat(pictures)).numpy())
-    assert found["photos"] == pytest.approx(Features().features(torch.cat(photos)).numpy()) and "logits" not in found
+    assert found["photos"] == pytest.approx(Features().features(torch.cat(photos)).numpy())
+    levels = ((torch.cat(pictures) + 1) * 127.5).clamp(0, 255).round().byte()
+    assert found["logits"].reshape(30, 3) == pytest.approx(Scores()(levels)[1].detach().numpy(), abs=1e-4)
 
 
 def test_a_face_leaves_the_jackknife_with_all_of_its_edits(faces, tmp_path):
-    run, judges = g_rgb(tmp_path), grader(faces, feature_judge())
+    run, judges = g_rgb(tmp_path), grader(faces, feature_judge(), inception=Scores())
     found, measured = edit_all(run.load(), 8, judges), grade_run(run, judges)
     features, photos = found["features"], found["photos"]
     by_hand = jackknife(lambda places: frechet_distance(features[places].reshape(-1, 3), photos), 15)
     assert measured.distance == by_hand and measured.kept.value == pytest.approx(found["kept"].mean())
+    assert measured.inception == inception_score(found["logits"].reshape(-1, 3)) > 1
 
 
 def test_photos_show_the_other_label_where_the_classifier_is_wrong(faces):
@@ -210,6 +223,8 @@ def test_the_verdict_is_by_the_seeds(ours, expected):
     (sentence,) = table(*runs).sentences()
     assert f"**{expected}**" in sentence and "StarGAN, SeCGAN against baseline" in sentence
     assert f"{by_seed.mean():+.1f} percentage points" in sentence
+    marked = 3 if expected in ("yes", "no, it lowers it") else 0  # two attributes and their mean
+    assert table(*runs).markdown().count(" ● |") == marked
 
 
 def test_only_seeds_that_both_have_are_compared():
@@ -236,10 +251,11 @@ def test_attributes_are_told_apart():
 
 def test_the_tables_say_what_they_are_made_of():
     arms = (BASELINE, CONCAT, SECGAN, Arm("stargan", "secgan", "0.1"), Arm("attgan", "baseline"))
-    runs = [graded(arm, k, shares(8 + k, 10), Estimate(3.0, 2.0, 4.0, 20)) for arm in arms for k in range(2)]
+    runs = [graded(arm, k, shares(8 + k, 10), Estimate(3.0 + k, 2.0, 4.0 + k, 20)) for arm in arms for k in range(2)]
     found = table(*runs[::-1])
     assert found.arms == arms and found.backbones == ("stargan", "attgan")
     text, few = found.markdown(), replace(found, features=21).markdown()
+    assert text.count("| 3.5 [2, 4.5] |") == len(arms), "means over seeds"
     assert "SeCGAN, λ_sc = 0.1" in text and "*photos, unedited*" in text and "Faces: made up" in text
     assert "fewer photos than features" in few and "fewer photos than features" not in text
     assert len(found.differences()) == 4, "each SeCGAN against both"
@@ -283,7 +299,7 @@ def g_rgb(folder, arm=SECGAN, seed=0, attributes=NAMES, size=8, **changed) -> Ru
         attributes, changed.pop("branch", "rgb"), arm.backbone, concatenate=arm.variant == "concat", width=2, blocks=1
     )
     own = {"backbone": arm.backbone, "variant": arm.variant, "consistency_weight": float(arm.weight or 1)}
-    preset = {"name": "made up", "secgan": {**own, **changed}}
+    preset = {"name": "made up", "ema_decay": changed.pop("ema_decay", 0.999), "secgan": {**own, **changed}}
     card = {"steps": 1, "faces": 1, "data": "flat", "image_size": size, "seed": seed, "seconds": 1, "hardware": "a CPU"}
     run = Run(arm, seed, folder / str(arm) / f"seed-{seed}")
     save_weights(run.weights, network, {**card, "preset": preset})
@@ -295,19 +311,22 @@ def test_what_is_graded_is_not_graded_again(faces, tmp_path, monkeypatch):
     forward = SeCGANGenerator.forward
     monkeypatch.setattr(SeCGANGenerator, "forward", lambda *given: asked.append(1) or forward(*given))
 
-    def works(by=judges) -> bool:
+    def works(by=judges, of=run) -> bool:
         before = len(asked)
-        grade_run(run, by)
+        grade_run(of, by)
         return len(asked) > before
 
     first = grade_run(run, judges)
     g_rgb(tmp_path, seed=0, name="another")  # the same weights: the card is no reason
     again = grade_run(run, judges)
     assert not works() and np.array_equal(first.reached, again.reached) and first.kept == again.kept
+    assert first.distance is first.inception is None
     assert works(replace(judges, indices=judges.indices[:9])) and works(replace(judges, features=feature_judge()))
     assert works(replace(judges, judges=type("Other", (Classifier,), {"fingerprint": "another"})()))
     g_rgb(tmp_path / "other", seed=1).weights.replace(run.weights)
     assert works()
+    concat, parsers = g_rgb(tmp_path, CONCAT, size=16), [FaceParser(12, width=2).eval() for _ in range(2)]
+    assert all(works(replace(judges, parser=parser), concat) for parser in parsers), "the mask that it sees is another"
 
 
 # ---- runs in folders
@@ -330,8 +349,8 @@ def test_what_cannot_be_compared_is_refused(faces, tmp_path):
         graded_table([run, g_rgb(tmp_path, BASELINE, size=4)], judges)
     with pytest.raises(TrainingError, match="takes the mask of a face"):
         graded_table([g_rgb(tmp_path, CONCAT)], judges)
-    with pytest.raises(DataError, match="does not know Bald"):
-        graded_table([g_rgb(tmp_path, Arm("attgan", "baseline"), attributes=("Bald",), size=32)], judges)
+    with pytest.raises(DataError, match="does not know Smiling"):
+        graded_table([run], replace(judges, judges=type("Other", (Classifier,), {"attribute_names": ("Male",)})()))
     with pytest.raises(CheckpointError, match="holds stargan-baseline, not stargan-secgan"):
         grade_run(g_rgb(tmp_path, variant="baseline"), judges)
     with pytest.raises(CheckpointError, match="learnt with lambda_sc = 2"):
@@ -343,8 +362,8 @@ def test_what_cannot_be_compared_is_refused(faces, tmp_path):
 def test_runs_that_differ_in_more_than_the_variant_are_named(faces, tmp_path):
     runs = [g_rgb(tmp_path, BASELINE), g_rgb(tmp_path, SECGAN), g_rgb(tmp_path, Arm("stargan", "secgan", "3"))]
     assert graded_table(runs, grader(faces)).about["Trainings"] == "1 steps on 1 flat"
-    g_rgb(tmp_path, SECGAN, lr=1e-3)
-    assert "some differ in lr:" in graded_table(runs, grader(faces)).about["Trainings"]
+    g_rgb(tmp_path, SECGAN, lr=1e-3, ema_decay=0.9)
+    assert "some differ in ema_decay, lr:" in graded_table(runs, grader(faces)).about["Trainings"]
 
 
 # ---- the command

@@ -264,8 +264,8 @@ def test_networks_and_attributes_that_cannot_be_measured_are_said(faces):
             measure_secgan(SeCGANGenerator([SMILES], width=4, blocks=1, **make), faces, np.arange(4), Judge())
     with pytest.raises(TrainingError, match="take the generator of masks"):
         measure_secgan_masks(SeCGANGenerator([SMILES], width=4, blocks=1), faces, np.arange(4))
-    with pytest.raises(DataError, match="does not know Wings"):
-        measure_stargan(Paints(["Wings"]), faces, np.arange(4), Judge())
+    with pytest.raises(DataError, match="does not know Male"):
+        measure_stargan(Paints(["Male"]), faces, np.arange(4), Judge())
 
 
 # ---- nothing to measure

@@ -78,6 +78,8 @@ def test_columns_without_a_value_are_left_out_and_intervals_that_say_little_are_
     table = make_table("T", columns, {"DMN": made_up(**values)}, about=["first"])
     assert [measure.name for measure in table.columns] == ["Male"] and table.ranked == ("DMN",)
     assert [note[:20] for note in table.notes] == ["first", "Fewer than 10 pairs:", "An interval without "]
+    copied = make_table("T", columns, {COPY_OF_THE_TARGET.name: made_up(**values)})
+    assert [note[:20] for note in copied.notes] == ["Fewer than 10 pairs:"] and copied.ranked == ()
 
 
 def unit(rng, count, size=16):
@@ -139,9 +141,11 @@ def test_verdicts_on_orderings():
     assert verdicts(results)[TRANSFER, "MaskGAN†", "DMN", FRECHET.name] == "not measured here"
     few = {name: graded_as(70, 90, count=9) for name in ("DMN", "MaskGAN†")}
     assert verdicts(few)[TRANSFER, "MaskGAN†", "DMN", "attribute accuracy"] == "too few pairs"
-    wide = {name: graded_as(70, 90, rng.normal(3 * k, 1, (30, 40))) for k, name in enumerate(("MaskGAN†", "DMN"))}
-    seen = verdicts(wide, {TRANSFER: columns_of(TRANSFER, made_up(features=rng.normal(size=(50, 40))))})
-    assert seen[TRANSFER, "MaskGAN†", "DMN", FRECHET.name] == "too few pairs", "fewer pictures than features"
+    for features, photos in ((40, 50), (25, 20)):
+        wide = {n: graded_as(70, 90, rng.normal(3 * k, 1, (30, features))) for k, n in enumerate(("MaskGAN†", "DMN"))}
+        reference = made_up(features=rng.normal(size=(photos, features)))
+        seen = verdicts(wide, {TRANSFER: columns_of(TRANSFER, reference)})
+        assert seen[TRANSFER, "MaskGAN†", "DMN", FRECHET.name] == "too few pairs", "a set has fewer than features"
 
 
 # ---- all tables by hand-made judges
@@ -268,6 +272,12 @@ def test_a_photo_to_compare_with_is_looked_at_once(faces, tmp_path, monkeypatch)
     kernel = columns_of(TRANSFER, of_set(Grader(faces, Judges()), smiling))[-1]
     alone = kernel.cell(results.graded[TRANSFER]["DMN"])
     assert cell(results, TRANSFER, "DMN", kernel.measure.name).value == pytest.approx(alone.value, abs=1e-6)
+
+
+def test_nine_photos_are_no_set_to_compare_with(faces, tmp_path):
+    results = evaluate_methods(METHODS[2:3], faces, np.arange(79), Judges(), tmp_path, counts=FEW)
+    assert len(results.graded[STYLE_COPY]["DMN"]) == 11
+    assert not any(column.name == FRECHET.name for table in results.tables.values() for column in table.columns)
 
 
 def test_four_faces_say_what_they_cannot_tell(tmp_path):

@@ -6,7 +6,8 @@ from pathlib import Path
 from maskgan_lib.commands.adding import Command, adder, given
 from maskgan_lib.presets import PRESETS
 
-TABLES, COMPARED = Path("build/evaluation"), {"nargs": "+", "default": [], "metavar": "NAME=FILE"}
+TABLES = Path("build/evaluation")
+COMPARED = {"nargs": "+", "default": [], "metavar": "NAME=FILE"}
 JUDGES = "folder with parser.safetensors and attributes.safetensors (default: those that ship, or trained first)"
 SHIPPED_JUDGES = "folder of the judges' weights (default: those that ship)"
 

@@ -17,12 +17,11 @@ from torch import Tensor
 
 from maskgan_lib.checkpoints import load_weights
 from maskgan_lib.checkpoints.files import atomic
-from maskgan_lib.classes import IGNORE_ID
 from maskgan_lib.data.batches import to_float_image
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.appearance import colour_distance
 from maskgan_lib.evaluation.estimates import BETTER, WORSE, Estimate, Measure, mean_estimate, verdict
-from maskgan_lib.evaluation.grades import BAND, MARGIN, right
+from maskgan_lib.evaluation.grades import BAND, MARGIN, agreement, right
 from maskgan_lib.evaluation.judges import BATCH, Judges
 from maskgan_lib.evaluation.metrics import around, confusion_matrix, mean_iou, mean_outside
 from maskgan_lib.evaluation.perturbations import PERTURBATIONS, SMALLEST_EDIT, perturb
@@ -143,11 +142,9 @@ class _EditedFace:
         attributes kept.
         """
         labels, near = self.labels[which], around(self.labels != self.labels[:1], BAND)[which]
-        parsed, known = self.judges.parse(image).to(labels.dtype), labels != IGNORE_ID
-        hit = (parsed == labels) & known
-        shares = [(hit & r).sum(dim=(1, 2)) / (known & r).sum(dim=(1, 2)) for r in (known, near)]  # in float32
-        iou = [mean_iou(confusion_matrix(a, b)) for a, b in zip(parsed, labels, strict=True)]
-        columns = [100 * column for column in (*shares, torch.tensor(iou, device=image.device))]
+        parsed = self.judges.parse(image).to(labels.device)
+        iou = [100 * mean_iou(confusion_matrix(a, b)) for a, b in zip(parsed, labels, strict=True)]
+        columns = [*agreement(parsed, labels, near), torch.tensor(iou, device=image.device)]
         kept = right(image, self.truth, self.judges).values()
         return [*columns, torch.stack([columns[0] * torch.nan, *kept]).nanmean(dim=0)]
 

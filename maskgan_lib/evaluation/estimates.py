@@ -103,17 +103,17 @@ def mean_estimate(values: np.ndarray) -> Estimate:
     return Estimate(float(values.mean()), *bootstrap_interval(values), len(values)) if len(values) else EMPTY
 
 
-def bootstrap_interval(values: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of ``values`` (NaN left out) from 2,000 resamples, as (low, high)."""
+def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean of ``values`` (NaN left out) from ``RESAMPLES`` resamples, as (low, high)."""
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
-    return quantiles(np.random.default_rng(seed).choice(values, (RESAMPLES, len(values))).mean(axis=1), level)
+    return quantiles(np.random.default_rng(0).choice(values, (RESAMPLES, len(values))).mean(axis=1))
 
 
-def quantiles(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The middle ``level`` of resampled statistics, NaNs left out; NaN if nothing is left."""
+def quantiles(draws: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of resampled statistics, NaNs left out; NaN if nothing is left."""
     known = draws[np.isfinite(draws)]
-    return tuple(np.quantile(known, [(1 - level) / 2, (1 + level) / 2]).tolist()) if len(known) else (np.nan, np.nan)
+    return tuple(np.quantile(known, [0.025, 0.975]).tolist()) if len(known) else (np.nan, np.nan)
 
 
 def jackknife(statistic: Callable[[np.ndarray], float], count: int) -> Estimate:

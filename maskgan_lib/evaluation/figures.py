@@ -8,21 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from maskgan_lib.attribute_masks import AttributeMasks
-from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, EVIDENCE, GROUPS
+from maskgan_lib.classes import CLASS_ID, CLASS_TITLES, EVIDENCE, GROUPS, NUM_CLASSES
 from maskgan_lib.data.batches import merge, to_float_image
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.edits import replace_parts
 from maskgan_lib.evaluation.estimates import Figure, mean_over_faces
+from maskgan_lib.evaluation.grades import sees
 from maskgan_lib.evaluation.judges import (
     Judges,
     in_batches,
     measure_attributes,
     measure_identity,
+    measure_masks,
     measure_parser,
     measure_pose,
 )
-from maskgan_lib.evaluation.metrics import confusion_matrix, locality, mean_iou, pixel_accuracy, psnr
+from maskgan_lib.evaluation.metrics import confusion_matrix, locality, mean_iou, psnr
 from maskgan_lib.evaluation.selfsupervised import measure_selfsupervised
 from maskgan_lib.judges.attributes import AttributeNet
 from maskgan_lib.judges.identity import IdentityNet
@@ -41,7 +43,6 @@ from maskgan_lib.training.stage import TrainingError
 
 SHOWN = EVIDENCE | {"Bald": (CLASS_ID["hair"],), "Bushy_Eyebrows": GROUPS["brows"]}
 """``EVIDENCE``, and of two attributes more, for which MaskVAE has no direction."""
-
 
 Values = dict[tuple[str, str], Tensor]
 """One number a face, ``[B]``, by the name of the figure that is their mean and its unit."""
@@ -68,16 +69,8 @@ def _means(*measured) -> list[Figure]:
 
 
 def measure_maskvae(network: MaskVAE, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
-    """Pixel accuracy and mean IoU over the classes present of the masks ``indices``, decoded from their mean code."""
-
-    def of_batch(images, labels, places):
-        return {"counts": confusion_matrix(network(one_hot(labels))[0].argmax(dim=1), labels)[None]}
-
-    total = torch.from_numpy(_over_faces(network, faces, indices, of_batch)["counts"].sum(axis=0))
-    return [
-        Figure("pixel accuracy", pixel_accuracy(total), "", len(indices)),
-        Figure("mean IoU over the classes present", mean_iou(total), "", len(indices)),
-    ]
+    """``measure_masks`` of those that are decoded from the masks' mean codes."""
+    return measure_masks(lambda _, labels: network(one_hot(labels))[0], network, faces, indices)
 
 
 def measure_dmn(network: DenseMappingNetwork | SPADEGenerator, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
@@ -161,14 +154,12 @@ def _measure_edits(
     """
     names, device = network.config["attributes"], next(network.parameters()).device
     judges = judges or Judges.shipped(device)
-    unknown = [name for name in names if name not in judges.attribute_names]
-    if unknown:
-        raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
     labels = np.stack([faces.attribute(name)[indices] > 0 for name in names], axis=1)
     judged = f"so judged by the attribute net {judges.origins['attributes']}"
 
     def of_batch(images, _, places):
         own, values = torch.tensor(labels[places], device=device).float(), {}
+        before = sees(images, names, judges)
         for column, name in enumerate(names):
 
             def others(column=column):
@@ -176,10 +167,9 @@ def _measure_edits(
                 return to_float_image(faces.read(indices[lenders])[0], device)
 
             made, *again = edit(network, images, own, column, others)
-            seen = judges.attribute_names.index(name)
-            after, before = (judges.attributes(pictures)[:, seen] > 0 for pictures in (made, images))
+            after = sees(made, [name], judges)[:, 0]
             for how, wish in (("given", 1), ("taken", 0)):
-                for what, shown in ((judged, after), ("the same of the photos, unedited", before)):
+                for what, shown in ((judged, after), ("the same of the photos, unedited", before[:, column])):
                     right = (shown == wish).double()
                     values[f"{name} {how}: {what}", ""] = right.where(own[:, column] != wish, torch.nan)
             values[f"PSNR of the edited faces ({name}) to the photos", "dB"] = psnr(made, images)
@@ -228,19 +218,17 @@ def measure_secgan_masks(network: SeCGANGenerator, faces: PackedFaces, indices: 
     except ValueError as error:
         raise TrainingError(str(error)) from error
 
+    counts = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
+
     def of_batch(images, labels, places):
         merged = merge(labels)
         planes = one_hot(merged, network.config["num_classes"])
         again = network(planes, planes.new_zeros(len(planes), len(editor.attributes))).argmax(dim=1)
-        shares = (again == merged).float().mean(dim=(1, 2))
-        return {"shares": shares, "counts": confusion_matrix(again, merged)[None]}
+        counts.add_(confusion_matrix(again, merged).cpu())
+        return {("share of pixels given back, asked for no change", ""): (again == merged).float().mean(dim=(1, 2))}
 
-    found, masks = _over_faces(network, faces, indices, of_batch), faces.read(indices)[1]
-    iou = mean_iou(torch.from_numpy(found["counts"].sum(axis=0)))
-    figures = [
-        mean_over_faces("share of pixels given back, asked for no change", found["shares"], ""),
-        Figure("mean IoU of these over the classes present", iou, "", len(indices)),
-    ]
+    figures, masks = _means(network, faces, indices, of_batch), faces.read(indices)[1]
+    figures.append(Figure("mean IoU of these over the classes present", mean_iou(counts), "", len(indices)))
     shown = [name for name in SHOWN if name in editor.attributes and name in faces.attribute_names]
     for name in progress_bar(shown, desc="masks moved", unit="attribute"):
         figures += _areas(editor, masks, name, faces.attribute(name)[indices] > 0)
@@ -283,11 +271,9 @@ FIGURES = {
 def figures_of(name: str, network: nn.Module, faces: PackedFaces, indices: np.ndarray, **others) -> list[Figure]:
     """The figures of a network of ``FIGURES`` on unseen faces; ``others`` are the networks that it works with.
 
-    ``TrainingError`` for another network, ``DataError`` if there is no face, or nothing can be said of these.
+    ``TrainingError`` for another network, ``DataError`` if nothing can be said of these faces.
     """
     kind, measure = FIGURES[name]
     if not isinstance(network, kind):
         raise TrainingError(f"The file holds a {type(network).__name__}, where a {kind.__name__} is measured.")
-    if not len(indices):
-        raise DataError(f"{faces.folder} has no faces to measure on: take a folder with a test split.")
     return measure(network, faces, indices, **others)

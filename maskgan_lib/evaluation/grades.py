@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from maskgan_lib.classes import IGNORE_ID
+from maskgan_lib.data.errors import DataError
 from maskgan_lib.evaluation.appearance import colour_distance
 from maskgan_lib.evaluation.estimates import Measure
 from maskgan_lib.evaluation.judges import Judges
@@ -64,18 +65,18 @@ def grade(request: Request, made: Tensor, judges: Judges) -> dict[str, Tensor]:
     if request.task == TRANSFER:
         edit = request.edited != request.target_mask
         values += [
-            *_agreement(parsed, request.edited, around(edit, BAND)),
+            *agreement(parsed, request.edited, around(edit, BAND)),
             same_person(made, request.target, judges),
             mean_outside(around(edit, MARGIN), grey_levels(made, request.target)),
         ]
     elif request.task == STYLE_COPY:
         colours = colour_distance(made, request.edited, request.source, request.source_mask)
-        values += [*_agreement(parsed, request.edited), colours]
+        values += [*agreement(parsed, request.edited), colours]
     else:
         values += [
             psnr(made, request.target).clamp(max=HIGHEST_PSNR),
             ssim(made, request.target),
-            *_agreement(parsed, request.edited),
+            *agreement(parsed, request.edited),
             same_person(made, request.target, judges),
         ]
     measures = TASK_MEASURES[request.task]
@@ -94,8 +95,11 @@ def grade_looks(request: Request, made: Tensor, judges: Judges) -> dict[str, Ten
 
 
 def sees(pictures: Tensor, names: Sequence[str], judges: Judges) -> Tensor:
-    """Which of the attributes ``names`` the attribute net sees, bool ``[B, N]``."""
-    columns = [list(judges.attribute_names).index(name) for name in names]
+    """Which of the attributes ``names`` the attribute net sees, bool ``[B, N]``; ``DataError`` if it knows not all."""
+    unknown = [name for name in names if name not in judges.attribute_names]
+    if unknown:
+        raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
+    columns = [judges.attribute_names.index(name) for name in names]
     return judges.attributes(pictures)[:, columns].to(pictures.device) > 0
 
 
@@ -107,7 +111,7 @@ def right(made: Tensor, truth: Mapping[str, Tensor], judges: Judges) -> dict[str
     return {n: 100 * (said[n] == truth[n].to(made.device)).double() if n in said else unknown for n in truth}
 
 
-def _agreement(parsed: Tensor, labels: Tensor, *regions: Tensor) -> list[Tensor]:
+def agreement(parsed: Tensor, labels: Tensor, *regions: Tensor) -> list[Tensor]:
     """Per cent of the pixels parsed as ``labels``, ``[B]``: of all that are known, and of each region ``[B, S, S]``."""
     known = labels != IGNORE_ID
     hit = (parsed.to(labels.device) == labels) & known

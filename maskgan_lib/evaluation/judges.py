@@ -175,22 +175,29 @@ def answers(question: Callable[[Tensor], Tensor], network: nn.Module, faces: Pac
 
 
 @torch.no_grad()
-def measure_parser(network: FaceParser, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
-    """Pixel accuracy and mean IoU over the classes present of the masks parsed from the photos ``indices``.
+def measure_masks(
+    logits: Callable[[Tensor, Tensor], Tensor], network: nn.Module, faces: PackedFaces, indices: np.ndarray
+) -> list[Figure]:
+    """Pixel accuracy and mean IoU over the classes present of ``logits(images, labels)`` of the faces ``indices``.
 
-    A parser of the merged classes is compared with the masks merged.
+    Logits of the merged classes are compared with the masks merged.
     """
     device = next(network.parameters()).device
     total = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
     for images, masks in in_batches(faces, indices):
-        logits, masks = network(images.to(device)), torch.as_tensor(masks)
-        if logits.shape[1] == len(MERGED_CLASSES):
-            masks = merge(masks)
-        total += confusion_matrix(logits.argmax(dim=1).cpu(), masks)
+        labels = torch.as_tensor(masks, device=device)
+        made = logits(images.to(device), labels)
+        labels = merge(labels) if made.shape[1] == len(MERGED_CLASSES) else labels
+        total += confusion_matrix(made.argmax(dim=1), labels).cpu()
     return [
         Figure("pixel accuracy", pixel_accuracy(total), "", len(indices)),
         Figure("mean IoU over the classes present", mean_iou(total), "", len(indices)),
     ]
+
+
+def measure_parser(network: FaceParser, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:
+    """``measure_masks`` of those that are parsed from the photos."""
+    return measure_masks(lambda images, _: network(images), network, faces, indices)
 
 
 def measure_attributes(network: AttributeNet, faces: PackedFaces, indices: np.ndarray) -> list[Figure]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
 from maskgan_lib.classes import MERGED_CLASSES
 from maskgan_lib.data.batches import to_float_image
-from maskgan_lib.data.packed import DataError, PackedFaces
+from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.data.resizing import resize_images
 from maskgan_lib.evaluation.distances import frechet_distance, inception, inception_features, inception_score
 from maskgan_lib.evaluation.estimates import jackknife, mean_estimate
@@ -90,11 +90,8 @@ class SeCGANGrader:
     def batches(self, part: slice, size: int, attributes: Sequence[str]) -> Iterator[tuple[Tensor, Tensor]]:
         """Photos of ``indices[part]`` at the size of a network, and who has which of ``attributes``, bool ``[B, A]``.
 
-        ``DataError`` if the faces or the classifier do not know an attribute.
+        ``DataError`` if the faces do not know an attribute.
         """
-        unknown = [name for name in attributes if name not in self.judges.attribute_names]
-        if unknown:
-            raise DataError(f"The attribute net does not know {', '.join(unknown)}: nothing can be said of such edits.")
         has = np.stack([self.faces.attribute(name) > 0 for name in attributes], axis=1)
         places = self.indices[part]
         for some in (places[start : start + BATCH] for start in range(0, len(places), BATCH)):
