@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import runpy
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,9 @@ from maskgan_lib.course.chapter import CHAPTERS, NOTEBOOKS, ROOT
 from maskgan_lib.course.measured import read_json
 from maskgan_lib.course.publishing import WIDGET_VIEW
 from maskgan_lib.course.runner import chapter_table, find_notebooks
+from maskgan_lib.course.teaching import exercises
 
+TAGS = ("planted", "exercise", "check")
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|Users|usr|var|opt|mnt|private|scratch)/")
 
@@ -87,21 +90,36 @@ def test_links_and_pictures_in_its_prose_exist(path, notebook):
             assert not re.search(r"!\[[^]]*\]\(https?:", cell.source), "pictures come with the project"
 
 
-def test_the_checks_of_exercises_pass_with_the_solutions_and_only_hint_without(path, notebook, code, capsys):
+def test_the_checks_of_exercises_pass_with_the_solutions_and_not_without(path, notebook, code, capsys):
+    """A bug that is planted in ``wrong_f`` is one that the check of ``f`` finds."""
     solutions = NOTEBOOKS / "solutions" / f"{path.stem}.py"
-    tagged = {tag: [cell for cell in code if tag in cell.metadata.get("tags", [])] for tag in ("exercise", "check")}
-    exercises, checks = tagged.values()
-    assert checks and len(exercises) == len(checks)
+    tagged = {tag: [cell for cell in code if tag in cell.metadata.get("tags", [])] for tag in TAGS}
+    planted, answers, checks = tagged.values()
+    assert checks and len(answers) == len(checks)
     names: dict = {"__name__": "exercises"}
-    for cell in (by_id(notebook, "imports"), *exercises):
+    for cell in (by_id(notebook, "imports"), *planted, *answers):
         exec(cell.source, names)
     for cell in checks:
         exec(cell.source, names)
-        assert names["_"] is False and "Hint" in capsys.readouterr().out, "an empty answer must get a hint"
+        assert names["_"] is False and "your turn" in capsys.readouterr().out
     exec(compile(solutions.read_text(encoding="utf-8"), str(solutions), "exec"), names)
-    for cell in checks:
+    for answer, cell in zip(answers, checks, strict=True):
         exec(cell.source, names)
         assert names["_"] is True, capsys.readouterr().out
+        *_, name = re.findall(r"^def (\w+)", answer.source, re.MULTILINE)
+        if wrong := names.get(f"wrong_{name}"):
+            exec(cell.source, {**names, name: wrong})
+            assert "not yet" in capsys.readouterr().out, f"the check of {name} does not find the planted bug"
+
+
+def test_every_exercise_has_hints_that_lead_to_it(path, notebook):
+    kept = runpy.run_path(str(NOTEBOOKS / "exercises" / f"{path.stem}.py"))
+    listed = [name for name, *_ in exercises(notebook)]
+    assert list(kept["HINTS"]) == listed and all(len(set(hints)) >= 2 for hints in kept["HINTS"].values())
+    tests = [name for name in kept if name.startswith("test_")]
+    assert all(
+        kept[name].__doc__ and re.match(r"test_(\w?\d+_\d+)_", name)[1].replace("_", ".") in listed for name in tests
+    )
 
 
 def test_the_table_in_the_readme_is_the_measured_one():

@@ -19,7 +19,9 @@ STARS = {"one": 1, "two": 2, "three": 3}
 """How hard an exercise is, as its text says: also its points."""
 WORDS, LINES, MINUTES_A_STAR = 150, 15, 8
 """Estimates: words of prose and lines of code that are read in a minute, and what a star of an exercise takes."""
-PROMISE = re.compile(r"(?:; it| and) never\s+stops\s+the\s+notebook\.\s+Solutions\s+are\s+in\s+`solutions/\w+\.py`\.")
+PROMISE = re.compile(
+    r",\s+and\s+never\s+stops\s+the\s+notebook\.(.*?)\s+Solutions\s+are\s+in\s+`solutions/\w+\.py`\.", re.S
+)
 
 
 def write_teaching(notebooks: Sequence[str] | None = None, slides: bool = False) -> None:
@@ -69,12 +71,12 @@ def version(notebook: nbformat.NotebookNode, solutions: str = "") -> nbformat.No
         number = name.replace(".", "-")
         exercise.metadata["nbgrader"] = _metadata(f"exercise-{number}", solution=True)
         check.metadata["nbgrader"] = _metadata(f"check-{number}", grade=True, locked=True, points=points)
-        check.source += '\nassert _, "not right yet: see the hint above"'
+        check.source += '\nassert _, "not right yet"'
         if solutions:
             exercise.source = solved(exercise.source, solutions, known)
     for cell in made.cells:
         if cell.cell_type == "markdown":
-            cell.source = PROMISE.sub(", and stops the notebook until it passed.", cell.source)
+            cell.source = PROMISE.sub(r", and stops the notebook until it is.\1", cell.source)
         elif not solutions or "nbgrader" in cell.metadata:
             cell.outputs, cell.execution_count = [], None
     return made
