@@ -87,7 +87,7 @@ def test_every_place_takes_the_parameters_of_its_class():
     mask, parameters = masks(2, 8, 12), torch.randn(2, 19, 3, 6)
     for width in (12, 6, 3):
         side = 12 // width
-        maps = spread(parameters, mask, width)
+        maps = spread(parameters, F.avg_pool2d(mask, side))
         assert maps.shape == (2, 6, 8 // side, width)
         for n, y, x in np.ndindex(2, 8 // side, width):
             place = mask[n, :, side * y : side * (y + 1), side * x : side * (x + 1)]
@@ -98,16 +98,17 @@ def test_every_place_takes_the_parameters_of_its_class():
 
 @torch.no_grad()
 def test_the_backbone_is_its_layers_in_turn(regional):
-    """With one level code for all classes there is nothing to spread: every AdaIN has a weight and bias per channel."""
-    backbone, code, x = regional.backbone, torch.randn(2, 8), masks(2, 32)
-    made = regional.render(x, F.pad(code, (0, 16))[:, None].expand(-1, 19, -1))
-    parameters = list(regional.style_to_adain(code[:, :, None, None]).split(4, dim=1))
+    """Every AdaIN takes, at a place, the weight and bias of the classes there; the codes have no slopes here."""
+    backbone, codes, mask = regional.backbone, torch.randn(2, 19, 8), masks(2, 32)
+    made, x = regional.render(mask, F.pad(codes, (0, 16))), mask
+    parameters = list(regional.style_to_adain(codes.transpose(1, 2)[..., None]).split(4, dim=1))
 
     def take(channels: int) -> torch.Tensor:
         return torch.cat([parameters.pop(0) for _ in range(channels // 4)], dim=1)
 
     def styled(z: torch.Tensor) -> torch.Tensor:
-        bias, weight = take(z.shape[1]), take(z.shape[1])
+        share = F.adaptive_avg_pool2d(mask, z.shape[-2:])
+        bias, weight = (torch.einsum("bckx,bkhw->bchw", take(z.shape[1]), share) for _ in range(2))
         return weight * positional(z) + bias
 
     for layer in (backbone.first, *backbone.down):
