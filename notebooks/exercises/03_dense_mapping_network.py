@@ -70,7 +70,7 @@ def pictures(count=5):
 
 
 def test_3_4_value(slope_penalty):
-    """scores w * sum(x^2) should cost the mean over faces of 4 w^2 x^2"""
+    """scores w * sum(x^2) should cost 4 w^2 sum(x^2), mean over faces"""
     found = slope_penalty(Bowl(0.5), pictures()).item()
     wanted = pictures().square().sum().item() / 5
     assert abs(found - wanted) < 1e-3, f"{found:.3f}, not {wanted:.3f}"

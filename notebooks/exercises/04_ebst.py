@@ -96,17 +96,28 @@ class Body(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.layer = nn.Conv2d(6, 3, 1)
+        self.layers = nn.Sequential(
+            nn.Conv2d(6, 8, 1), nn.Tanh(), nn.Conv2d(8, 3, 1)
+        )
 
     def forward(self, x):
         assert x.dim() == 4 and x.shape[1] == 6, f"body got {list(x.shape)}"
-        return 3 * self.layer(x)
+        return 4 * self.layers(2 * x)
 
 
 def renders(count=3):
     """Renders [2, count, 3, 4, 6] in [-1, 1], the same every time."""
     draw = torch.Generator().manual_seed(1)
     return torch.rand(2, count, 3, 4, 6, generator=draw) * 2 - 1
+
+
+def one_by_one(body, some):
+    """Blend and shares of three renders, without a batch or a softmax."""
+    mean = (some[:, 0] + some[:, 1] + some[:, 2]) / 3
+    scores = [body(torch.cat([some[:, k], mean], dim=1)) for k in range(3)]
+    total = sum(score.exp() for score in scores)
+    shares = [score.exp() / total for score in scores]
+    return sum(shares[k] * some[:, k] for k in range(3)), shares
 
 
 def test_4_5_shapes(many_blender):
@@ -122,25 +133,9 @@ def test_4_5_shapes(many_blender):
 def test_4_5_shares(many_blender):
     """the shares of a pixel and colour should add up to 1 over the renders"""
     _, shares = many_blender(Body())(renders())
-    assert (shares >= 0).all() and torch.allclose(
-        shares.sum(dim=1), torch.ones(2, 3, 4, 6), atol=1e-5
-    )
-
-
-@torch.no_grad()
-def test_4_5_pixel_by_pixel(many_blender):
-    """blend and shares should be those of a slow loop over the renders"""
-    body, some = Body(), renders()
-    mean = (some[:, 0] + some[:, 1] + some[:, 2]) / 3
-    scores = [body(torch.cat([some[:, k], mean], dim=1)) for k in range(3)]
-    total = sum(score.exp() for score in scores)
-    blend, shares = many_blender(body)(some)
-    right = torch.zeros(2, 3, 4, 6)
-    for k in range(3):
-        share = scores[k].exp() / total
-        assert torch.allclose(shares[:, k], share, atol=1e-5), f"share {k}"
-        right += share * some[:, k]
-    assert torch.allclose(blend, right, atol=1e-5), "the blend"
+    assert (shares >= 0).all(), "some are negative"
+    off = (shares.sum(dim=1) - 1).abs().max()
+    assert off < 1e-5, f"off by {off:.2f}"
 
 
 @torch.no_grad()
@@ -153,12 +148,29 @@ def test_4_5_order(many_blender):
     assert torch.allclose(shares[:, order], moved, atol=1e-5), "the shares"
 
 
+@torch.no_grad()
+def test_4_5_pixel_by_pixel(many_blender):
+    """blend and shares should be those of a slow loop over the renders"""
+    body, some = Body(), renders()
+    blend, shares = many_blender(body)(some)
+    right, right_shares = one_by_one(body, some)
+    for k, share in enumerate(right_shares):
+        assert torch.allclose(shares[:, k], share, atol=1e-4), f"share {k}"
+    assert torch.allclose(blend, right, atol=1e-4), "the blend"
+
+
 def test_4_5_gradient(many_blender):
     """a loss should reach every render and the weights of body"""
     body, some = Body(), renders().requires_grad_()
     blender = many_blender(body)
-    blender(some)[0].square().sum().backward()
-    assert some.grad.flatten(2).any(dim=2).all(), "a render is not reached"
-    assert body.layer.weight.grad is not None, "body is not reached"
-    found = [weight is body.layer.weight for weight in blender.parameters()]
-    assert any(found), "an optimiser does not find the weights of body"
+    inputs = [some, *body.parameters()]
+    found, wanted = (
+        torch.autograd.grad(blend.square().sum(), inputs, allow_unused=True)
+        for blend in (blender(some)[0], one_by_one(body, some)[0])
+    )
+    for part, right in zip(found, wanted, strict=True):
+        assert part is not None, "something is not reached"
+        assert torch.allclose(part, right, atol=1e-3), "not as it should"
+    known = {id(weight) for weight in blender.parameters()}
+    missed = [w for w in body.parameters() if id(w) not in known]
+    assert not missed, "an optimiser does not find the weights of body"
