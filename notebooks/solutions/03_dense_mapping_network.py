@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 
 def own_style(z):
@@ -48,3 +49,34 @@ def render_two_styles(dmn, mask, first, second, region):
     for layer in net.up:
         x = F.relu(F.instance_norm(layer(x)))
     return torch.tanh(net.last(x))
+
+
+def slope_penalty(D, real):
+    """3.4: create_graph, or the slope is a constant for the loss."""
+    real = real.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
+    return slope.square().sum(dim=(1, 2, 3)).mean()
+
+
+def place_block(channels):
+    """3.5: statistics of the channels at a place, style for each channel."""
+
+    def adain(z, parameters, eps=1e-5):
+        bias, weight = parameters[:, :, None, None].chunk(2, dim=1)
+        mean = z.mean(dim=1, keepdim=True)
+        variance = z.var(dim=1, keepdim=True, unbiased=False)
+        return weight * (z - mean) / (variance + eps).sqrt() + bias
+
+    class PlaceBlock(nn.Module):
+        def __init__(self):
+            super().__init__()
+            same = {"padding": 1, "padding_mode": "reflect"}
+            self.conv1 = nn.Conv2d(channels, channels, 3, **same)
+            self.conv2 = nn.Conv2d(channels, channels, 3, **same)
+
+        def forward(self, x, parameters):
+            first, second = parameters.chunk(2, dim=1)
+            y = F.relu(adain(self.conv1(x), first))
+            return x + adain(self.conv2(y), second)
+
+    return PlaceBlock()

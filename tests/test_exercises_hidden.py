@@ -1,0 +1,35 @@
+"""Hidden tests find what is wrong: each slip in a solution is refused by the check of its exercise."""
+
+import nbformat
+import pytest
+
+from maskgan_lib.course.chapter import NOTEBOOKS
+
+MUTATIONS = [
+    ("02_maskvae", "2.5", "cross_entropy(scores, ", "cross_entropy(scores.softmax(dim=1), "),
+    ("02_maskvae", "2.5", "labels.long())", 'labels.long(), reduction="sum")'),
+    ("02_maskvae", "2.6", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
+    ("02_maskvae", "2.6", "self.down(onehot)", "self.down(nn.functional.interpolate(onehot, size=4 * 2**stages))"),
+    ("03_dense_mapping_network", "3.4", "slope.square().sum(dim=(1, 2, 3)).mean()", "slope.square().mean()"),
+    ("03_dense_mapping_network", "3.4", "real.detach().requires_grad_()", "real.requires_grad_()"),
+    ("03_dense_mapping_network", "3.5", "bias, weight = parameters[:", "weight, bias = parameters[:"),
+    ("03_dense_mapping_network", "3.5", "z.mean(dim=1, keepdim=True)", "z.mean(dim=(2, 3), keepdim=True)"),
+    ("04_ebst", "4.4", "    network.zero_grad()\n", ""),
+    ("04_ebst", "4.4", "in batch.chunk(parts)", "in [batch]"),
+    ("04_ebst", "4.5", "softmax(dim=1)", "softmax(dim=2)"),
+    ("04_ebst", "4.5", "self.body = body", 'self.__dict__["body"] = body'),
+]
+
+
+@pytest.mark.parametrize(("stem", "name", "right", "slip"), MUTATIONS)
+def test_a_slip_is_refused(stem, name, right, slip, capsys):
+    notebook = nbformat.read(NOTEBOOKS / f"{stem}.ipynb", as_version=4)
+    (check,) = (cell.source for cell in notebook.cells if f'check("{name}"' in cell.source)
+    solution = (NOTEBOOKS / "solutions" / f"{stem}.py").read_text(encoding="utf-8")
+    assert solution.count(right) == 1
+    names: dict = {}
+    exec(next(cell.source for cell in notebook.cells if cell.id == "imports"), names)
+    for source, passes in ((solution, True), (solution.replace(right, slip), False)):
+        exec(source, names)
+        exec(check, names)
+        assert names["_"] is passes, capsys.readouterr().out
