@@ -6,6 +6,14 @@ import pytest
 from maskgan_lib.course.chapter import NOTEBOOKS
 
 MUTATIONS = [
+    ("00_start_here", "0.3", "first.astype(float) - second.astype(float)", "first.astype('i2') - second.astype('i2')"),
+    ("00_start_here", "0.3", "255**2 / error", "255 / error"),
+    ("01_data_set_preparation", "1.5", "x_left < x_right", "x_left > x_right"),
+    ("01_data_set_preparation", "1.5", "x_left < x_right", "x_left < labels.shape[1] / 2"),
+    ("A1_warm_up_vae_and_gan", "A1.4", ".sum(dim=1)\n    return", ".mean(dim=1)\n    return"),
+    ("A1_warm_up_vae_and_gan", "A1.4", "+ price).mean()", "+ price).sum()"),
+    ("A1_warm_up_vae_and_gan", "A1.5", "variance + 1e-8", "variance"),
+    ("A1_warm_up_vae_and_gan", "A1.5", "repeat_interleave(group)", "repeat(group)"),
     ("02_maskvae", "2.5", "cross_entropy(scores, ", "cross_entropy(scores.softmax(dim=1), "),
     ("02_maskvae", "2.5", "labels.long())", 'labels.long(), reduction="sum")'),
     ("02_maskvae", "2.6", "adaptive_avg_pool2d", "adaptive_max_pool2d"),

@@ -36,3 +36,10 @@ def nearest_pose(pose, i):
     distance = np.linalg.norm(pose - pose[i], axis=1)
     distance[i] = np.nan
     return int(np.nanargmin(distance))
+
+
+def sides_swapped(labels):
+    """1.5: argwhere gives the row first; a side is a matter of columns."""
+    _, x_left = np.argwhere(labels == CLASS_ID["l_eye"]).mean(axis=0)
+    _, x_right = np.argwhere(labels == CLASS_ID["r_eye"]).mean(axis=0)
+    return bool(x_left < x_right)
