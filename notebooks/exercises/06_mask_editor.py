@@ -31,9 +31,8 @@ HINTS = {
         "np.hypot the distances.",
     ],
     "6.4": [
-        "Ask Python for np.uint8(100) - np.uint8(104), as an array of one. "
-        "What comes out, and why only for reconstructions that are too "
-        "bright?",
+        "What is np.uint8([100]) - np.uint8([104])? Try it. And why are only "
+        "those reconstructions hurt that are too bright?",
         "An array of bytes has no negative numbers: below 0 it starts again "
         "at 255. At which place does the function compute something that "
         "should be negative?",
