@@ -26,6 +26,18 @@ MUTATIONS = [
     ("04_ebst", "4.4", "in batch.chunk(parts)", "in [batch]"),
     ("04_ebst", "4.5", "softmax(dim=1)", "softmax(dim=2)"),
     ("04_ebst", "4.5", "self.body = body", 'self.__dict__["body"] = body'),
+    ("05_evaluation", "5.4", "len(x) * (len(x) - 1)", "len(x) ** 2"),
+    ("05_evaluation", "5.4", "/ x.shape[1] + 1", "+ 1"),
+    ("05_evaluation", "5.5", "softmax(dim=2)", "softmax(dim=1)"),
+    ("05_evaluation", "5.5", "self.look(maps).flatten(2)", "self.look(maps).mean(dim=1, keepdim=True).flatten(2)"),
+    ("06_mask_editor", "6.4", "original.astype(float) - reconstruction", "(original - reconstruction).astype(np.int8)"),
+    ("06_mask_editor", "6.4", "mean(axis=(0, 1))", "mean()"),
+    ("06_mask_editor", "6.5", "mean(known * (original - reconstruction))", "mean(original - reconstruction)"),
+    ("06_mask_editor", "6.5", ".clamp(min=1e-6)", ""),
+    ("09_regional_style", "9.4", ".clamp(min=1e-4)[..., None])", "[..., None]).nan_to_num(0)"),
+    ("09_regional_style", "9.4", "off.sum() / (area > 0).sum()", "off.mean()"),
+    ("09_regional_style", "9.5", "total.clamp(min=1)", "total.clamp(min=1e-4)"),
+    ("09_regional_style", "9.5", "bias, weight = rows", "weight, bias = rows"),
 ]
 
 

@@ -1,6 +1,8 @@
 """Solutions of chapter 06. Try first, then read."""
 
 import numpy as np
+import torch.nn.functional as F
+from torch import nn
 
 
 def classes_of(data):
@@ -24,3 +26,26 @@ def feathered(render, original, edited, reach):
     apart = np.hypot(rows[..., None] - y, columns[..., None] - x).min(axis=2)
     weight = np.clip(1 - apart / reach, 0, 1)
     return weight * render + (1 - weight) * original
+
+
+def matched(render, original, reconstruction):
+    """6.4: bytes know no negative numbers, so subtract as floats."""
+    difference = original.astype(float) - reconstruction
+    shift = difference.mean(axis=(0, 1))
+    return np.clip(np.rint(render + shift), 0, 255).astype(np.uint8)
+
+
+def colour_matched(radius):
+    """6.5: a mean over known pixels is one mean divided by another."""
+
+    class ColourMatched(nn.Module):
+        def forward(self, render, original, reconstruction, edited):
+            def mean(x):
+                return F.avg_pool2d(x, 2 * radius + 1, 1, padding=radius)
+
+            known = 1 - edited
+            shift = mean(known * (original - reconstruction))
+            shift = shift / mean(known).clamp(min=1e-6)
+            return edited * (render + shift) + known * original
+
+    return ColourMatched()
