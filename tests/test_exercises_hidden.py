@@ -38,6 +38,10 @@ MUTATIONS = [
     ("09_regional_style", "9.4", "off.sum() / (area > 0).sum()", "off.mean()"),
     ("09_regional_style", "9.5", "total.clamp(min=1)", "total.clamp(min=1e-4)"),
     ("09_regional_style", "9.5", "bias, weight = rows", "weight, bias = rows"),
+    ("07_baselines", "7.5", "self.mix.sigmoid()[:, None, None]", "self.mix.sigmoid().mean()"),
+    ("07_baselines", "7.5", "F.instance_norm(h)", "F.layer_norm(h, h.shape[1:])"),
+    ("08_secgan", "8.5", "wish.abs().amax(dim=1)[:, None, None, None]", "wish.abs().max()"),
+    ("08_secgan", "8.5", "wish.abs().amax(dim=1)", "wish.amax(dim=1)"),
 ]
 
 
