@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from maskgan_lib.commands import parser
 
 ROOT = Path(__file__).resolve().parent.parent
+READMES = ("README.md", "data/README.md", "notebooks/teaching/README.md", "notebooks/teaching/projects.md")
 COLAB = {
     "torch": "2.11.0",
     "torchvision": "0.26.0",
@@ -41,7 +42,7 @@ def test_every_requirement_is_a_lower_bound_with_a_reason_that_colabs_own_packag
             assert requirement.name not in COLAB or requirement.specifier.contains(COLAB[requirement.name]), requirement
 
 
-@pytest.mark.parametrize("name", ["README.md", "data/README.md", "notebooks/teaching/README.md"])
+@pytest.mark.parametrize("name", READMES)
 def test_links_of_the_readmes_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text(encoding="utf-8")):
         assert target.startswith("https://") or ((ROOT / name).parent / target).exists(), target
@@ -49,7 +50,7 @@ def test_links_of_the_readmes_lead_somewhere(name):
 
 def test_every_command_that_the_readmes_name_exists():
     commands = commands_of(parser())
-    for name in ("README.md", "data/README.md", "notebooks/teaching/README.md"):
+    for name in READMES:
         for command, rest in re.findall(r"-m maskgan_lib (\w+)([^`\n]*)", (ROOT / name).read_text(encoding="utf-8")):
             assert command in commands, f"{name} names {command!r}"
             known = commands[command].format_help() + "".join(
