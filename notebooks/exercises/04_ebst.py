@@ -1,5 +1,8 @@
 """Hints for the exercises of chapter 04, and hidden tests."""
 
+import math
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -45,6 +48,26 @@ HINTS = {
         "weights are not found.",
     ],
 }
+
+
+def test_4_3_twins(widening):
+    """if a face's 16 edits say the same, the interval is 4 times wider"""
+    faces = np.random.default_rng(0).normal(size=(1000, 1))
+    found = float(widening(np.repeat(faces, 16, axis=1)))
+    assert math.isclose(found, 4, rel_tol=1e-2), f"{found:.3f} times"
+
+
+def test_4_3_strangers(widening):
+    """if a face's edits are independent, both intervals are alike"""
+    values = np.random.default_rng(0).normal(size=(2000, 5))
+    found = float(widening(values))
+    assert math.isclose(found, 1, rel_tol=0.05), f"{found:.3f} times"
+
+
+def test_4_3_by_hand(widening):
+    """two faces with two edits each are few enough for pencil and paper"""
+    found = float(widening(np.array([[0.0, 2.0], [4.0, 6.0]])))
+    assert math.isclose(found, math.sqrt(2.4), rel_tol=1e-6), f"{found:.4f}"
 
 
 def costs(network, batch):
