@@ -8,10 +8,12 @@ from torch import nn
 
 HINTS = {
     "4.1": [
-        "Both codes lie on the line through z and z_ref. In which direction "
-        "does each leave z, and how far does it go?",
-        "One step is the way from z to z_ref, divided by lam.",
-        "With step = (z_ref - z) / lam, return z + step and z - step.",
+        "All four codes lie on one line. Where on it is z, seen from the two "
+        "that you have?",
+        "z lies half-way between them, since both steps are equally long. "
+        "And the way from z_outer to z_inter is two steps.",
+        "With z = (z_inter + z_outer) / 2 and step = (z_inter - z_outer) / 2, "
+        "z_ref is lam steps from z.",
     ],
     "4.2": [
         "Fix one pixel and one colour: two numbers to mix, and a third that "
