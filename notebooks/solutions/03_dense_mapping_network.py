@@ -37,7 +37,8 @@ def render_two_styles(dmn, mask, first, second, region):
 
     The walk through the backbone of section 3.5, with `regional_adain` for
     every AdaIN; the region is brought to the size of the blocks.
-    Try: region = masks[:1, 13:14], which is the hair.
+    Try: mask = one_hot(torch.as_tensor(people_labels[:1])), and its hair,
+    region = mask[:, 13:14], in the style of another face.
     """
     net, styles = dmn.backbone, torch.stack([first, second])
     parameters = dmn.style_to_adain(styles[:, :, None, None]).flatten(1)
