@@ -22,6 +22,8 @@ MUTATIONS = [
     ("03_dense_mapping_network", "3.4", "real.detach().requires_grad_()", "real.requires_grad_()"),
     ("03_dense_mapping_network", "3.5", "bias, weight = parameters[:", "weight, bias = parameters[:"),
     ("03_dense_mapping_network", "3.5", "z.mean(dim=1, keepdim=True)", "z.mean(dim=(2, 3), keepdim=True)"),
+    ("04_ebst", "4.3", "/ len(by_face) ** 0.5", "/ values.size**0.5"),
+    ("04_ebst", "4.3", "values.mean(axis=1)", "values.mean(axis=0)"),
     ("04_ebst", "4.4", "    network.zero_grad()\n", ""),
     ("04_ebst", "4.4", "in batch.chunk(parts)", "in [batch]"),
     ("04_ebst", "4.5", "softmax(dim=1)", "softmax(dim=2)"),

@@ -100,6 +100,17 @@ def test_intervals_that_miss_zero_are_stronger():
     assert (first.get_title("left"), second.get_title("left")) == ("m", "n")
 
 
+def test_a_legend_has_axes():
+    """A notebook shows no figure without any."""
+    assert len(plots.class_legend({0}).axes) == 1
+
+
+def test_points_that_touch_share_their_names():
+    points = np.array([[10.0, 0.9], [10.1, 0.9], [0.1, 0.1]])
+    (axes,) = plots.class_scatter(points, [1, 13, 4]).axes
+    assert sorted(text.get_text() for text in axes.texts) == ["left eye", "skin, hair"]
+
+
 def test_figures_are_closed():
     """An open one is shown twice in a notebook."""
     before = plt.get_fignums()

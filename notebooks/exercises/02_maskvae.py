@@ -9,12 +9,13 @@ from maskgan_lib.networks import MaskVAE, one_hot
 
 HINTS = {
     "2.1": [
-        "Start from 4 and double. How often, until you are at 32? Which "
-        "function of the size counts doublings?",
-        "The size is 4 times 2 to the power of the answer. Solve this for "
-        "the power.",
-        "It is the logarithm of size / 4 to the base 2. The answer should "
-        "be an int.",
+        "How many numbers go into the two heads? They are the 4 x 4 places "
+        "after the last stage, each with all channels of that stage.",
+        "log2(size / 4) stages double the channels at each but the first, "
+        "so the last one has width * size / 8. A linear layer from a to b "
+        "numbers has (a + 1) * b weights, with the biases.",
+        "With flat = 16 * width * size // 8, both heads have (flat + 1) * "
+        "latent each, and expand has (latent + 1) * flat.",
     ],
     "2.2": [
         "Equation 4 is written for a log-variance. What is the log-variance, "

@@ -8,11 +8,13 @@ from maskgan_lib.networks.blocks import ResidualBlock
 HINTS = {
     "3.1": [
         "AdaIN takes away the mean and the spread of each channel. Which "
-        "style would give back what it has taken?",
-        "The biases are the means of the channels, and the weights are their "
-        "standard deviations, as AdaIN computes these.",
-        "Over dims 2 and 3, AdaIN divides by the root of the biased variance "
-        "plus 1e-5. Concatenate the means and these roots along dim 1.",
+        "parameters would give back what it has taken, and which have made "
+        "the recoloured face?",
+        "You need two sets: the statistics of z itself, and those of other. "
+        "The result of AdaIN is linear in its parameters, so a mix of the "
+        "parameters paints the mix of the maps.",
+        "Return torch.lerp(statistics(z), statistics(other), amount), with "
+        "statistics from section 3.2.2.",
     ],
     "3.2": [
         "Begin at the end. One score sees a square as wide as the last "

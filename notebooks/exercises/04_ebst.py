@@ -1,14 +1,19 @@
 """Hints for the exercises of chapter 04, and hidden tests."""
 
+import math
+
+import numpy as np
 import torch
 from torch import nn
 
 HINTS = {
     "4.1": [
-        "Both codes lie on the line through z and z_ref. In which direction "
-        "does each leave z, and how far does it go?",
-        "One step is the way from z to z_ref, divided by lam.",
-        "With step = (z_ref - z) / lam, return z + step and z - step.",
+        "All four codes lie on one line. Where on it is z, seen from the two "
+        "that you have?",
+        "z lies half-way between them, since both steps are equally long. "
+        "And the way from z_outer to z_inter is two steps.",
+        "With z = (z_inter + z_outer) / 2 and step = (z_inter - z_outer) / 2, "
+        "z_ref is lam steps from z.",
     ],
     "4.2": [
         "Fix one pixel and one colour: two numbers to mix, and a third that "
@@ -45,6 +50,26 @@ HINTS = {
         "weights are not found.",
     ],
 }
+
+
+def test_4_3_twins(widening):
+    """if a face's 16 edits say the same, the interval is 4 times wider"""
+    faces = np.random.default_rng(0).normal(size=(1000, 1))
+    found = float(widening(np.repeat(faces, 16, axis=1)))
+    assert math.isclose(found, 4, rel_tol=1e-2), f"{found:.3f} times"
+
+
+def test_4_3_strangers(widening):
+    """if a face's edits are independent, both intervals are alike"""
+    values = np.random.default_rng(0).normal(size=(2000, 5))
+    found = float(widening(values))
+    assert math.isclose(found, 1, rel_tol=0.05), f"{found:.3f} times"
+
+
+def test_4_3_by_hand(widening):
+    """two faces with two edits each are few enough for pencil and paper"""
+    found = float(widening(np.array([[0.0, 2.0], [4.0, 6.0]])))
+    assert math.isclose(found, math.sqrt(2.4), rel_tol=1e-6), f"{found:.4f}"
 
 
 def costs(network, batch):

@@ -5,10 +5,14 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def own_style(z):
-    """3.1: undo the normalisation: its root of variance + eps, its mean."""
-    std = (z.var(dim=(2, 3), unbiased=False) + 1e-5).sqrt()
-    return torch.cat([z.mean(dim=(2, 3)), std], dim=1)
+def part_way(z, other, amount):
+    """3.1: AdaIN is linear in its parameters, so these may be mixed."""
+
+    def statistics(z):
+        std = (z.var(dim=(2, 3), unbiased=False) + 1e-5).sqrt()
+        return torch.cat([z.mean(dim=(2, 3)), std], dim=1)
+
+    return torch.lerp(statistics(z), statistics(other), amount)
 
 
 def receptive_field(layers):
@@ -33,7 +37,8 @@ def render_two_styles(dmn, mask, first, second, region):
 
     The walk through the backbone of section 3.5, with `regional_adain` for
     every AdaIN; the region is brought to the size of the blocks.
-    Try: region = masks[:1, 13:14], which is the hair.
+    Try: mask = one_hot(torch.as_tensor(people_labels[:1])), and its hair,
+    region = mask[:, 13:14], in the style of another face.
     """
     net, styles = dmn.backbone, torch.stack([first, second])
     parameters = dmn.style_to_adain(styles[:, :, None, None]).flatten(1)

@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 
-def two_steps(z, z_ref, lam):
-    """4.1: equally long, in opposite directions."""
-    step = (z_ref - z) / lam
-    return z + step, z - step
+def undo_steps(z_inter, z_outer, lam):
+    """4.1: z lies half-way, without lam; z_ref is lam steps from it."""
+    z, step = (z_inter + z_outer) / 2, (z_inter - z_outer) / 2
+    return z, z + lam * step
 
 
 def best_alpha(inter, outer, original):

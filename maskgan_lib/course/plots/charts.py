@@ -79,14 +79,29 @@ def histogram(values: Mapping[str, np.ndarray], title: str = "", label: str = ""
 def class_scatter(
     points: np.ndarray, classes: Sequence[int], title: str = "", axes_names: tuple[str, str] = ("", "")
 ) -> Figure:
-    """One point ``[K, 2]`` for each of ``classes``, in its colour and with its name; the first axis is logarithmic."""
+    """One point ``[K, 2]`` for each of ``classes``, in its colour; the first axis is logarithmic.
+
+    Points that touch share a line of names, from left to right.
+    """
     figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
     axes.scatter(*points.T, c=COLORS[list(classes)] / 255, s=44, edgecolors=MUTED, linewidths=0.6)
-    for rank, k in enumerate(np.argsort(points[:, 1])):  # names left and right in turn, or neighbours collide
-        side = {"xytext": (-7, -3), "ha": "right"} if rank % 2 else {"xytext": (7, -3), "ha": "left"}
-        axes.annotate(CLASS_TITLES[classes[k]], points[k], textcoords="offset points", fontsize=8, **side)
     axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1], xscale="log")
     axes.margins(x=0.12)
+    figure.draw_without_rendering()  # from here on it is known where on the paper a point lies
+    x, y = axes.transData.transform(points).T
+    near = np.hypot(x - x[:, None], y - y[:, None]) < 16
+    left = set(range(len(points)))
+    while left:
+        together = {min(left)}
+        while (more := set(near[list(together)].any(axis=0).nonzero()[0])) - together:
+            together |= more
+        left -= together
+        end = max(together, key=lambda k: x[k])
+        crowded = ((abs(y - y[end]) < 12) & (x > x[end]) & (x < x[end] + 160)).any() or x[end] > 0.7 * figure.bbox.width
+        end = min(together, key=lambda k: x[k]) if crowded else end
+        look = {"xytext": (-7, -3), "ha": "right"} if crowded else {"xytext": (7, -3), "ha": "left"}
+        names = ", ".join(CLASS_TITLES[classes[k]] for k in sorted(together, key=lambda k: x[k]))
+        axes.annotate(names, points[end], textcoords="offset points", fontsize=8, **look)
     return figure
 
 

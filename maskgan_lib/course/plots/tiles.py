@@ -114,7 +114,7 @@ def class_legend(present: Collection[int]) -> Figure:
         Patch(facecolor=COLORS[i] / 255, edgecolor=MUTED, linewidth=0.5, label=f"{i:>2}  {CLASS_TITLES[i]}")
         for i in range(NUM_CLASSES)
     ]
-    figure = plt.figure(figsize=(5.8, 1.8))
+    figure, _ = canvas(580, 180)  # a notebook shows no figure without axes
     legend = figure.legend(handles=patches, ncols=3, loc="center", mode="expand", handleheight=1.4, frameon=False)
     for i, shown in enumerate(zip(legend.get_patches(), legend.get_texts(), strict=True)):
         plt.setp(shown, alpha=1.0 if i in present else 0.25)
