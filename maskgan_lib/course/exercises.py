@@ -60,6 +60,8 @@ def hint(name: str) -> None:
     """Print the next hint of the exercise ``name``, "3.4"; the first one gives away least."""
     kept, chapter = _kept(name)
     hints = kept["HINTS"].get(name, ())
+    if not chapter:
+        return
     if not hints:
         print(f"There is no exercise {name!r}: this chapter has {', '.join(kept['HINTS'])}.")
         return
