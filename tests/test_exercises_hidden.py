@@ -6,7 +6,7 @@ import pytest
 from maskgan_lib.course.chapter import NOTEBOOKS
 
 MUTATIONS = [
-    ("00_start_here", "0.3", "first.astype(float) - second.astype(float)", "first.astype('i2') - second.astype('i2')"),
+    ("00_start_here", "0.3", "first.astype(float) - second.astype(float)", "abs(first - second).astype(float)"),
     ("00_start_here", "0.3", "255**2 / error", "255 / error"),
     ("01_data_set_preparation", "1.5", "x_left < x_right", "x_left > x_right"),
     ("01_data_set_preparation", "1.5", "x_left < x_right", "x_left < labels.shape[1] / 2"),
