@@ -103,6 +103,7 @@ def test_the_checks_of_exercises_pass_with_the_solutions_and_not_without(path, n
         exec(cell.source, names)
         assert names["_"] is False and "your turn" in capsys.readouterr().out
     exec(compile(solutions.read_text(encoding="utf-8"), str(solutions), "exec"), names)
+    found = 0
     for answer, cell in zip(answers, checks, strict=True):
         exec(cell.source, names)
         assert names["_"] is True, capsys.readouterr().out
@@ -110,6 +111,8 @@ def test_the_checks_of_exercises_pass_with_the_solutions_and_not_without(path, n
         if wrong := names.get(f"wrong_{name}"):
             exec(cell.source, {**names, name: wrong})
             assert "not yet" in capsys.readouterr().out, f"the check of {name} does not find the planted bug"
+            found += 1
+    assert found == len(planted) >= 1
 
 
 def test_every_exercise_has_hints_that_lead_to_it(path, notebook):

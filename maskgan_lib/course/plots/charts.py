@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.sparse.csgraph import connected_components
 
 from maskgan_lib.classes import CLASS_TITLES, COLORS
 from maskgan_lib.course.plots.style import ACCENT, INK, MUTED, PAPER, SECOND, drawn
@@ -89,19 +90,15 @@ def class_scatter(
     axes.margins(x=0.12)
     figure.draw_without_rendering()  # from here on it is known where on the paper a point lies
     x, y = axes.transData.transform(points).T
-    near = np.hypot(x - x[:, None], y - y[:, None]) < 16
-    left = set(range(len(points)))
-    while left:
-        together = {min(left)}
-        while (more := set(near[list(together)].any(axis=0).nonzero()[0])) - together:
-            together |= more
-        left -= together
-        end = max(together, key=lambda k: x[k])
-        crowded = ((abs(y - y[end]) < 12) & (x > x[end]) & (x < x[end] + 160)).any() or x[end] > 0.7 * figure.bbox.width
-        end = min(together, key=lambda k: x[k]) if crowded else end
-        look = {"xytext": (-7, -3), "ha": "right"} if crowded else {"xytext": (7, -3), "ha": "left"}
-        names = ", ".join(CLASS_TITLES[classes[k]] for k in sorted(together, key=lambda k: x[k]))
-        axes.annotate(names, points[end], textcoords="offset points", fontsize=8, **look)
+    count, groups = connected_components(np.hypot(x - x[:, None], y - y[:, None]) < 16)
+    for group in range(count):
+        touching = sorted(np.flatnonzero(groups == group), key=lambda k: x[k])
+        last = touching[-1]
+        beside = (abs(y - y[last]) < 12) & (x > x[last]) & (x < x[last] + 160)
+        crowded = beside.any() or x[last] > 0.7 * figure.bbox.width
+        place, shift, side = (touching[0], -7, "right") if crowded else (last, 7, "left")
+        names = ", ".join(CLASS_TITLES[classes[k]] for k in touching)
+        axes.annotate(names, points[place], (shift, -3), textcoords="offset points", ha=side, fontsize=8)
     return figure
 
 
