@@ -62,6 +62,7 @@ class Preset:
     faces: int = 30_000  # 30,000 faces in CelebAMask-HQ; here: how many procedural faces the course renders
     # Constant rate, then linear decay to zero from this share of the steps on (100 + 100 epochs).
     decay_from: float = 0.5
+    augment: float = 0.0  # never; ours, for few photos: how strongly framing and light are varied
     ema_decay: float = 0.999  # ours: weights for inference are averaged over about 1,000 steps
     checkpoint_every: int = 1000
     sample_every: int = 1000

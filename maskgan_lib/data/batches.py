@@ -86,12 +86,13 @@ class Batch:
         """Images and masks, by name."""
         return {name: getattr(self, name) for name in ("image", "mask", "reference", "other_image", "other_mask")}
 
-    def noise(self, *shape: int, device: torch.device | str | None = None) -> Tensor:
+    def noise(self, *shape: int, device: torch.device | str | None = None, stream: str = "") -> Tensor:
         """Standard normal noise ``[B, *shape]`` that depends on seed, step and the place in the whole batch only.
 
-        It is drawn on ``device``, the images' unless given: a GPU draws other numbers than a CPU.
+        Another ``stream`` has other noise. It is drawn on ``device``, the images' unless given: a GPU draws other
+        numbers than a CPU.
         """
-        state = np.random.SeedSequence([self.seed, self.step]).generate_state(1, np.uint64)
+        state = np.random.SeedSequence([self.seed, self.step, *stream.encode()]).generate_state(1, np.uint64)
         device = device or self.image.device
         generator = torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
         return torch.randn(self.total, *shape, generator=generator, device=device)[self.share]

@@ -20,6 +20,7 @@ from maskgan_lib.checkpoints import save_weights
 from maskgan_lib.data.batches import Batches
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.progress import progress_bar
+from maskgan_lib.training.augmentation import augmented
 from maskgan_lib.training.checkpointing import Run, newest_checkpoint
 from maskgan_lib.training.execution import Execution, hardware, make_accelerator, set_recompute
 from maskgan_lib.training.log import Log, load_log
@@ -40,6 +41,7 @@ class RunSettings:
     checkpoint_every: int = 1000
     sample_every: int = 1000
     log_every: int = 50
+    augment: float = 0.0
 
     def rate(self, step: int) -> float:
         """Learning rate at ``step`` as a share of the first: one, then linearly down to zero from ``decay_from`` on."""
@@ -87,6 +89,7 @@ def train(
     bar = progress_bar(total=settings.steps, initial=run.step, **shown)
     with bar, ctrl_c() as pressed, closing(batches.stream(run.step, settings.steps)) as stream:
         for batch in stream:
+            batch = augmented(batch, settings.augment) if settings.augment else batch
             for name, optimizer in stage.optimizers.items():
                 for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
                     group["lr"] = rate * settings.rate(run.step)

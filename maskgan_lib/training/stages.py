@@ -36,7 +36,9 @@ def run_settings(name: str, preset: Preset, seed: int = 0, steps: int | None = N
     """Steps (the preset's unless given), batch size and intervals of the stage ``name``."""
     own = getattr(preset, STAGES[name].settings)
     intervals = (preset.checkpoint_every, preset.sample_every, preset.log_every)
-    return RunSettings(steps or own.steps, own.batch, seed, preset.decay_from, preset.ema_decay, *intervals)
+    return RunSettings(
+        steps or own.steps, own.batch, seed, preset.decay_from, preset.ema_decay, *intervals, preset.augment
+    )
 
 
 def train_stage(
