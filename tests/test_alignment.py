@@ -174,14 +174,38 @@ def test_an_unedited_crop_comes_back_as_it_was(similarity):
     assert np.array_equal(back[outside], photo[outside])
 
 
+def test_where_the_weight_is_zero_the_photo_keeps_every_bit():
+    rng = np.random.default_rng(3)
+    photo, edited = (rng.integers(0, 256, (n, n, 3)).astype(np.uint8) for n in (300, 64))
+    weight = np.zeros((64, 64, 1), np.float32)
+    weight[24:40, 24:40] = 1
+    made = Alignment(Square((150.0, 150.0), (128.0, 0.0)), 64)  # four pixels of the photo to one of the crop
+    back = made.paste_back(edited, photo, weight)
+    far = np.ones((300, 300), bool)
+    far[22 + 4 * 22 : 22 + 4 * 42, 22 + 4 * 22 : 22 + 4 * 42] = False
+    assert np.array_equal(back[far], photo[far])
+    inner = slice(22 + 4 * 26, 22 + 4 * 38)
+    assert np.array_equal(back[inner, inner], made.paste_back(edited, photo)[inner, inner])
+    assert np.array_equal(made.paste_back(edited, photo, np.ones_like(weight)), made.paste_back(edited, photo))
+
+
+def test_the_middle_of_a_mouth_is_enough():
+    points = moved(5 + 1j, 100 + 100j)
+    left_eye, right_eye, *corners = points.array()
+    there = FacePoints.from_pairs([right_eye, left_eye], [np.mean(corners, axis=0)])
+    assert there.left_eye == pytest.approx(left_eye)
+    np.testing.assert_allclose(crop_square(there).right, crop_square(points).right)
+    np.testing.assert_allclose(crop_square(there).center, crop_square(points).center)
+
+
 def test_wrong_pictures_and_points_are_refused():
     made, photo = Alignment.of(moved(5, 100 + 100j), 64), np.zeros((200, 200, 3), np.uint8)
     with pytest.raises(DataError, match="64 pixels a side"):
         made.paste_back(np.zeros((32, 32, 3), np.uint8), photo)
     with pytest.raises(DataError, match=r"uint8 \[H, W, 3\]"):
         made.crop(photo[..., 0])
-    with pytest.raises(DataError, match="not 2 and 1"):
-        FacePoints.from_pairs([(0, 0), (1, 0)], [(0, 1)])
+    with pytest.raises(DataError, match="not 1 and 2"):
+        FacePoints.from_pairs([(0, 0)], [(0, 1), (1, 1)])
 
 
 # ---- files

@@ -445,6 +445,7 @@ def calls(draw):
         str: st.sampled_from(["nose", "glasses", "hair", "hat", "Lower", "plain", "vivid"]),
         bytes: st.one_of(st.just(FILES.get(name, b"")), st.binary(max_size=40)),
         type(None): st.none(),
+        list: st.one_of(st.just([[75, 60], [45, 60], [60, 95]]), st.lists(ANYTHING, max_size=3)),
         dict: st.dictionaries(st.sampled_from(["Smiling", "Bangs", "Black_Hair"]), st.floats(-1.1, 1.1), max_size=2),
     }
     arguments = {key: draw(st.one_of(*[fitting[kind] for kind in kinds])) for key, kinds in COMMANDS[name].items()}
@@ -562,6 +563,43 @@ def test_an_own_photo_becomes_a_face(tmp_path):
     again = EditSession.restore(tmp_path / "auto", make_session().faces, ColourRenderer(SIZE))
     assert again.target == 4 and [face.name for face in again.faces] == [face.name for face in session.faces]
     assert np.array_equal(again.photo, session.photo) and np.array_equal(again.original, session.original)
+
+
+def test_an_edit_comes_back_into_the_whole_photo(tmp_path):
+    """The photo is upright, in its own size, and unedited pixels are its own; so it is after a restart, too."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # the camera lay on its side
+    lying = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8))
+    lying.save(file, "PNG", exif=exif)
+    upright = np.rot90(np.asarray(lying), -1)
+    session = make_session(judges=Seeing(), autosave=tmp_path / "auto")
+    with pytest.raises(EditError, match="no photo of your own"):
+        session.whole_photo()
+    session.choose_target(session.add_photo(file.getvalue()))
+    session.set_keep(1.0)
+    assert np.array_equal(session.whole_photo(), upright)
+    mask = session.mask
+    mask[20:30, 20:30] = 13
+    session.mask = mask
+    made = session.whole_photo()
+    changed = (made != upright).any(axis=-1)
+    assert made.shape == (320, 240, 3) and 0 < changed.mean() < 0.3
+    again = EditSession.restore(tmp_path / "auto", make_session().faces, ColourRenderer(SIZE))
+    assert np.array_equal(again.whole_photo(), made)
+    again.save_photo(tmp_path / "whole.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "whole.png")), made)
+    next((tmp_path / "auto" / "pictures").glob("*.photo")).write_bytes(b"another")
+    with pytest.raises(EditError, match="damaged"):
+        EditSession.restore(tmp_path / "auto", make_session().faces, ColourRenderer(SIZE))
+
+
+def test_three_points_say_where_a_face_is_that_nobody_finds():
+    session = make_session(judges=Blind())
+    place = session.add_photo(photo_file(), [[75, 60], [45, 60], [60, 95]])
+    assert session.faces[place].image.shape == (SIZE, SIZE, 3)
+    for points in ([[75, 60], [45, 60]], [[75, 60]] * 3, [[75, 600], [45, 600], [60, 950]]):
+        with pytest.raises(EditError):
+            session.command("add_photo", {"data": photo_file(), "points": points})
 
 
 def test_photos_without_a_face_are_refused(tmp_path):

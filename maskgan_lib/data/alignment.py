@@ -41,12 +41,19 @@ class FacePoints:
 
     @classmethod
     def from_pairs(cls, eyes: Sequence[Point], mouth: Sequence[Point]) -> Self:
-        """From two eyes and two corners of a mouth, each pair in any order: which is left follows from the geometry."""
-        if len(eyes) != 2 or len(mouth) != 2:
+        """From two eyes and two corners of a mouth, each pair in any order: which is left follows from the geometry.
+
+        The middle of the mouth alone will do: where its corners are does not change the crop.
+        """
+        if len(eyes) != 2 or len(mouth) not in (1, 2):
             raise DataError(f"A face has two eyes and two mouth corners, not {len(eyes)} and {len(mouth)}: give each.")
-        eyes, mouth = _complex(eyes), _complex(mouth)
+        try:
+            eyes, mouth = _complex(eyes), _complex(mouth)
+        except (TypeError, ValueError):
+            raise DataError(f"The points of a face are pairs of numbers, not {eyes} and {mouth}.") from None
         down = mouth.mean() - eyes.mean()
         right, left = sorted(eyes, key=lambda eye: (eye.conjugate() * down).imag)
+        mouth = mouth if len(mouth) == 2 else mouth + 0.4 * (left - right) * np.array([-1, 1])
         mouth = sorted(mouth, key=lambda corner: (corner.conjugate() * (left - right)).real, reverse=True)
         return cls(*map(tuple, _points([left, right, *mouth]).tolist()))
 
@@ -95,6 +102,14 @@ def crop_square(points: FacePoints) -> Square:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a face comes from: the ``data`` of a photo's file, and the face's square in the photo, turned upright."""
+
+    data: bytes
+    square: Square
+
+
+@dataclass(frozen=True)
 class Alignment:
     """The maps between a photo and the crop of ``square`` with ``size`` pixels a side."""
 
@@ -129,10 +144,11 @@ class Alignment:
         """
         return _resample(_checked(photo), *self._map, self.size, self.size)
 
-    def paste_back(self, edited: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    def paste_back(self, edited: np.ndarray, photo: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """A copy of ``photo`` with the edited crop uint8 ``[size, size, 3]`` in its place.
 
-        In a border inside the square (``FEATHER``) the crop fades in, and outside the square no pixel changes.
+        In a border inside the square (``FEATHER``) the crop fades in, and outside the square no pixel changes. With a
+        ``weight``, float ``[size, size, 1]`` in [0, 1], the photo's own pixels stay where it is 0, at their resolution.
         """
         if _checked(edited).shape[:2] != (self.size, self.size):
             raise DataError(f"The edited crop is {list(edited.shape)}, not {self.size} pixels a side: resize it first.")
@@ -145,12 +161,14 @@ class Alignment:
             return made
         window = made[top:bottom, left:right]
         turn, corner = self._map
-        pasted = _resample(edited, 1 / turn, (complex(left, top) - corner) / turn, right - left, bottom - top)
+        way = (1 / turn, (complex(left, top) - corner) / turn, right - left, bottom - top)
         y, x = np.mgrid[top:bottom, left:right] + 0.5
         place = self.to_crop(np.stack([x, y], axis=-1)) / self.size
         inside = np.clip(np.minimum(place, 1 - place).min(axis=-1, keepdims=True) / FEATHER, 0, 1)
-        weight = inside * inside * (3 - 2 * inside)
-        window[:] = np.rint(weight * pasted + (1 - weight) * window)
+        share = inside * inside * (3 - 2 * inside)
+        if weight is not None:
+            share = share * _resample(np.rint(255 * weight).astype(np.uint8).repeat(3, axis=2), *way)[..., :1] / 255
+        window[:] = np.rint(share * _resample(edited, *way) + (1 - share) * window)
         return made
 
 

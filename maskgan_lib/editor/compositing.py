@@ -15,7 +15,7 @@ DOUBT = 0.02
 """Share of known pixels under the blur at which half of the colour difference is believed."""
 
 
-def keep_unedited(
+def edit_layer(
     render: np.ndarray,
     photo: np.ndarray,
     before: np.ndarray,
@@ -23,29 +23,33 @@ def keep_unedited(
     reconstruction: np.ndarray,
     strength: float = 1.0,
     restyled: np.ndarray | None = None,
-) -> np.ndarray:
-    """``photo`` with ``render`` in place of what was edited, uint8 ``[S, S, 3]`` like all pictures here.
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is to lie over ``photo``, float32 ``[S, S, 3]``, and with what weight, float32 ``[S, S, 1]`` in [0, 1].
 
-    The edited region is where the label maps ``before`` and ``after``, uint8 ``[S, S]``, differ. A soft edge lies
-    around it, and the render is moved to the photo's colours there by what the network got wrong nearby: the blurred
-    difference of the photo and ``reconstruction``, the render of ``before``, over pixels that were not edited.
+    The edited region is where the label maps ``before`` and ``after``, uint8 ``[S, S]``, differ: there lies ``render``,
+    which like all pictures here is uint8 ``[S, S, 3]``. It has a soft edge, and is moved to the photo's colours by what
+    the network got wrong nearby: the blurred difference of the photo and ``reconstruction``, the render of ``before``,
+    over pixels that were not edited.
 
     Args:
-        strength: 1 keeps the photo far from the edit bit for bit (all of it if nothing was edited), 0 gives the render,
-            values between are mixtures of both.
+        strength: with 1 the weight is 0 far from the edit, with 0 the render covers all; values between are mixtures.
         restyled: bool ``[S, S]``, pixels that count as edited although their class may be the same.
     """
     if not render.shape == photo.shape == reconstruction.shape == (*before.shape, 3) or before.shape != after.shape:
         raise ValueError("Pictures and label maps must have one size, S x S x 3 and S x S.")
     if not 0 <= strength <= 1:
         raise ValueError(f"The strength must be between 0 and 1, not {strength}.")
-    if strength == 0:
-        return render.copy()
     edited = changed(before, after) if restyled is None else changed(before, after) | restyled
     share = feather(edited)[..., None]
     matched = np.clip(render + colour_difference(photo, reconstruction, ~edited), 0, 255)
-    composite = share * matched + (1 - share) * photo
-    return np.rint(strength * composite + (1 - strength) * render).astype(np.uint8)
+    weight = 1 - np.float32(strength) * (1 - share)
+    layer = (strength * share * matched + (1 - strength) * render) / np.maximum(weight, 1e-6)
+    return layer.astype(np.float32), weight
+
+
+def lay_over(photo: np.ndarray, layer: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """uint8: ``photo`` with ``layer`` over it; where the weight is 0 it stays bit for bit."""
+    return np.rint(weight * layer + (1 - weight) * photo).astype(np.uint8)
 
 
 def feather(region: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from maskgan_lib.editor.checks import EditError
 from maskgan_lib.editor.components import STYLE_REGIONS, from_the_outside
-from maskgan_lib.editor.compositing import keep_unedited
+from maskgan_lib.editor.compositing import edit_layer, lay_over
 from maskgan_lib.editor.rendering import Renderer, StyleCode
 from maskgan_lib.editor.steps import EditorFace, Step, Style
 
@@ -40,19 +40,26 @@ class Pictures:
         )
 
     def draw(self, step: Step, faces: Sequence[EditorFace]) -> np.ndarray:
-        """The picture, as it comes from the renderer."""
+        """The picture, as it comes from the renderer or laid over the photo."""
+        return lay_over(faces[step.target].image, *self.layer(step, faces))
+
+    def layer(self, step: Step, faces: Sequence[EditorFace]) -> tuple[np.ndarray, np.ndarray]:
+        """What lies over the photo, and its weight: see ``edit_layer``; 1 where the photo is not kept."""
         renderer, target = self.renderers[step.method], faces[step.target]
         whole = self._style(step, faces, step.style)
         style, restyled = self._with_regions(step, faces, whole)
         picture = np.asarray(renderer.render(step.mask.copy(), style))
+        if picture.shape != target.image.shape or picture.dtype != np.uint8:
+            came = f"{picture.dtype} {list(picture.shape)}"
+            raise EditError(f"The picture could not be made: it came as {came}.")
         if step.keep is None:
-            return picture
+            return picture, np.ones((*step.mask.shape, 1), np.float32)
         key = step.method, target.key, faces[step.style[0]].key, step.style[1]
         if self._reconstruction is None or self._reconstruction[0] != key:
             self._reconstruction = key, np.asarray(renderer.render(target.mask.copy(), whole))
         before, edited = self._reconstruction[1].copy(), np.isin(step.mask, list(restyled))
         photo, original = target.image.copy(), target.mask.copy()
-        return np.asarray(keep_unedited(picture, photo, original, step.mask.copy(), before, step.keep, edited))
+        return edit_layer(picture, photo, original, step.mask.copy(), before, step.keep, edited)
 
     def _with_regions(self, step: Step, faces: Sequence[EditorFace], whole: StyleCode) -> tuple[StyleCode, set[int]]:
         """The picture's style with those of regions in their places, and the classes whose style is not the picture's.

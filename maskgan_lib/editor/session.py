@@ -20,14 +20,15 @@ import numpy as np
 from maskgan_lib.attribute_masks import AttributeMasks
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_TITLES
-from maskgan_lib.data.pictures import decode_photo
+from maskgan_lib.data.alignment import Alignment, FacePoints, Origin
+from maskgan_lib.data.pictures import decode_photo, read_file
 from maskgan_lib.editor import components
 from maskgan_lib.editor.checks import EditError, attempt, check_mask, read_only, within
 from maskgan_lib.editor.latent import LatentEdits
 from maskgan_lib.editor.rendering import Renderer
 from maskgan_lib.editor.rle import decode_runs
 from maskgan_lib.editor.session_base import SessionBase, taking_turns
-from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, Sliding
+from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, Sliding, painting
 from maskgan_lib.editor.storage import (
     decode_mask,
     has_session,
@@ -56,7 +57,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "random_edit": {"seed": _WHOLE},
     "preview_attributes": {"amounts": _BY_NAME},
     "move_attributes": {"amounts": _BY_NAME},
-    "add_photo": {"data": _FILE},
+    "add_photo": {"data": _FILE, "points": (list,)},
     "load_mask": {"data": _FILE},
     "reset": {},
     "undo": {"count": _WHOLE},
@@ -160,22 +161,27 @@ class EditSession(SessionBase):
         strength = None if strength is None else within(strength, 0, 1, "The strength of keeping")
         self._change("photo not kept" if strength is None else f"photo kept at {strength:.0%}", keep=strength)
 
-    def add_photo(self, data: str | Path | bytes) -> int:
+    def add_photo(self, data: str | Path | bytes, points: Sequence[Sequence[float]] | None = None) -> int:
         """Cuts the face out of a photo, a file or its bytes, parses it, and gives its place among the faces.
 
-        ``EditError`` if it is no photo or no face is found in it.
+        Args:
+            points: both eyes and the middle of the mouth, ``(x, y)`` in pixels of the photo, turned upright; without,
+                the parser looks for the face.
+
+        ``EditError`` if it is no photo, if no face is found in it, or if the points are none of a face.
         """
         from maskgan_lib.editor.own_photos import prepare_photo  # brings many packages: loaded when used
         from maskgan_lib.evaluation.judges import Judges
 
         try:
             self._judges = self._judges or Judges.shipped()
-            photo = decode_photo(data, "The photo") if isinstance(data, bytes) else data
-            own = prepare_photo(photo, self._judges, size=self.size)
+            name, data = ("The photo", data) if isinstance(data, bytes) else (str(data), read_file(data))
+            given = points and FacePoints.from_pairs(points[:2], points[2:])
+            own = prepare_photo(decode_photo(data, name), self._judges, given, size=self.size)
         except CheckpointError as error:
             raise EditError(str(error)) from error
-        number = len(self.faces) - self._given + 1
-        face = self._checked_face(EditorFace(f"own photo {number}", own.image, own.labels))
+        number, origin = len(self.faces) - self._given + 1, Origin(data, own.alignment.square)
+        face = self._checked_face(EditorFace(f"own photo {number}", own.image, own.labels, origin))
         self._go(replace(self._state, faces=(*self.faces, face)))
         return len(self.faces) - 1
 
@@ -187,7 +193,7 @@ class EditSession(SessionBase):
             mask = check_mask(mask, self.size)
             self._preview = None
             if not np.array_equal(mask, self._now.mask):  # sliders stay where they are
-                self._change(_painting(self._now.mask, mask, self.original), mask=mask)
+                self._change(painting(self._now.mask, mask, self.original), mask=mask)
 
     def paint(self, data: bytes) -> None:
         """Another mask by its runs, as ``encode_runs`` writes them."""
@@ -287,8 +293,6 @@ class EditSession(SessionBase):
         ``EditError`` if it cannot be made: mask and last picture stay as they are.
         """
         picture = attempt("The picture could not be made", lambda: self._pictures.draw(self._now, self.faces))
-        if picture.shape != (self.size, self.size, 3) or picture.dtype != np.uint8:
-            raise EditError(f"The picture could not be made: it came as {picture.dtype} {list(picture.shape)}.")
         if not self.is_drawn or not np.array_equal(picture, self.image):
             self._go(self._state.drawn(read_only(picture.copy())), self._preview)
         return picture.copy()
@@ -322,6 +326,22 @@ class EditSession(SessionBase):
         if self.image is None:
             raise EditError("There is no picture yet: render the mask first.")
         write_picture(path, self.image)
+
+    def whole_photo(self) -> np.ndarray:
+        """The own photo that is edited, uint8 ``[H, W, 3]`` in its full size, with the picture in its place.
+
+        Where the photo is kept, its pixels stay as they are. ``EditError`` if the target is no own photo.
+        """
+        origin = self.faces[self.target].origin
+        if origin is None:
+            raise EditError(f"{self.faces[self.target].name!r} is no photo of your own: save its picture instead.")
+        layer, weight = attempt("The picture could not be made", lambda: self._pictures.layer(self._now, self.faces))
+        edited = np.rint(layer).astype(np.uint8)
+        return Alignment(origin.square, self.size).paste_back(edited, decode_photo(origin.data, "The photo"), weight)
+
+    def save_photo(self, path: str | Path) -> None:
+        """Writes ``whole_photo`` as PNG or JPEG, by the ending."""
+        write_picture(path, self.whole_photo())
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Calls one of ``COMMANDS``; ``EditError`` for another name, and for arguments that it does not take."""
@@ -376,12 +396,3 @@ class EditSession(SessionBase):
                 raise EditError(f"The amount of {name} is a number, not {reprlib.repr(amount)}.")
             within(amount, -1, 1, f"The amount of {name}")
         return {name: float(amounts[name]) for name in self.attributes if amounts.get(name)}
-
-
-def _painting(before: np.ndarray, after: np.ndarray, original: np.ndarray) -> str:
-    """What a brush has done, by the classes that it left."""
-    changed = before != after
-    if np.array_equal(after[changed], original[changed]):
-        return "restored"
-    titles = [CLASS_TITLES[i] for i in np.unique(after[changed])]
-    return f"painted {' and '.join(titles) if len(titles) < 3 else 'several classes'}"

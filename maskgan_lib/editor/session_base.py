@@ -259,4 +259,4 @@ class SessionBase:
                 f"The picture of {face.name!r} is {image.dtype} {list(image.shape)}, not uint8 "
                 f"{[self.size, self.size, 3]}: resize it."
             )
-        return EditorFace(face.name, read_only(image.copy()), read_only(check_mask(face.mask, self.size)))
+        return replace(face, image=read_only(image.copy()), mask=read_only(check_mask(face.mask, self.size)))

@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from maskgan_lib.classes import CLASS_TITLES
+from maskgan_lib.data.alignment import Origin
 from maskgan_lib.editor.components import STYLE_REGIONS, from_the_outside, ids_of
 
 DEPTH = 100
@@ -33,11 +35,15 @@ def file_name(array: np.ndarray) -> str:
 
 @dataclass(frozen=True, eq=False)
 class EditorFace:
-    """A face to edit or to take from: picture uint8 ``[S, S, 3]``, mask uint8 ``[S, S]`` with ids 0 to 18."""
+    """A face to edit or to take from: picture uint8 ``[S, S, 3]``, mask uint8 ``[S, S]`` with ids 0 to 18.
+
+    An own photo's also knows its ``origin``.
+    """
 
     name: str
     image: np.ndarray
     mask: np.ndarray
+    origin: Origin | None = None
 
     @cached_property
     def key(self) -> tuple[str, str, str]:
@@ -211,3 +217,12 @@ class SessionState:
             results=tuple(here(step, True) for step in self.results),
             image=self.image if self.now.method in methods else None,
         )
+
+
+def painting(before: np.ndarray, after: np.ndarray, original: np.ndarray) -> str:
+    """What a brush has done, by the classes that it left."""
+    changed = before != after
+    if np.array_equal(after[changed], original[changed]):
+        return "restored"
+    titles = [CLASS_TITLES[i] for i in np.unique(after[changed])]
+    return f"painted {' and '.join(titles) if len(titles) < 3 else 'several classes'}"

@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from PIL import Image
 
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import COLORS
+from maskgan_lib.data.alignment import Origin, Square
 from maskgan_lib.data.pictures import decode_image, decode_labels, read_file, resize_labels
 from maskgan_lib.editor.checks import EditError, read_only
 from maskgan_lib.editor.components import STYLE_REGIONS
@@ -28,7 +30,7 @@ FORMAT = 3
 """Version of ``session.json``; raised when older code could not read it. Older ones are read: they had no steps."""
 SESSION_FILE, PICTURES = "session.json", "pictures"
 PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-_FILE_NAME = re.compile(r"[0-9a-f]{32}\.png")
+_FILE_NAME = re.compile(r"[0-9a-f]{32}\.(png|photo)")
 
 
 # ---- masks and pictures
@@ -116,6 +118,7 @@ def write_session(folder: str | Path, state: SessionState, given: int, wait: boo
     used = sorted({face for step in steps for face in step.faces}.union(range(given, len(state.faces))))
     places = {face: place for place, face in enumerate(used)}
     arrays: dict[str, np.ndarray] = {}
+    photos: dict[str, bytes] = {}
 
     def stored(step: Step) -> dict[str, Any]:
         mask, image = step.files
@@ -127,7 +130,11 @@ def write_session(folder: str | Path, state: SessionState, given: int, wait: boo
     def named(face: EditorFace) -> dict[str, Any]:
         name, image, mask = face.key
         arrays.update({image: face.image, mask: face.mask})
-        return {"name": name, "image": image, "mask": mask}
+        if face.origin is None:
+            return {"name": name, "image": image, "mask": mask}
+        photo = _photo_name(face.origin.data)
+        photos[photo] = face.origin.data
+        return {"name": name, "image": image, "mask": mask, "photo": photo, "square": astuple(face.origin.square)}
 
     image = None if state.image is None else file_name(state.image)
     arrays |= {} if image is None else {image: state.image}
@@ -141,12 +148,14 @@ def write_session(folder: str | Path, state: SessionState, given: int, wait: boo
         "image": image,
     }
     pictures = folder / PICTURES
-    there = {path.name for path in pictures.glob("*.png")}
+    there = {path.name for path in pictures.glob("*")}
     for name in arrays.keys() - there:
         array = arrays[name]
         _write(pictures / name, encode_mask(array) if array.ndim == 2 else encode_picture(array), wait)
+    for name in photos.keys() - there:
+        _write(pictures / name, photos[name], wait)
     _write(folder / SESSION_FILE, json.dumps(content | {"sha256": _digest(content)}, indent=1).encode(), wait)
-    for name in there - arrays.keys():
+    for name in there - arrays.keys() - photos.keys():
         if _FILE_NAME.fullmatch(name):
             (pictures / name).unlink(missing_ok=True)
 
@@ -213,7 +222,20 @@ def _state(content: dict[str, Any], folder: Path, size: int) -> SessionState:
         looks = target, style(stored["style"]), keep if keep is None else float(keep), method
         return Step(str(stored["name"]), *looks, mask(stored["mask"]), regions, picture(stored["image"]))
 
-    faces = tuple(EditorFace(str(f["name"]), picture(f["image"]), mask(f["mask"])) for f in content["faces"])
+    def origin(stored: dict[str, Any]) -> Origin | None:
+        if "photo" not in stored:
+            return None
+        name = str(stored["photo"])
+        data = read_file(folder / name) if _FILE_NAME.fullmatch(name) else b""
+        if _photo_name(data) != name:
+            raise _damaged(folder / name)
+        center, right = ((float(x), float(y)) for x, y in stored["square"])
+        return Origin(data, Square(center, right))
+
+    def face(stored: dict[str, Any]) -> EditorFace:
+        return EditorFace(str(stored["name"]), picture(stored["image"]), mask(stored["mask"]), origin(stored))
+
+    faces = tuple(map(face, content["faces"]))
     if any(face.image is None for face in faces):
         raise ValueError("a face without a picture")
     steps = tuple(step(one) for one in list(content["steps"])[-DEPTH - 1 :])
@@ -233,6 +255,10 @@ def _checked(folder: Path, name: str, decode: Callable[[bytes, str], np.ndarray]
     if array.shape != shape or file_name(array) != name:
         raise _damaged(path)
     return read_only(array)
+
+
+def _photo_name(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32] + ".photo"
 
 
 def _damaged(path: Path) -> EditError:
