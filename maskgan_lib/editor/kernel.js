@@ -1,6 +1,7 @@
 // What the view and the kernel say to each other: one command on its way, the others wait in a queue.
 
 import { merge, rle, same, u8, unrle } from "./core.js";
+import { download } from "./elements.js";
 
 const PATIENCE = 2; // seconds until a waiting person is told why
 const LONG = 10; // seconds until a stopped kernel is more likely than a busy one
@@ -21,6 +22,7 @@ export function connect(editor) {
     keys.forEach((key, i) => {
       thumbs.set(key, `data:image/jpeg;base64,${btoa(String.fromCharCode(...u8(files[i])))}`);
     });
+    if (type === "photo") download("photo.jpg", new Blob([u8(files[0])], { type: "image/jpeg" }));
     if (type === "hello") root.dataset.hellos = Number(root.dataset.hellos) + 1;
     if (type === "hello" && !editor.kernel.flight) root.dataset.kernel = "alive";
     editor.refresh();
@@ -55,7 +57,7 @@ export function isAhead({ kernel }) {
 /**
  * Asks for a command of the session. Those of one gesture are one step; while they wait, only the last one counts, and
  * `open` says that it goes on; counts of undo and redo add up. `during`: also while a stroke is drawn. `labels`: the mask
- * that it makes. `after` is called when it is done.
+ * that it makes. `after` is called when it is done, `failed` if it could not be.
  */
 export function ask(editor, name, args = {}, options = {}) {
   const { kernel } = editor;
@@ -89,7 +91,7 @@ function send(editor, one) {
 }
 
 /** Whether there is a kernel that takes the message: JupyterLab throws when it is gone. */
-function tell(editor, message, buffers) {
+export function tell(editor, message, buffers) {
   try {
     editor.model.send(message, undefined, buffers);
     return true;

@@ -3,12 +3,12 @@
 import { maskPng, same } from "./core.js";
 import { applyAttributes, cancelAttributes, command, isMoved } from "./drawing.js";
 import { button, chooser, download, field, list, make, note, panel, slider } from "./elements.js";
-import { isIdle } from "./kernel.js";
+import { isIdle, tell } from "./kernel.js";
 import { savePicture } from "./picture.js";
 import { HELP } from "./words.js";
 
-const UPLOAD_SIDE = 2048; // larger photos are made smaller before they travel
-const UPLOAD_BYTES = 8e6; // a kernel's connection breaks at 10 MiB
+const UPLOAD_BYTES = 8e6; // a kernel's connection breaks at 10 MiB: larger photos are made smaller before they travel
+const UPLOAD_SIDE = 4096;
 const ONE_STYLE = "This method has one style for the whole picture";
 
 const spaced = (name) => name.replaceAll("_", " ");
@@ -202,38 +202,82 @@ function makeParts(editor) {
 
 // ---- files
 
-/** Bytes of a photo, few enough to travel; what the browser cannot read goes to the kernel, which says why. */
-async function photoBytes(file) {
-  try {
-    const bitmap = await createImageBitmap(file);
-    const share = Math.min(1, UPLOAD_SIDE / Math.max(bitmap.width, bitmap.height));
-    if (share === 1 && file.size < UPLOAD_BYTES) return await file.arrayBuffer();
-    const canvas = new OffscreenCanvas(Math.round(bitmap.width * share), Math.round(bitmap.height * share));
-    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    return await (await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 })).arrayBuffer();
-  } catch {
-    return maskBytes(file);
-  }
+/** Bytes of a photo, few enough to travel, and the photo as the browser sees it; what it cannot read the kernel may. */
+async function readPhoto(file) {
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap || file.size < UPLOAD_BYTES) return { data: await fileBytes(file), bitmap };
+  const share = Math.min(1, UPLOAD_SIDE / Math.max(bitmap.width, bitmap.height));
+  const canvas = new OffscreenCanvas(Math.round(bitmap.width * share), Math.round(bitmap.height * share));
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const small = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 });
+  return { data: await small.arrayBuffer(), bitmap: canvas };
 }
-const maskBytes = (file) => file.slice(0, UPLOAD_BYTES).arrayBuffer();
+const fileBytes = (file) => file.slice(0, UPLOAD_BYTES).arrayBuffer();
 
-function makePicker(editor, accept, name, read, after) {
+function makePicker(editor, accept, open) {
   const onchange = async () => {
     const [file] = input.files;
     if (!file) return;
     editor.say(`Reading ${file.name} …`);
-    const data = await read(file);
+    await open(file);
     input.value = ""; // the same file can be chosen again
-    command(editor, name, {}, { buffers: [data], after });
   };
   const input = make("input", "file", { type: "file", accept, hidden: true, onchange });
   return input;
 }
 
+// ---- a photo of one's own: where no face is found in it, one clicks at the eyes and the mouth
+
+const ASKED = ["one eye", "the other eye", "the middle of the mouth"];
+
+function makeClicks(editor) {
+  const canvas = make("canvas", "clicks", { role: "img", "aria-label": "the photo, to click at", onclick });
+  const words = () => (editor.asked ? `Where is the face? Click at ${ASKED[editor.asked.points.length]}.` : "");
+  const leave = () => show(null);
+  const cancel = button("action", "Cancel", "Leave this photo out", leave);
+  const said = make("p", "note", { textContent: words });
+  const node = make("div", "asking", { hidden: () => !editor.asked }, said, canvas, cancel);
+  function show(photo) {
+    editor.asked = photo;
+    if (photo) {
+      Object.assign(canvas, { width: photo.bitmap.width, height: photo.bitmap.height });
+      canvas.getContext("2d").drawImage(photo.bitmap, 0, 0);
+    }
+    editor.refresh();
+    if (photo) node.scrollIntoView({ block: "nearest" });
+  }
+  function onclick({ offsetX, offsetY }) {
+    const { data, points } = editor.asked;
+    const scale = canvas.width / canvas.clientWidth;
+    const [x, y] = [offsetX * scale, offsetY * scale];
+    points.push([x, y]);
+    const pen = canvas.getContext("2d");
+    Object.assign(pen, { strokeStyle: "white", lineWidth: 3 * scale });
+    pen.beginPath();
+    pen.arc(x, y, 6 * scale, 0, 2 * Math.PI);
+    pen.stroke();
+    if (points.length === ASKED.length) {
+      show(null);
+      send(data, { points });
+    } else editor.refresh();
+  }
+  function send(data, args, failed) {
+    const after = () => command(editor, "choose_target", { face: editor.state.faces.length - 1 });
+    command(editor, "add_photo", args, { buffers: [data], after, failed });
+  }
+  async function open(file) {
+    const { data, bitmap } = await readPhoto(file);
+    show(null);
+    send(data, {}, () => bitmap && show({ data, bitmap, points: [] }));
+  }
+  return [node, open];
+}
+
 function makeFiles(editor) {
-  const edit = () => command(editor, "choose_target", { face: editor.state.faces.length - 1 });
-  const maskFile = makePicker(editor, "image/png", "load_mask", maskBytes);
-  const photoFile = makePicker(editor, "image/*", "add_photo", photoBytes, edit);
+  const [clicks, openPhoto] = makeClicks(editor);
+  const openMask = async (file) => command(editor, "load_mask", {}, { buffers: [await fileBytes(file)] });
+  const maskFile = makePicker(editor, "image/png", openMask);
+  const photoFile = makePicker(editor, "image/*", openPhoto);
   const saveMask = async () => {
     const colors = editor.classes.map((one) => one.rgb);
     download("mask.png", await maskPng(editor.sheet.labels, editor.size, colors));
@@ -244,11 +288,14 @@ function makeFiles(editor) {
     ["Open a mask …", "A PNG of class ids 0 to 18", () => maskFile.click()],
     ["Open a photo …", "A photo of a face: it is cut out and its mask is found", () => photoFile.click()],
   ].map(([text, title, act]) => button("action", text, title, act));
+  const whole = "Your photo in its full size, with the picture in its place, as JPEG";
+  const hidden = () => !editor.state.own_photo;
+  buttons.push(button("action", "Download whole photo", whole, () => tell(editor, { type: "photo" }), { hidden }));
   const saved = () => {
     const { autosave_trouble: trouble, autosaved } = editor.state;
     if (autosaved) return `Every change is kept in ${autosaved}.`;
     return trouble ? `${trouble} Download what you want to keep.` : "There is no autosave: download what you want to keep.";
   };
-  const nodes = [make("div", "cluster wrap", {}, ...buttons), maskFile, photoFile, make("p", "note", { textContent: saved })];
+  const nodes = [make("div", "cluster wrap", {}, ...buttons), maskFile, photoFile, clicks, make("p", "note", { textContent: saved })];
   return panel("files-panel", "Files", false, ...nodes);
 }

@@ -34,6 +34,7 @@ function makeEditor(model) {
     at: SHOWING_ALL, // how the mask is zoomed and moved
     stroke: null, // while something is being drawn or moved
     corners: [], // of a polygon
+    asked: null, // an own photo whose face is being shown by clicks
     amounts: {}, // of attributes that are previewed
     group: null, // the part that is moved
     pen: { point: null, isShown: false }, // the keyboard's
@@ -97,7 +98,7 @@ function listen(editor) {
     showPreview(editor);
     showPictures(editor);
     editor.refresh();
-    if (answered && !answered.error) answered.after?.();
+    if (answered) (answered.error ? answered.failed : answered.after)?.();
     if (answered) sendNext(editor);
   }
   function hear() {

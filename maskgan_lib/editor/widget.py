@@ -134,6 +134,9 @@ class MaskEditor(anywidget.AnyWidget):
             case {"type": "ready"}:
                 with self._lock:
                     self._send_thumbs("hello", self._thumbs())
+            case {"type": "photo"}:
+                with self._lock:
+                    self._publish(FROM_PYTHON, *self._try(self._send_photo))
             case {"type": "command", "view": str(view), "n": int(n), "name": name, "arguments": arguments}:
                 if buffers and isinstance(arguments, dict):
                     arguments = arguments | {"data": bytes(buffers[0])}
@@ -142,6 +145,9 @@ class MaskEditor(anywidget.AnyWidget):
                     answer = self._try(lambda: self._carry_out(name, arguments, draw is not False))
                 with self._lock:
                     self._publish((view, n), *answer)
+
+    def _send_photo(self) -> None:
+        self.send({"type": "photo"}, [encode_picture(self.session.whole_photo(), "JPEG", 95)])
 
     def _carry_out(self, name: str, arguments: dict, draw: bool = True) -> None:
         if name != "render":
@@ -191,6 +197,7 @@ class MaskEditor(anywidget.AnyWidget):
             "styles_around": {name: session.style_around(name) for name in STYLE_REGIONS},
             "attributes": [(name, *SHOWING[name]) for name in session.attributes],
             "faces": [(face.key[1], face.name) for face in session.faces],
+            "own_photo": session.faces[session.target].origin is not None,
             "groups": session.groups(),
             "undo": {"count": len(session.done) - 1, "name": session.done[-1].name},
             "redo": {"count": len(undone), "name": "".join(undone[:1])},

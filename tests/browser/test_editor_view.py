@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from editor_faces import Grins, drawn_mask, drawn_session
 from PIL import Image
 
@@ -243,16 +244,51 @@ def test_an_own_photo_travels_in_a_size_that_fits_and_is_edited(editor, monkeypa
     got, session = [], editor.widget.session
 
     def add_photo(data: bytes) -> int:
-        got.append(Image.open(io.BytesIO(data)).size)
+        got.append((Image.open(io.BytesIO(data)).size, len(data)))
         face = EditorFace("mine", session.faces[1].image, session.faces[1].mask)
         session._go(replace(session._state, faces=(*session.faces, face)))
-        return 3
+        return len(session.faces) - 1
 
     monkeypatch.setattr(session, "add_photo", add_photo)
-    choose_file(editor, 1, png(np.zeros((30, 4096, 3), np.uint8)))
-    assert got == [(2048, 15)] and session.target == 3
-    assert (editor.widget.mask == session.faces[1].mask).all()
-    assert editor.page.locator(".editor-style .editor-face").count() == 4
+    large = np.random.default_rng(0).integers(0, 256, (700, 4600, 3), np.uint8)
+    choose_file(editor, 1, png(large[:30]))
+    choose_file(editor, 1, png(large))
+    assert [size for size, _ in got] == [(4600, 30), (4096, 623)] and got[1][1] < 8e6
+    assert session.target == 4 and (editor.widget.mask == session.faces[1].mask).all()
+    assert editor.page.locator(".editor-style .editor-face").count() == 5
+
+
+def test_where_no_face_is_found_one_clicks_at_it_and_the_whole_photo_comes_back(editor):
+    class Blind:
+        def parse(self, images):
+            return torch.zeros(len(images), *images.shape[-2:], dtype=torch.uint8)
+
+    page, session = editor.page, editor.widget.session
+    session._judges = Blind()
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8))
+    photo = np.asarray(coarse.resize((600, 400), Image.Resampling.BICUBIC))
+    page.click(".editor-files-panel summary")
+    clicks = page.locator(".editor-clicks")
+    assert not clicks.is_visible() and not page.is_visible("text=Download whole photo")
+    choose_file(editor, 1, png(photo))
+    assert "No face found" in page.inner_text(".editor-status")
+    scale = clicks.bounding_box()["width"] / 600
+    for x, y, asked in ((330, 180, "one eye"), (270, 180, "the other eye"), (300, 240, "the middle of the mouth")):
+        assert asked in page.inner_text(".editor-asking")
+        clicks.click(position={"x": scale * x, "y": scale * y})
+    settle(editor)
+    assert session.target == 3 and not clicks.is_visible()
+    assert session.faces[3].origin.square.center == pytest.approx((300, 186), abs=2)
+    session.set_keep(1.0)
+    page.click("text=Download whole photo", trial=True)
+    with page.expect_download() as event:
+        page.click("text=Download whole photo")
+        editor.deliver()
+    with Image.open(event.value.path()) as file:
+        assert np.abs(np.asarray(file).astype(int) - photo).mean() < 2  # JPEG
+    choose_file(editor, 1, png(photo))
+    page.click(".editor-asking >> text=Cancel")
+    assert not clicks.is_visible() and len(session.faces) == 4
 
 
 def test_every_button_works_or_says_why_not_on_an_empty_mask(editor):
