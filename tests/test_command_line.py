@@ -1,5 +1,7 @@
 """python -m maskgan_lib, from faces to a published network, and what it says when something is wrong."""
 
+import json
+import shutil
 import sys
 
 import pytest
@@ -46,6 +48,22 @@ def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage):
     assert out.stat().st_size < 0.6 * weights.stat().st_size
     for figure in card["figures"]:
         assert figure["name"] in printed and figure["name"] in out.with_suffix(".md").read_text()
+
+
+def test_what_has_seen_the_data_set_says_under_which_terms(packed, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    shutil.copytree(packed, photos)
+    about = json.loads((photos / "faces.json").read_text())
+    (photos / "faces.json").write_text(json.dumps(about | {"source": "label folder (celebamask-hq)"}))
+    assert train("parser", photos, tmp_path / "run", "--set", "augment=1") == 0
+    out = tmp_path / "published" / "parser.safetensors"
+    assert evaluate("parser", tmp_path / "run" / "parser.safetensors", photos, "--publish", out) == 0
+    assert "research" in out.with_suffix(".md").read_text() and "Apache" not in out.with_suffix(".md").read_text()
+    capsys.readouterr()
+    load_weights(out)
+    assert "parser.safetensors: " in (said := capsys.readouterr().err) and "non-commercial" in said
+    load_weights(PRETRAINED / "parser.safetensors")
+    assert capsys.readouterr().err == ""
 
 
 def test_weights_of_another_network_are_named(packed, capsys):

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pickle
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -102,7 +103,8 @@ def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
 def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
     """The network in a file of ``save_weights``, rebuilt from its metadata, in evaluation mode.
 
-    Its numbers are of PyTorch's default type, float32 unless somebody says otherwise.
+    Its numbers are of PyTorch's default type, float32 unless somebody says otherwise. Where the card has ``terms``,
+    they are said on standard error.
 
     Raises ``CheckpointError`` for a file that cannot be read, does not fit, or is not what was written.
     """
@@ -122,7 +124,10 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Mod
         # Copied, so that nothing keeps the file mapped while a training run writes its successor.
         dtype = torch.get_default_dtype()
         tensors = {key: t.to(dtype if t.is_floating_point() else t.dtype, copy=True) for key, t in stored.items()}
+        terms = json.loads(metadata["card"]).get("terms")
     load_into(network, tensors, str(path))
+    if terms:
+        print(f"{Path(path).name}: {terms}", file=sys.stderr)
     return network.to(device).eval()
 
 
