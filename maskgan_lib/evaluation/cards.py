@@ -8,9 +8,10 @@ import torch
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
 from maskgan_lib.evaluation.estimates import Figure
 
-
 TERMS = "learnt from photographs of CelebAMask-HQ, for non-commercial research and education only: see TERMS.md"
 """Of weights that have seen the data set; ``load_weights`` says them."""
+DRAWN = """Procedural faces are a stand-in: nothing here compares with figures on CelebAMask-HQ, and the network knows no
+photographs. Licence: Apache-2.0, like the code."""
 
 
 def publish(weights: str | Path, out: str | Path, measured_on: str, figures: list[Figure]) -> None:
@@ -49,12 +50,5 @@ Measured on {max(figure.faces for figure in figures)} unseen {card["measured_on"
 
 {measured}
 
-{_closing(card)}
+{f"The weights were {card['terms']}." if "terms" in card else DRAWN}
 """
-
-
-def _closing(card: dict) -> str:
-    if "terms" in card:
-        return f"The weights were {card['terms']}."
-    return """Procedural faces are a stand-in: nothing here compares with figures on CelebAMask-HQ, and the network knows no
-photographs. Licence: Apache-2.0, like the code."""
