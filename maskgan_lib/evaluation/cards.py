@@ -10,8 +10,8 @@ from maskgan_lib.evaluation.estimates import Figure
 
 TERMS = "learnt from photographs of CelebAMask-HQ, for non-commercial research and education only: see TERMS.md"
 """Of weights that have seen the data set; ``load_weights`` says them."""
-DRAWN = """Procedural faces are a stand-in: nothing here compares with figures on CelebAMask-HQ, and the network knows no
-photographs. Licence: Apache-2.0, like the code."""
+DRAWN = """Procedural faces are a stand-in: nothing here compares with figures on CelebAMask-HQ, and the network knows
+no photographs. Licence: Apache-2.0, like the code."""
 
 
 def publish(weights: str | Path, out: str | Path, measured_on: str, figures: list[Figure]) -> None:
