@@ -1,6 +1,7 @@
 """python -m maskgan_lib: the course, the faces, the data set, training, evaluation and speed from the command line."""
 
 import sys
+import warnings
 
 from maskgan_lib.commands import parser
 
@@ -8,6 +9,7 @@ from maskgan_lib.commands import parser
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (0 well, 1 a problem that one sentence explains, 130 interrupted)."""
     options = parser().parse_args(arguments)
+    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     try:
         return options.run(options) or 0
     except ModuleNotFoundError as error:
@@ -19,6 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        if not error.filename:
+            raise
+        print(f"error: {error.filename} cannot be used ({error.strerror}): choose another place.", file=sys.stderr)
+        return 1
     except Exception as error:
         if not _is_explained(error):
             raise

@@ -41,17 +41,16 @@ def labels_of(index):
 
 @pytest.fixture
 def data_set(tmp_path):
-    """Four little faces in the layout of the data set: skin is amodal, hair lies over it, one part is blank."""
+    """Four little faces in the layout of the data set: skin is amodal, hair lies over it."""
     root = tmp_path / "CelebAMask-HQ"
     for folder in ("CelebA-HQ-img", "CelebAMask-HQ-mask-anno/0"):
         (root / folder).mkdir(parents=True)
-    blank, skin = np.zeros((2, SIZE, SIZE), bool)
+    skin = np.zeros((SIZE, SIZE), bool)
     skin[8:28, 6:26] = True
     for i in range(COUNT):
         Image.fromarray(photograph(i)).save(root / "CelebA-HQ-img" / f"{i}.jpg", quality=95)
         for name, mask in (("skin", skin), ("nose", labels_of(i) == NOSE), ("hair", labels_of(i) == HAIR)):
             save_part(root / celebamask.part_path(i, name), mask)
-    save_part(root / celebamask.part_path(1, "hat"), blank)
     numbers = 162770, 162771, 182637, 182638  # the last of train, first and last of val, the first of test
     mapping = [f"{i:8d}{number - 1:12d}   {number:06d}.jpg" for i, number in enumerate(numbers)]
     values = [" ".join("1" if (i + k) % 3 == 0 else "-1" for k in range(40)) for i in range(COUNT)]
@@ -133,17 +132,54 @@ def test_later_parts_lie_over_earlier_ones(seed):
         assert labels[y, x] == max([CLASS_ID[name] for name, mask in parts.items() if mask[y, x]], default=0)
 
 
-def test_known_bad_faces_are_left_out_on_demand(data_set, tmp_path, monkeypatch):
+def test_known_bad_faces_are_left_out_on_demand_and_duplicates_unless_they_are_wanted(data_set, tmp_path, monkeypatch):
     monkeypatch.setattr(celebamask, "KNOWN_BAD", {1})
     assert_is_the_data_set(prepare(data_set, tmp_path / "all"))
     assert_is_the_data_set(prepare(data_set, tmp_path / "good", exclude_known_bad=True), [0, 2, 3])
     assert_is_the_data_set(prepare(data_set, tmp_path / "few", exclude_known_bad=True, limit=2), [0, 2])
+    monkeypatch.setattr(celebamask, "KNOWN_DUPLICATES", {2})
+    assert_is_the_data_set(prepare(data_set, tmp_path / "once"), [0, 1, 3])
+    assert_is_the_data_set(prepare(data_set, tmp_path / "twice", keep_duplicates=True))
+    (data_set / "README.txt").write_text("procedural faces v1\n")  # its numbers are others
+    assert_is_the_data_set(prepare(data_set, tmp_path / "drawn"))
 
 
-def test_a_mapping_without_its_header_is_read_too(data_set, tmp_path):
+def test_pairs_of_known_duplicates_lie_in_two_splits_in_the_real_mapping():
+    """The file numbers in CelebA of those that cross splits, from the data set's own mapping."""
+    pairs = {235: (80543, 187544), 12445: (141137, 180456), 19200: (40080, 176463), 20135: (183348, 61781)}
+    pairs[24647] = 20328, 186880
+    assert pairs.keys() <= celebamask.KNOWN_DUPLICATES
+    for numbers in pairs.values():
+        assert len({celebamask.split_of(number) for number in numbers}) == 2
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_mapping_without_its_header_is_read_too(data_set, tmp_path, coding):
+    """Also as Windows' editors write it."""
     path = data_set / "CelebA-HQ-to-CelebA-mapping.txt"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]), encoding=coding)
     assert_is_the_data_set(prepare(data_set, tmp_path / "packed"))
+
+
+def test_mirrored_faces_get_their_sides_back(data_set, tmp_path):
+    for name, columns in (("l_eye", slice(8, 11)), ("r_eye", slice(20, 23))):  # on the wrong sides
+        part = np.zeros((SIZE, SIZE), bool)
+        part[10:13, columns] = True
+        save_part(data_set / celebamask.part_path(3, name), part)
+    faces = prepare(data_set, tmp_path / "packed")
+    assert [record.mended for record in faces.records] == [False, False, False, True]
+    assert (faces.masks[3][10:13, 8:11] == CLASS_ID["r_eye"]).all()
+    assert (faces.masks[3][10:13, 20:23] == CLASS_ID["l_eye"]).all()
+
+
+def test_copies_that_a_mac_puts_into_a_zip_are_not_the_data_set(data_set, tmp_path):
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
+        for path in sorted(data_set.rglob("*.*")):
+            inside = path.relative_to(data_set)
+            archive.writestr(f"__MACOSX/faces/{inside.parent}/._{inside.name}", b"\0\5\x16\7")
+        for path in sorted(data_set.rglob("*.*")):
+            archive.write(path, f"faces/{path.relative_to(data_set)}")
+    assert_is_the_data_set(prepare(tmp_path / "mac.zip", tmp_path / "packed"))
 
 
 # --- bad places ------------------------------------------------------------------------------------------------------
@@ -240,6 +276,8 @@ BAD_FACES = {
     "colours": (lambda root: paint(root / NOSE_FILE, 255, 0, 255), "_nose.png has grey values or colours"),
     "no skin": (lambda root: (root / SKIN_FILE).unlink(), "00002_skin.png is missing"),
     "blank skin": (lambda root: paint(root / SKIN_FILE, 0, 0, 0), "00002_skin.png is blank"),
+    "blank nose": (lambda root: paint(root / NOSE_FILE, 0, 0, 0), "00002_nose.png is blank"),
+    "no eyes, nose, mouth": (lambda root: (root / NOSE_FILE).unlink(), "face 2"),
     "attribute too few": line(celebamask.ATTRIBUTE_FILE, 5, "2.jpg " + "1 " * 39),
     "attribute of 0": line(celebamask.ATTRIBUTE_FILE, 5, "2.jpg " + "0 " * 40),
     "pose without roll": line(celebamask.POSE_FILE, 5, "2.jpg 1.0 2.0"),

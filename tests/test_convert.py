@@ -1,12 +1,19 @@
 """Label maps that are merged already, ours and those of other data sets: mapped by name, sides checked."""
 
+import io
+import shutil
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from maskgan_lib.classes import CLASS_NAMES, IGNORE_ID, NUM_CLASSES
-from maskgan_lib.data import label_folders
-from maskgan_lib.data.label_folders import convert_labels, prepare_label_folder
+from maskgan_lib import faces
+from maskgan_lib.classes import CLASS_NAMES, COLORS, IGNORE_ID, NUM_CLASSES
+from maskgan_lib.data import celebamask, label_maps, pictures, procedural
+from maskgan_lib.data.label_folders import prepare_label_folder
+from maskgan_lib.data.label_maps import convert_labels
 from maskgan_lib.data.packed import DataError
 
 # their ids, by the names that the data sets themselves give; sides as the data sets mean them
@@ -41,7 +48,7 @@ def test_classes_are_mapped_by_name(scheme, theirs, lacking):
     if scheme != "facesynthetics":
         expected[0] = "unknown"  # ears, neck, clothes, hats and glasses are in it
     assert [dict(enumerate(CLASS_NAMES)).get(i, "unknown") for i in converted.tolist()] == expected
-    assert IGNORE_ID in converted and set(label_folders.lacking(scheme)) == set(lacking.split())
+    assert IGNORE_ID in converted and set(label_maps.lacking(scheme)) == set(lacking.split())
 
 
 def test_the_order_of_the_bisenet_has_nose_10_and_hair_17():
@@ -118,10 +125,142 @@ def test_each_data_set_has_its_own_layout_in_one_folder(tmp_path, scheme, image,
 
 
 def test_swapped_sides_are_noticed(tmp_path):
+    """Of all: another scheme. Of a few: these were mirrored, and get their sides back."""
     write_pair(tmp_path / "a" / "1.png", tmp_path / "b" / "1.png", face_labels(left_eye=5, right_eye=4))
-    with pytest.raises(DataError, match=r"Left and right .* 1 of 1 "):
+    with pytest.raises(DataError, match=r"1 of 1 .*left and right are swapped"):
         prepare(tmp_path / "a", tmp_path / "b", tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists() and not (tmp_path / "wrong.partial").exists()
+    for name in "23":
+        write_pair(tmp_path / "a" / f"{name}.png", tmp_path / "b" / f"{name}.png", face_labels())
+    faces = prepare(tmp_path / "a", tmp_path / "b", tmp_path / "right")
+    assert [record.mended for record in faces.records] == [True, False, False]
+    assert (faces.masks == face_labels()).all()
+
+
+DRAWN = [faces.render(faces.sample(9, i), 64).labels for i in range(6)]
+"""Whole faces, with the ids of this project."""
+
+
+def in_scheme(labels, scheme):
+    """With the ids of ``scheme``, what it lacks as its id 0."""
+    theirs = {name: i for i, name in reversed(label_maps.SCHEMES[scheme].items())}
+    return np.array([theirs.get(name, 0) for name in CLASS_NAMES], np.uint8)[labels]
+
+
+@pytest.mark.parametrize("scheme", label_maps.SCHEMES)
+@pytest.mark.parametrize("said", label_maps.SCHEMES)
+def test_the_layout_tells_one_scheme_from_another(scheme, said):
+    maps = [in_scheme(labels, scheme) for labels in DRAWN]
+    if label_maps.SCHEMES[scheme] == label_maps.SCHEMES[said]:
+        label_maps.check_layout(maps, said)
+        return
+    try:
+        label_maps.check_layout(maps, said)
+    except DataError as error:
+        assert scheme in str(error).partition("choose the scheme")[2]
+    else:
+        raise AssertionError(f"{scheme} was taken for {said}")
+
+
+def png(picture):
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def reordered(labels, order):
+    """The same colours, by a palette in another order."""
+    picture = Image.fromarray(np.argsort(order).astype(np.uint8)[labels])
+    picture.putpalette(COLORS[order].tobytes())
+    return picture
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 5), st.permutations(range(19)), st.sampled_from(["L", "P", "RGB", "colours", "greys", "RGBA"]))
+def test_a_label_map_is_read_as_what_it_shows(face, order, kind):
+    """By number, by its colours in whatever order a palette has them, or as a picture in these colours."""
+    labels = DRAWN[face]
+    picture = {
+        "L": Image.fromarray(labels),
+        "P": reordered(labels, np.array(order)),
+        "RGB": Image.fromarray(np.repeat(labels[..., None], 3, 2)),
+        "colours": Image.fromarray(COLORS[labels]),
+        "greys": Image.fromarray(np.argsort(order).astype(np.uint8)[labels]),
+        "RGBA": Image.fromarray(COLORS[labels]).convert("RGBA"),
+    }[kind]
+    if kind == "greys":
+        picture.putpalette(np.repeat(np.array(order, np.uint8)[:, None], 3, 1).tobytes())
+    assert np.array_equal(label_maps.read_labels(png(picture), "x.png"), labels)
+
+
+@pytest.mark.parametrize("table", [np.zeros((19, 3), np.uint8), pictures.DEMO_COLORS, COLORS[::-1] // 2 + 60])
+def test_other_palettes_are_read_by_index(table):
+    picture = Image.fromarray(DRAWN[0])
+    picture.putpalette(table.astype(np.uint8).tobytes())
+    assert np.array_equal(label_maps.read_labels(png(picture), "x.png"), DRAWN[0])
+
+
+@pytest.mark.parametrize("scheme", ["bisenet", "facesynthetics", "lapa"])
+def test_label_maps_of_other_schemes_are_read_by_number_alone(scheme):
+    theirs = in_scheme(DRAWN[1], scheme)
+    assert np.array_equal(label_maps.read_labels(png(Image.fromarray(theirs)), "x.png", scheme), theirs)
+    with pytest.raises(DataError, match="holds class ids"):
+        label_maps.read_labels(png(Image.fromarray(COLORS[DRAWN[1]])), "x.png", scheme)
+
+
+def test_pixels_that_a_resize_has_mixed_are_told():
+    mixed = Image.fromarray(DRAWN[2]).resize((150, 150), Image.Resampling.BILINEAR)
+    with pytest.raises(DataError, match="nearest pixel"):
+        label_maps.read_labels(png(mixed), "x.png")
+    for size in (40, 64, 200):
+        label_maps.read_labels(png(Image.fromarray(DRAWN[2]).resize((size, size), Image.Resampling.NEAREST)), "x.png")
+
+
+def test_hidden_copies_are_passed_over_and_accents_are_compared_in_one_form(folders, tmp_path):
+    images, masks = folders
+    for place in (
+        images / "._face0.png",
+        masks / "._face0.png",
+        images / "__MACOSX" / "._1.png",
+        masks / ".x" / "1.png",
+    ):
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"\0\5\x16\7")
+    write_pair(images / "Zo\u00e9.png", masks / "Zoe\u0301.png", face_labels())
+    faces = prepare(images, masks, tmp_path / "packed")
+    assert len(faces) == 11 and "Zo\u00e9" in [record.id for record in faces.records]
+
+
+def test_two_files_of_one_name_are_both_named(folders, tmp_path):
+    Image.new("RGB", (24, 24)).save(folders[0] / "face0.jpg")
+    with pytest.raises(DataError, match=r"face0\.jpg and .*face0\.png have one name"):
+        prepare(*folders, tmp_path / "packed")
+
+
+def test_beside_the_official_mapping_merged_maps_keep_split_attributes_and_pose(tmp_path):
+    root = tmp_path / "data set"
+    procedural.render_celebamask_hq(root, 16, image_size=64, progress=False)
+    official = celebamask.prepare(root, tmp_path / "official", 32, workers=1, progress=False)
+    merged = root / "CelebAMask-HQ-mask"
+    merged.mkdir()
+    archive = celebamask.open_data_set(root)
+    for i in range(16):
+        Image.fromarray(celebamask.merge_parts(celebamask.read_parts(archive, i))).save(merged / f"{i}.png")
+    shutil.rmtree(root / celebamask.MASK_FOLDER)
+    with pytest.raises(DataError, match=r"--labels .*CelebAMask-HQ-mask"):
+        celebamask.prepare(root, tmp_path / "none", 32, workers=1, progress=False)
+    again = prepare(root / "CelebA-HQ-img", merged, tmp_path / "again", size=32)
+    assert again.records == official.records and again.attribute_names == official.attribute_names
+    assert np.array_equal(again.masks, official.masks)
+
+
+def test_a_picture_that_lies_on_its_side_is_turned_as_its_mask_was(folders, tmp_path):
+    images, masks = folders
+    photo = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = 6
+    Image.fromarray(photo).transpose(Image.Transpose.ROTATE_90).save(images / "face3.png", exif=exif)
+    assert np.array_equal(prepare(images, masks, tmp_path / "packed").images[3], photo)
 
 
 def label_map(labels, message):
@@ -137,6 +276,8 @@ def folder_by_that_name(images, masks):
 BAD_FACES = {
     "id over 18": label_map(np.full((24, 24), 19, np.uint8), "face3.png holds the id 19"),
     "colours": label_map(np.arange(1728, dtype=np.uint8).reshape(24, 24, 3), "face3.png is a coloured picture"),
+    "transparent": label_map(np.dstack([np.zeros((24, 24, 3), np.uint8), face_labels()]), "face3.png is transparent"),
+    "blank": label_map(np.zeros((24, 24), np.uint8), "face3.png is no label map of a face"),
     "16 bits": label_map(face_labels().astype(np.uint16), "face3.png has pixels of mode I;16"),
     "another shape": label_map(np.zeros((24, 30), np.uint8), "is 24x24, but its label map face3.png 30x24"),
     "no label map": (lambda images, masks: (masks / "face3.png").unlink(), "face3.png has no label map"),

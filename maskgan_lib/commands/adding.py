@@ -2,10 +2,32 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Command = Callable[..., argparse.ArgumentParser]
 """``command(name, run, summary, details="")``: adds a command that calls ``run(options)`` and returns its parser."""
+
+
+SCHEMES = ("celebamask-hq", "bisenet", "facesynthetics", "lapa", "helen")
+"""Those of ``label_maps.SCHEMES``, whose file is not imported for help."""
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number from ``least`` up."""
+
+    def number(text: str) -> int:
+        value = int(text)  # a ValueError makes argparse name the option
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
+
+
+def place(text: str) -> Path:
+    """A path; ~ is the home folder also where no shell has seen it, as in --out=~/x."""
+    return Path(text).expanduser()
 
 
 def given(options: argparse.Namespace) -> dict[str, Any]:

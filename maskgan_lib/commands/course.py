@@ -1,8 +1,6 @@
 """What is done with the library as it is: course, teach, render and bench."""
 
-from pathlib import Path
-
-from maskgan_lib.commands.adding import Command, given
+from maskgan_lib.commands.adding import SCHEMES, Command, at_least, given, place
 
 
 def add(command: Command) -> None:
@@ -18,19 +16,20 @@ def add(command: Command) -> None:
 
     summary = "One edit from files: a face, its mask and the edited mask to a picture."
     option = command("render", _render, summary).add_argument
-    option("--image", type=Path, required=True, help="the face, cropped as in CelebA-HQ (see parse)")
-    option("--mask", type=Path, required=True, help="its label map, a PNG of class ids")
-    option("--edited", type=Path, required=True, help="the label map that the result should have")
-    option("--out", type=Path, required=True, help="picture to write, PNG or JPEG")
-    option("--weights", type=Path, help="of a DMN (default: the regional one, which ships)")
-    option("--style", type=Path, help="another face, whose looks the result should have")
-    option("--style-mask", type=Path, help="the label map of that face")
+    option("--image", type=place, required=True, help="the face, cropped as in CelebA-HQ (see parse)")
+    option("--mask", type=place, required=True, help="its label map, a PNG of class ids")
+    option("--edited", type=place, required=True, help="the label map that the result should have")
+    option("--out", type=place, required=True, help="picture to write, PNG or JPEG")
+    option("--weights", type=place, help="of a DMN (default: the regional one, which ships)")
+    option("--style", type=place, help="another face, whose looks the result should have")
+    option("--style-mask", type=place, help="the label map of that face")
     option("--keep", type=float, help="how strongly the photo stays where nothing was edited, 0 to 1")
-    option("--size", type=int, help="pixels a side (default: as the weights learnt)")
+    option("--size", type=at_least(1), help="pixels a side (default: as the weights learnt)")
+    option("--scheme", choices=SCHEMES, default=SCHEMES[0], help="whose class ids the label maps use")
 
     option = command("bench", _bench, "Measure faces, data, training and edits here, and memory.").add_argument
     option("--quick", action="store_true", help="a short run, for a first impression")
-    option("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    option("--json", type=place, metavar="FILE", help="also write the figures to FILE")
 
 
 def _course(options) -> int:

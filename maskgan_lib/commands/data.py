@@ -1,48 +1,50 @@
 """The commands that make data: faces, prepare, parse and download."""
 
-from pathlib import Path
-
-from maskgan_lib.commands.adding import Command, given
-
-SCHEMES = ("celebamask-hq", "bisenet", "facesynthetics", "lapa", "helen")
+from maskgan_lib.commands.adding import SCHEMES, Command, at_least, given, place
 
 
 def add(command: Command) -> None:
     summary = "Draw procedural faces: a packed folder, or the layout of CelebAMask-HQ."
     option = command("faces", _faces, summary).add_argument
-    option("out", type=Path, help="folder to write")
-    option("--count", type=int, default=2000, help="how many faces")
-    option("--size", type=int, help="pixels a side (default: 128; 1024 with celebamask-hq)")
-    option("--seed", type=int, default=0, help="another seed draws other people")
-    option("--identities", type=int, help="how many people (default: one per face)")
-    option("--expressions", type=int, default=1, help="pictures of each face that differ in expression alone (packed)")
+    option("out", type=place, help="folder to write")
+    option("--count", type=at_least(1), default=2000, help="how many faces")
+    option("--size", type=at_least(1), help="pixels a side (default: 128; 1024 with celebamask-hq)")
+    option("--seed", type=at_least(0), default=0, help="another seed draws other people")
+    option("--identities", type=at_least(1), help="how many people (default: one per face)")
+    option(
+        "--expressions",
+        type=at_least(1),
+        default=1,
+        help="pictures of each face that differ in expression alone (packed)",
+    )
     option("--layout", choices=("packed", "celebamask-hq"), default="packed")
-    option("--workers", type=int, help="processes (default: one per core)")
+    option("--workers", type=at_least(1), help="processes (default: one per core)")
 
     summary = "Turn CelebAMask-HQ, or folders of images and label maps, into a packed folder."
     option = command("prepare", _prepare, summary).add_argument
-    option("root", type=Path, help="CelebAMask-HQ, unpacked or its zip; with --labels a folder of images")
-    option("--out", type=Path, required=True, help="packed folder to write")
-    option("--size", type=int, default=512, help="pixels a side")
-    option("--labels", type=Path, help="a folder of label maps, one for each image of root")
-    option("--scheme", choices=SCHEMES, default=SCHEMES[0], help="whose class ids the label maps of --labels use")
+    option("root", type=place, help="CelebAMask-HQ, unpacked or its zip; with --labels a folder of images")
+    option("--out", type=place, required=True, help="packed folder to write")
+    option("--size", type=at_least(1), default=512, help="pixels a side")
+    option("--labels", type=place, help="a folder of label maps, one for each image of root")
+    option("--scheme", choices=SCHEMES, help=f"whose class ids the label maps of --labels use (default: {SCHEMES[0]})")
     option("--keep-going", action="store_true", help="leave bad faces out and list them in a file")
-    option("--limit", type=int, help="only the first so many faces of CelebAMask-HQ")
+    option("--limit", type=at_least(1), help="only the first so many faces of CelebAMask-HQ")
     option("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
-    option("--workers", type=int, help="processes (default: one per core)")
+    option("--keep-duplicates", action="store_true", help="keep the 13 photographs that the data set has twice")
+    option("--workers", type=at_least(1), help="processes (default: one per core)")
 
     summary = "Cut the face out of a photo as CelebA-HQ does, and make its label map."
     details = " The parser that ships knows procedural faces only: look at the label map before you use it."
     option = command("parse", _parse, summary, details).add_argument
-    option("photo", type=Path, help="a picture file")
-    option("--out", type=Path, required=True, help="folder for image.png and labels.png")
-    option("--size", type=int, default=512, help="pixels a side of the crop")
+    option("photo", type=place, help="a picture file")
+    option("--out", type=place, required=True, help="folder for image.png and labels.png")
+    option("--size", type=at_least(1), default=512, help="pixels a side of the crop")
     points = "two eyes, then two corners of the mouth, in pixels of the photo (default: the parser looks for them)"
     option("--points", nargs=4, type=_point, metavar="X,Y", help=points)
-    option("--parser", type=Path, metavar="FILE", help="weights (default: those that ship)")
+    option("--parser", type=place, metavar="FILE", help="weights (default: those that ship)")
 
     option = command("download", _download, "Fetch CelebAMask-HQ (3 GB, for non-commercial research).").add_argument
-    option("folder", type=Path, help="folder to keep it in")
+    option("folder", type=place, help="folder to keep it in")
 
 
 def _faces(options) -> None:
@@ -62,14 +64,26 @@ def _faces(options) -> None:
 
 def _prepare(options) -> None:
     from maskgan_lib.data import celebamask, label_folders
+    from maskgan_lib.data.errors import DataError
 
     kept = {name: getattr(options, name) for name in ("workers", "keep_going", "out", "size")}
+    of_official = {name: getattr(options, name) for name in ("exclude_known_bad", "keep_duplicates", "limit")}
+    unused = [name for name, value in of_official.items() if value] if options.labels else []
+    if unused or (options.scheme and not options.labels):
+        option = "--" + (unused[0] if unused else "scheme").replace("_", "-")
+        goes = "CelebAMask-HQ itself, without --labels" if unused else "the label maps of --labels"
+        raise DataError(f"{option} is for {goes}: leave it out here.")
     if options.labels:
-        faces = label_folders.prepare_label_folder(options.root, options.labels, scheme=options.scheme, **kept)
+        scheme = options.scheme or SCHEMES[0]
+        faces = label_folders.prepare_label_folder(options.root, options.labels, scheme=scheme, **kept)
     else:
-        known_bad = options.exclude_known_bad
-        faces = celebamask.prepare(options.root, exclude_known_bad=known_bad, limit=options.limit, **kept)
+        faces = celebamask.prepare(options.root, **of_official, **kept)
     print(faces)
+    if options.size & (options.size - 1) or not 32 <= options.size <= 512:
+        print(f"MaskVAE and EBST take 32, 64, 128, 256 or 512 pixels a side: none of them learns from {options.size}.")
+    mended = sum(record.mended for record in faces.records)
+    if mended:
+        print(f"{mended} label maps had left and right swapped: they were put right.")
     if faces.left_out:
         print(f"{len(faces.left_out)} faces were left out: {options.out / 'left_out.json'} says why.")
 

@@ -1,9 +1,8 @@
 """The command evaluate: one network, or a comparison."""
 
-import argparse
 from pathlib import Path
 
-from maskgan_lib.commands.adding import Command, adder, given
+from maskgan_lib.commands.adding import Command, adder, at_least, given, place
 from maskgan_lib.presets import PRESETS
 
 TABLES = Path("build/evaluation")
@@ -19,13 +18,6 @@ def add(command: Command) -> None:
         add_kind(kind)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1 is needed")
-    return number
-
-
 # ---- one network
 
 
@@ -36,12 +28,12 @@ def _add_networks(kind: Command) -> None:
     for network in ("maskvae", "dmn", "blender", *baselines, *generators, *judges):
         measure = kind(network, _evaluate, f"Measure weights of {generators.get(network, f'a {network}')}.")
         measure.set_defaults(network=network)
-        measure.add_argument("--weights", type=Path, required=True, help="its .safetensors file")
-        measure.add_argument("--data", type=Path, required=True, help="packed folder of faces that training never saw")
+        measure.add_argument("--weights", type=place, required=True, help="its .safetensors file")
+        measure.add_argument("--data", type=place, required=True, help="packed folder of faces that training never saw")
         published = "also write the weights in half precision, with a model card beside them"
-        measure.add_argument("--publish", type=Path, metavar="FILE", help=published)
+        measure.add_argument("--publish", type=place, metavar="FILE", help=published)
         for other in ("dmn", "maskvae") if network == "blender" else ():
-            measure.add_argument(f"--{other}", type=Path, required=True, metavar="FILE", help="weights to blend with")
+            measure.add_argument(f"--{other}", type=place, required=True, metavar="FILE", help="weights to blend with")
 
 
 def _evaluate(options) -> None:
@@ -72,19 +64,19 @@ def _evaluate(options) -> None:
 def _add_tables(kind: Command) -> None:
     summary = "The paper's tables, a row for each network and one for photos, its orderings beside ours."
     option = kind("tables", _tables, summary).add_argument
-    option("--data", type=Path, help="packed folder, its test split is used (default: faces drawn in OUT)")
+    option("--data", type=place, help="packed folder, its test split is used (default: faces drawn in OUT)")
     option(
-        "--out", type=Path, default=TABLES, help="folder of the lists of pairs, of what is graded, and of the tables"
+        "--out", type=place, default=TABLES, help="folder of the lists of pairs, of what is graded, and of the tables"
     )
     option("--networks", **COMPARED, help="weights of networks to compare (default: those that ship)")
-    option("--judges", type=Path, metavar="FOLDER", help=SHIPPED_JUDGES)
+    option("--judges", type=place, metavar="FOLDER", help=SHIPPED_JUDGES)
     other = (
         "another parser, attributes, identity or pose net: weights of this library, or published ones as"
         " ROLE=NAME:FILE, NAME being one of maskgan-parser, attributes, arcface, facenet, hopenet"
     )
     option("--judge", dest="other_judges", action="append", default=[], metavar="ROLE=FILE", help=other)
-    option("--pairs", type=_positive, help="pairs of each task at most (default: 400, 1000 and 1000)")
-    option("--seed", type=int, default=0, help="of the choice of pairs")
+    option("--pairs", type=at_least(1), help="pairs of each task at most (default: 400, 1000 and 1000)")
+    option("--seed", type=at_least(0), default=0, help="of the choice of pairs")
     option("--write-back", action="store_true", help="for publishing: put the tables into README.md")
 
 
@@ -104,13 +96,13 @@ def _tables(options) -> None:
 def _add_attribute_edits(kind: Command) -> None:
     summary = "Attributes given and taken by moved masks and by changed pictures."
     option = kind("attribute-edits", _attribute_edits, summary).add_argument
-    option("--data", type=Path, required=True, help="packed folder: its test split is used")
-    option("--out", type=Path, default=TABLES, help="folder of attribute-edits.md and attribute-edits.csv")
+    option("--data", type=place, required=True, help="packed folder: its test split is used")
+    option("--out", type=place, default=TABLES, help="folder of attribute-edits.md and attribute-edits.csv")
     changing = "weights that render masks or change pictures (default: three that ship)"
     option("--networks", **COMPARED, help=changing)
-    option("--masks", type=Path, metavar="FILE", help="weights that move masks (default: those that ship)")
-    option("--judges", type=Path, metavar="FOLDER", help=SHIPPED_JUDGES)
-    option("--faces", dest="count", type=_positive, default=100, help="how many faces of the test split, at most")
+    option("--masks", type=place, metavar="FILE", help="weights that move masks (default: those that ship)")
+    option("--judges", type=place, metavar="FOLDER", help=SHIPPED_JUDGES)
+    option("--faces", dest="count", type=at_least(1), default=100, help="how many faces of the test split, at most")
 
 
 def _attribute_edits(options) -> None:
@@ -122,15 +114,15 @@ def _attribute_edits(options) -> None:
 def _add_ebst_ablation(kind: Command) -> None:
     summary = "Does EBST help? Train a DMN on with and without it; compare both on edits."
     option = kind("ebst-ablation", _ebst_ablation, summary).add_argument
-    option("--data", type=Path, required=True, help="packed folder: its train and test splits are used")
-    option("--out", type=Path, required=True, help="folder of the runs, table.md and table.csv")
+    option("--data", type=place, required=True, help="packed folder: its train and test splits are used")
+    option("--out", type=place, required=True, help="folder of the runs, table.md and table.csv")
     option("--preset", choices=tuple(PRESETS), default="laptop")
-    option("--dmn", type=Path, help="run folder or weights to start from (default: trained first)")
-    option("--maskvae", type=Path, metavar="FILE", help="the MaskVAE's weights (default: trained first)")
-    option("--judges", type=Path, metavar="FOLDER", help=JUDGES)
+    option("--dmn", type=place, help="run folder or weights to start from (default: trained first)")
+    option("--maskvae", type=place, metavar="FILE", help="the MaskVAE's weights (default: trained first)")
+    option("--judges", type=place, metavar="FOLDER", help=JUDGES)
     option("--networks", **COMPARED, help="train nothing: compare these weights, the last with each of the others")
-    option("--seeds", type=_positive, default=3, help="how many seeds, of the training and of the edits")
-    option("--faces", dest="count", type=_positive, default=40, help="how many faces of the test split are edited")
+    option("--seeds", type=at_least(1), default=3, help="how many seeds, of the training and of the edits")
+    option("--faces", dest="count", type=at_least(1), default=40, help="how many faces of the test split are edited")
 
 
 def _ebst_ablation(options) -> None:
@@ -144,28 +136,28 @@ def _add_secgan(kind: Command) -> None:
     details = " Each run has a folder in OUT: stargan-baseline/seed-0, attgan-secgan/seed-2, stargan-secgan-0.1/seed-0."
     option = kind("secgan", _secgan, summary, details).add_argument
     variants, backbones = ("baseline", "concat", "secgan"), ("stargan", "attgan")
-    option("--data", type=Path, required=True, help="packed folder: its train and test splits are used")
+    option("--data", type=place, required=True, help="packed folder: its train and test splits are used")
     tables = "folder of the runs and of table.md, table.csv, table.json; runs that are finished there are kept"
-    option("--out", type=Path, required=True, help=tables)
+    option("--out", type=place, required=True, help=tables)
     option("--preset", choices=tuple(PRESETS), default="laptop")
-    option("--parser", type=Path, metavar="FILE", help="the weights of P, of 12 classes (default: trained)")
+    option("--parser", type=place, metavar="FILE", help="the weights of P, of 12 classes (default: trained)")
     option("--variants", nargs="+", choices=variants, default=variants)
     option("--backbones", nargs="+", choices=backbones, default=backbones)
-    option("--seeds", type=_positive, default=3, help="how many trainings of each")
-    option("--steps", type=_positive, help="of each training (default: the preset's)")
+    option("--seeds", type=at_least(1), default=3, help="how many trainings of each")
+    option("--steps", type=at_least(1), help="of each training (default: the preset's)")
     sweep = "also train SeCGAN on the first backbone with these weights of the consistency, a row each"
     option("--consistency", type=lambda text: text.split(","), default=[], metavar="W,W,...", help=sweep)
-    option("--consistency-seeds", type=_positive, default=1, metavar="N", help="how many trainings of these")
+    option("--consistency-seeds", type=at_least(1), default=1, metavar="N", help="how many trainings of these")
     precision = "of the trainings (default: bf16 on a GPU that has it, else no)"
     option("--precision", choices=("no", "bf16", "fp16"), help=precision)
-    option("--publish", type=Path, metavar="FILE", help="also write table.json here")
-    option("--judges", type=Path, metavar="FOLDER", help=JUDGES)
+    option("--publish", type=place, metavar="FILE", help="also write table.json here")
+    option("--judges", type=place, metavar="FOLDER", help=JUDGES)
     features = "weights of a selfsupervised net (default: those that ship, or trained first)"
-    option("--features", type=Path, metavar="FILE", help=features)
+    option("--features", type=place, metavar="FILE", help=features)
     score = "torch-fidelity's weights of Inception, for the Inception Score (default: without)"
-    option("--inception", dest="inception_weights", type=Path, metavar="FILE", help=score)
-    option("--test", type=Path, metavar="DIR", help="packed folder whose test split is edited (default: data)")
-    option("--count", type=_positive, default=200, help="how many faces are edited")
+    option("--inception", dest="inception_weights", type=place, metavar="FILE", help=score)
+    option("--test", type=place, metavar="DIR", help="packed folder whose test split is edited (default: data)")
+    option("--count", type=at_least(1), default=200, help="how many faces are edited")
 
 
 def _secgan(options) -> None:

@@ -1,9 +1,8 @@
 """The command train."""
 
 from collections import ChainMap
-from pathlib import Path
 
-from maskgan_lib.commands.adding import Command
+from maskgan_lib.commands.adding import Command, at_least, place
 from maskgan_lib.presets import PRESETS, changed, preset_of
 from maskgan_lib.registry import STAGES
 
@@ -20,20 +19,20 @@ def add(command: Command) -> None:
     # The files of the stages are imported when somebody looks for one: other commands stay quick.
     stages = {"choices": ChainMap(STAGES, {"all": None}), "metavar": "stage"}
     option("stage", **stages, help="%(choices)s; all: maskvae, dmn and ebst, each in a folder of its name in OUT")
-    option("--data", type=Path, required=True, help="packed folder (see faces and prepare)")
-    option("--out", type=Path, required=True, help="folder of the run: its log, samples, checkpoints and weights")
+    option("--data", type=place, required=True, help="packed folder (see faces and prepare)")
+    option("--out", type=place, required=True, help="folder of the run: its log, samples, checkpoints and weights")
     presets = f"{', '.join(PRESETS)}, or a .toml file (see maskgan_lib/presets.py)"
     option("--preset", default="laptop", help=f"widths, rates, batches and steps: {presets}")
-    option("--steps", type=int, help="how many steps (default: the preset's)")
-    option("--seed", type=int, default=0, help="of the first weights and of the order of the faces")
-    option("--init", type=Path, metavar="RUN", help="folder of another run, or weights file, to start from at step 0")
-    option("--maskvae", type=Path, metavar="FILE", help="the MaskVAE's weights, which ebst needs")
+    option("--steps", type=at_least(1), help="how many steps (default: the preset's)")
+    option("--seed", type=at_least(0), default=0, help="of the first weights and of the order of the faces")
+    option("--init", type=place, metavar="RUN", help="folder of another run, or weights file, to start from at step 0")
+    option("--maskvae", type=place, metavar="FILE", help="the MaskVAE's weights, which ebst needs")
     examples = "dmn.style=regional, dmn.lr=1e-4, stargan.attributes=Smiling,Male, secgan.variant=concat"
     setting = {"action": "append", "default": [], "metavar": "SECTION.FIELD=VALUE"}
     option("--set", **setting, help=f"another value for a field of the preset (see maskgan_lib/presets.py): {examples}")
     layers = "whose layers and losses secgan takes (default: the preset's, stargan)"
     option("--backbone", choices=("stargan", "attgan"), help=layers)
-    option("--parser", type=Path, metavar="FILE", help="a parser of 12 classes, for secgan (but for its baseline)")
+    option("--parser", type=place, metavar="FILE", help="a parser of 12 classes, for secgan (but for its baseline)")
     option("--resume", action="store_true", help="go on with the run in OUT, if there is one (all: always)")
 
     speed = "Speed and memory. What is learnt stays the same up to rounding, and a resumed run may change them."
@@ -41,7 +40,7 @@ def add(command: Command) -> None:
     precision = "no: float32; fp16: on GPUs only (default: bf16 on a GPU that has it, else no)"
     option("--precision", choices=("no", "bf16", "fp16"), help=precision)
     parts = "do every batch in so many equal parts, for less memory; not with batch normalisation"
-    option("--accumulate", type=int, default=1, metavar="PARTS", help=parts)
+    option("--accumulate", type=at_least(1), default=1, metavar="PARTS", help=parts)
     option("--recompute", action="store_true", help="compute activations twice, for less memory")
     option("--tensorboard", action="store_true", help="also log for TensorBoard, in OUT/tensorboard")
 

@@ -20,9 +20,11 @@ import numpy as np
 from maskgan_lib.classes import CLASS_ID, PART_NAMES
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.filling import pack
+from maskgan_lib.data.label_maps import fault, mended
 from maskgan_lib.data.packed import FaceRecord, PackedFaces
 from maskgan_lib.data.pictures import decode_image, decode_part, resize_labels
 
+SOURCE = "CelebAMask-HQ"
 IMAGE_FOLDER = "CelebA-HQ-img"
 MASK_FOLDER = "CelebAMask-HQ-mask-anno"
 MAPPING_FILE = "CelebA-HQ-to-CelebA-mapping.txt"
@@ -32,13 +34,13 @@ POSE_FILE = "CelebAMask-HQ-pose-anno.txt"
 LAST_TRAIN, LAST_VAL = 162_770, 182_637
 """Last file numbers (counted from 1) of CelebA's train and val split."""
 
-KNOWN_BAD = {
-    *(404, 573, 2110, 9852),
-    *(235, 3330, 5163, 6771, 7385, 7562, 12445, 12886, 13826, 15507, 19200, 20135, 24647),
-}
+KNOWN_BAD = {404, 573, 2110, 9852}
 """Faces that users of the data set found to be bad: the mask of 404 lacks mouth and lips, those of 573 and 9852 have
-neck or skin wrong, that of 2110 is not aligned with the photograph; and the others show the same face as the one
-before them (issue 84 of the authors' repository)."""
+neck or skin wrong, that of 2110 is not aligned with the photograph. The seventeen of issue 5 of the authors' repository
+(481, 1499, 2260, 2281, 2905, 3137, 4790, 4995, 5130, 5591, 5608, 9150, 9895, 10184, 13008, 15587, 17586) are none of
+these: they were reported before version 1.1 repaired masks. What is blank or lacks a face is found in any case."""
+KNOWN_DUPLICATES = {235, 3330, 5163, 6771, 7385, 7562, 12445, 12886, 13826, 15507, 19200, 20135, 24647}
+"""Faces that show the same photograph as the one before them (issue 84); five of these pairs lie in two splits."""
 
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What ``zipfile`` raises for a damaged file: a ``RuntimeError`` if that looks encrypted or compressed in a new way."""
@@ -62,6 +64,9 @@ class Archive:
             return (self.root / path).read_bytes()
         except (FileNotFoundError, KeyError):
             return None
+        except RuntimeError as error:  # a password, or a compression that Python lacks
+            way = "unpack the zip with the program that made it, and give the folder"
+            raise DataError(f"{self.name(path)} cannot be read ({error}): {way}.") from None
         except (*ZIP_ERRORS, OSError) as error:
             raise DataError(f"{self.name(path)} cannot be read ({error}): copy or download it again.") from None
 
@@ -91,7 +96,7 @@ def open_data_set(root: str | Path) -> Archive:
             names = "\n".join(_zip_file(root, root.stat().st_mtime_ns).namelist())
         except (*ZIP_ERRORS, OSError) as error:
             raise DataError(f"{root} cannot be read as a zip ({error}): download it again, or give a folder.") from None
-        found = re.search(rf"^(.*/)?{IMAGE_FOLDER}(/|$)", names, re.MULTILINE)
+        found = re.search(rf"^(?!__MACOSX/)(.*/)?{IMAGE_FOLDER}(/|$)", names, re.MULTILINE)
         if found is None:
             raise DataError(f"{root} holds no {IMAGE_FOLDER}: give the zip that does.")
         return Archive(root, found[1] or "")
@@ -105,8 +110,14 @@ def open_data_set(root: str | Path) -> Archive:
     if places[0] != root:
         raise DataError(f"{root} is one level off, the data set is {places[0]}: give that path.")
     if not (root / MASK_FOLDER).is_dir():
+        merged = [folder for folder in inside if "mask" in folder.name.lower() and folder.is_dir()]
         raise DataError(
-            f"{root} has no {MASK_FOLDER}, which some unzip programs drop: give the path of the zip itself."
+            f"{root} has no {MASK_FOLDER}"
+            + (
+                f": if {merged[0].name} holds merged label maps, prepare {root / IMAGE_FOLDER} --labels {merged[0]}."
+                if merged
+                else ", which some unzip programs drop: give the path of the zip itself."
+            )
         )
     return Archive(root)
 
@@ -114,7 +125,7 @@ def open_data_set(root: str | Path) -> Archive:
 def source_name(archive: Archive) -> str:
     """What the faces are: procedural ones in the same layout say so in the first line of their README.txt."""
     first_line = (archive.read("README.txt") or b"").decode("utf-8", "replace").partition("\n")[0].strip()
-    return first_line if first_line.startswith("procedural faces") else "CelebAMask-HQ"
+    return first_line if first_line.startswith("procedural faces") else SOURCE
 
 
 # ---- text files
@@ -177,7 +188,10 @@ def _number(file: str) -> int:
 
 def _read_table(archive: Archive, file: str, keep_going: bool, wanted: str, convert: Callable[..., Any]) -> Table:
     """A count (but in the mapping), a line of names, and lines of a face and of the words that ``convert`` takes."""
-    name, lines = archive.name(file), archive.existing(file).decode("utf-8", "replace").splitlines()
+    name, data = archive.name(file), archive.existing(file)
+    # Windows' editors write a byte order mark, or two bytes a letter.
+    coding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    lines = data.decode(coding, "replace").splitlines()
     header = 2
     if file == MAPPING_FILE:  # the authors' own script wants its header removed by hand
         header = int(not "".join(lines[:1]).lstrip()[:1].isdigit())
@@ -211,25 +225,33 @@ def prepare(
     *,
     keep_going: bool = False,
     exclude_known_bad: bool = False,
+    keep_duplicates: bool = False,
     limit: int | None = None,
     **how: Any,
 ) -> PackedFaces:
     """Writes the packed folder ``out`` from the data set in ``root``, its folder or its zip, and opens it.
 
-    Photographs and label maps become ``size`` x ``size``; the splits are the official ones. ``exclude_known_bad``
-    passes over ``KNOWN_BAD``, ``limit`` takes the first so many faces. Bad files raise ``DataError``; with
+    Photographs and label maps become ``size`` x ``size``; the splits are the official ones. ``KNOWN_DUPLICATES`` are
+    passed over unless ``keep_duplicates``, ``KNOWN_BAD`` if ``exclude_known_bad``; ``limit`` takes the first so many
+    faces. Bad files raise ``DataError``; with
     ``keep_going`` their faces are left out and named in ``left_out.json``. Killed, the same call goes on where it
     stopped. ``how`` goes to ``pack``: ``workers`` and ``progress``.
     """
     archive = open_data_set(root)
     tables = read_annotations(archive, keep_going)
-    indices = [i for i in sorted(tables[0].values) if not (exclude_known_bad and i in KNOWN_BAD)][:limit]
-    jobs = {str(i): partial(make_face, archive, i, size, _record(i, *tables)) for i in indices}
+    source = source_name(archive)
+    out_of_it = KNOWN_BAD if exclude_known_bad else set()
+    if not keep_duplicates and source == SOURCE:
+        out_of_it = out_of_it | KNOWN_DUPLICATES
+    indices = [i for i in sorted(tables[0].values) if i not in out_of_it][:limit]
+    jobs = {str(i): partial(make_face, archive, i, size, record_of(i, *tables)) for i in indices}
     made_by = {"command": "prepare", "exclude_known_bad": exclude_known_bad, "limit": limit}
-    return pack(out, size, source_name(archive), jobs, tables[1].columns, made_by, keep_going=keep_going, **how)
+    made_by |= {"keep_duplicates": True} if keep_duplicates else {}
+    return pack(out, size, source, jobs, tables[1].columns, made_by, keep_going=keep_going, **how)
 
 
-def _record(index: int, mapping: Table, attributes: Table, poses: Table) -> FaceRecord | DataError:
+def record_of(index: int, mapping: Table, attributes: Table, poses: Table) -> FaceRecord | DataError:
+    """What the text files say of a face, or what is wrong with that."""
     try:
         return FaceRecord(str(index), split_of(mapping[index]), attributes=attributes[index], pose=poses[index])
     except DataError as error:
@@ -245,6 +267,9 @@ def make_face(
     path = f"{IMAGE_FOLDER}/{index}.jpg"
     photograph = archive.existing(path)
     labels = merge_parts(read_parts(archive, index))
+    if clause := fault(labels):
+        raise DataError(f"The label map of face {index} in {archive.root} is no face's, {clause}: leave it out.")
+    labels, record = mended(labels, record)
     return decode_image(photograph, archive.name(path), size), resize_labels(labels, size), record
 
 
@@ -256,14 +281,17 @@ def read_parts(archive: Archive, index: int) -> dict[str, np.ndarray]:
         if data is not None:
             file = archive.name(part_path(index, name))
             part = parts[name] = decode_part(data, file)
+            if not part.any():
+                remedy = "unpack it again, or leave the face out (--keep-going)"
+                raise DataError(f"{file} is blank, which no part of a face is: {remedy}.")
             first = next(iter(parts.values()))
             if part.shape != first.shape:
                 sizes = "{1}x{0}, the face's other parts {3}x{2}".format(*part.shape, *first.shape)
                 raise DataError(f"{file} is {sizes}: unpack it again.")
-    if not parts.get("skin", np.zeros(1)).any():
-        fault = "blank" if "skin" in parts else "missing"
-        file = archive.name(part_path(index, "skin"))
-        raise DataError(f"{file} is {fault}, but every face has skin: unpack it again.")
+    if "skin" not in parts:
+        raise DataError(
+            f"{archive.name(part_path(index, 'skin'))} is missing, but every face has skin: unpack it again."
+        )
     return parts
 
 

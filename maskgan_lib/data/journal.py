@@ -21,7 +21,7 @@ class PartialFolder:
     def __init__(self, folder: str | Path, settings: dict[str, Any]):
         self.folder = Path(folder)
         if self.folder.exists():
-            raise DataError(f"{folder} already exists: delete it first, or choose another folder.")
+            raise DataError(f"{folder} already exists: choose another folder, or remove this one if it is not needed.")
         self.partial = self.folder.with_name(self.folder.name + ".partial")
         self.partial.mkdir(parents=True, exist_ok=True)
         self._journal = self.partial / "journal.jsonl"

@@ -42,6 +42,7 @@ class FaceRecord:
     identity: int | None = None  # number of the person, None if unknown
     attributes: dict[str, int] = field(default_factory=dict)  # name -> 1 (yes) or -1 (no)
     pose: tuple[float, float, float] | None = None  # yaw, pitch, roll in degrees
+    mended: bool = False  # whether left and right were swapped in its label map, and are no more
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -236,7 +237,7 @@ def _record_to_json(record: FaceRecord, names: Sequence[str]) -> dict[str, Any]:
 def _record_from_json(entry: dict[str, Any], names: Sequence[str]) -> FaceRecord:
     attributes = dict(zip(names, entry["attributes"], strict=True))
     pose = None if entry["pose"] is None else tuple(entry["pose"])
-    return FaceRecord(entry["id"], entry["split"], entry["identity"], attributes, pose)
+    return FaceRecord(entry["id"], entry["split"], entry["identity"], attributes, pose, entry.get("mended", False))
 
 
 def _map_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -9,12 +9,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from maskgan_lib.classes import NUM_CLASSES
+from maskgan_lib.classes import COLORS, NUM_CLASSES
 from maskgan_lib.data.errors import DataError
 
 SMALLEST_SIDE = 64
 MOST_PIXELS = 100_000_000
 """Photos of one's own have sides of at least so many pixels, and no more pixels in all."""
+
+HIDDEN = {"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"}
+
+DEMO_COLORS = COLORS[[0, 1, 2, 3, 5, 4, 6, 7, 9, 8, *range(10, NUM_CLASSES)]]
+"""The palette of the authors' demo, in which the sides of eyes and ears have traded colours."""
+ORIENTATION = 0x0112
+"""Where EXIF data says how the camera was held; above 4, width and height have traded places."""
+NEAR_COLOUR = 8
+"""How far each channel of a pixel may be from a class' colour."""
+
+
+def is_hidden(parts: Sequence[str]) -> bool:
+    """Whether a path is one of the copies and notes that systems put beside files."""
+    return any(part.startswith(".") or part in HIDDEN for part in parts)
 
 
 def read_file(path: str | Path) -> bytes:
@@ -26,20 +40,21 @@ def read_file(path: str | Path) -> bytes:
 
 
 def dimensions(data: bytes, name: str) -> tuple[int, int]:
-    """Width and height of a picture."""
+    """Width and height of a picture, upright."""
     with _opened(data, name) as image:
-        return image.size
+        return image.size[::-1] if image.getexif().get(ORIENTATION, 1) > 4 else image.size
 
 
 def decode_image(data: bytes, name: str, size: int) -> np.ndarray:
     """uint8 ``[S, S, 3]`` from a JPEG or PNG; a picture that is not square is cropped to its middle.
 
     A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that is large enough, which its cosine transform gives
-    almost for free, and then resized by Lanczos. Other kinds of pictures become RGB as ``decode_photo`` says.
+    almost for free, and then resized by Lanczos. It is turned upright, and becomes RGB, as ``decode_photo`` says.
     """
     with _opened(data, name) as image:
         image.draft("RGB", (size, size))
-        return np.array(_square(_rgb(image, name)).resize((size, size), Image.Resampling.LANCZOS))
+        upright = _rgb(ImageOps.exif_transpose(image), name)
+        return np.array(_square(upright).resize((size, size), Image.Resampling.LANCZOS))
 
 
 def decode_part(data: bytes, name: str) -> np.ndarray:
@@ -52,20 +67,64 @@ def decode_part(data: bytes, name: str) -> np.ndarray:
     return grey > 0
 
 
-def decode_labels(data: bytes, name: str, ids: Sequence[int] = range(NUM_CLASSES)) -> np.ndarray:
-    """uint8 ``[H, W]`` from a label map: one channel, or three equal ones, with no other values than ``ids``."""
+def decode_labels(
+    data: bytes, name: str, ids: Sequence[int] = range(NUM_CLASSES), by_colour: bool = True
+) -> np.ndarray:
+    """uint8 ``[H, W]`` from a label map: one channel, or three equal ones, with no other values than ``ids``.
+
+    With ``by_colour``, a picture in the project's colours is read by these. So is a palette whose order a program has
+    changed, which paint programs and optimisers do; palettes of other colours are read by index.
+    """
     with _opened(data, name) as image:
         if image.mode not in ("L", "P", "RGB", "RGBA"):
             raise DataError(f"{name} has pixels of mode {image.mode}, but a label map has 8 bits: save it so.")
+        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+            raise DataError(f"{name} is transparent in places, which says nothing of classes: save a label map.")
+        palette = image.getpalette("RGB") if image.mode == "P" else None
         channels = np.atleast_3d(image.convert("RGB") if image.mode.startswith("RGB") else image)
     labels = channels[..., 0].copy()
-    if (channels != labels[..., None]).any():
-        raise DataError(f"{name} is a coloured picture, but a label map holds class ids: convert it by its colours.")
+    if palette is not None and by_colour:
+        labels = _by_palette(labels, np.array(palette, np.uint8).reshape(-1, 3))
+    elif (channels != labels[..., None]).any():
+        labels = _by_colour(channels, name) if by_colour else None
+        if labels is None:
+            raise DataError(f"{name} is a coloured picture, but a label map of this scheme holds class ids.")
     wrong = set(np.flatnonzero(np.bincount(labels.ravel()))) - set(ids)
     if wrong:
         fault = f"holds the id {max(wrong)}, which its labels do not have"
         raise DataError(f"{name} {fault}: check the data set or its scheme.")
     return labels
+
+
+def _by_palette(index: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Ids by the colours of the palette where these are known ones in another order; else the indices."""
+    used = np.unique(index)
+    colours = palette[np.minimum(used, len(palette) - 1)]
+    known = used[used < NUM_CLASSES]
+    in_order = len(known) == len(used) and any((colours == table[used]).all() for table in (COLORS, DEMO_COLORS))
+    found = {tuple(colour): i for i, colour in enumerate(COLORS.tolist())}
+    grey = (colours == colours[:, :1]).all() and (colours < NUM_CLASSES).all()
+    is_known = grey or all(tuple(colour) in found for colour in colours.tolist())
+    if in_order or not is_known or len(np.unique(colours, axis=0)) < len(used):
+        return index
+    table = np.zeros(256, np.uint8)
+    table[used] = colours[:, 0] if grey else [found[tuple(colour)] for colour in colours.tolist()]
+    return table[index]
+
+
+def _by_colour(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Ids of pixels ``[H, W, 3]`` near to the project's colours; ``DataError`` that names one that is not."""
+    colours, place = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    distance = np.abs(colours[:, None].astype(int) - COLORS).max(axis=-1)
+    far = distance.min(axis=1) > NEAR_COLOUR
+    if far.any():
+        row, column = divmod(int(np.flatnonzero(far[place.ravel()])[0]), pixels.shape[1])
+        found = tuple(pixels[row, column].tolist())
+        raise DataError(
+            f"{name} is a coloured picture: {found} at row {row}, column {column} is none of the project's colours. A"
+            " label map holds class ids."
+        )
+    return distance.argmin(axis=1).astype(np.uint8)[place.ravel()].reshape(pixels.shape[:2])
 
 
 def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:

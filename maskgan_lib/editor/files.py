@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
+from maskgan_lib.data.label_maps import OURS
 from maskgan_lib.data.pictures import decode_image, read_file
 from maskgan_lib.editor.checks import EditError
 from maskgan_lib.editor.rendering import PLAIN, Renderer
@@ -23,12 +24,13 @@ def render_files(
     style_mask: Path | None = None,
     keep: float | None = None,
     size: int | None = None,
+    scheme: str = OURS,
 ) -> Path:
     """Draws the face in ``image``, whose mask is ``mask``, with the mask ``edited``, and writes it to ``out``.
 
     Args:
         image: JPEG or PNG, cropped like the pictures that the network learnt from; cropped to its middle if not square.
-        mask: PNG of class ids, as is ``edited``; resized by the nearest pixel.
+        mask: PNG of the class ids of ``scheme``, as is ``edited``; resized by the nearest pixel.
         weights: of a ``DenseMappingNetwork``; by default the regional ones that ship.
         style: another picture to take the style from, with its mask ``style_mask``.
         keep: how strongly the photo is kept where nothing was edited, 0 to 1; None: not at all.
@@ -48,10 +50,10 @@ def render_files(
     size = size or read_card(weights).get("image_size")
     if size is None:
         raise EditError(f"The card in {weights} does not say which image_size was learnt: give a size.")
-    faces = [_face(image, mask, size)]
+    faces = [_face(image, mask, size, scheme)]
     if style is not None:
-        faces.append(_face(style, style_mask, size))
-    edited_mask = read_mask(edited, size)
+        faces.append(_face(style, style_mask, size, scheme))
+    edited_mask = read_mask(edited, size, scheme)
     try:
         renderer = Renderer(network, size, way=PLAIN)  # the same file on every machine, as far as that goes
     except ValueError as error:
@@ -65,5 +67,5 @@ def render_files(
     return Path(out)
 
 
-def _face(image: Path, mask: Path, size: int) -> EditorFace:
-    return EditorFace(image.stem, decode_image(read_file(image), str(image), size), read_mask(mask, size))
+def _face(image: Path, mask: Path, size: int, scheme: str) -> EditorFace:
+    return EditorFace(image.stem, decode_image(read_file(image), str(image), size), read_mask(mask, size, scheme))

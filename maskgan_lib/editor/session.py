@@ -21,6 +21,7 @@ from maskgan_lib.attribute_masks import AttributeMasks
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_TITLES
 from maskgan_lib.data.alignment import Alignment, FacePoints, Origin
+from maskgan_lib.data.label_maps import OURS
 from maskgan_lib.data.pictures import decode_photo, read_file
 from maskgan_lib.editor import components
 from maskgan_lib.editor.checks import EditError, attempt, check_mask, read_only, within
@@ -32,7 +33,6 @@ from maskgan_lib.editor.steps import DIRECTIONS, EditorFace, Sliding, painting
 from maskgan_lib.editor.storage import (
     decode_mask,
     has_session,
-    read_mask,
     read_session,
     write_mask,
     write_picture,
@@ -58,7 +58,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "preview_attributes": {"amounts": _BY_NAME},
     "move_attributes": {"amounts": _BY_NAME},
     "add_photo": {"data": _FILE, "points": (list,)},
-    "load_mask": {"data": _FILE},
+    "load_mask": {"data": _FILE, "scheme": _TEXT},
     "reset": {},
     "undo": {"count": _WHOLE},
     "redo": {"count": _WHOLE},
@@ -280,9 +280,10 @@ class EditSession(SessionBase):
         regions = {n: s for n, s in self._now.regions.items() if there.intersection(components.STYLE_REGIONS[n])}
         self._change("original", mask=self.original, regions=regions)
 
-    def load_mask(self, data: str | Path | bytes) -> None:
-        """A mask from a PNG file of class ids, or its bytes, resized by the nearest pixel; ``EditError`` otherwise."""
-        mask = decode_mask(data, self.size) if isinstance(data, bytes) else read_mask(data, self.size)
+    def load_mask(self, data: str | Path | bytes, scheme: str = OURS) -> None:
+        """A mask from a PNG file, or its bytes, of the class ids of ``scheme``, resized by the nearest pixel."""
+        name, data = ("The mask", data) if isinstance(data, bytes) else (str(data), read_file(data))
+        mask = decode_mask(data, self.size, name, scheme)
         self._change("mask loaded", mask=mask)
 
     # ---- pictures and files

@@ -21,6 +21,7 @@ from PIL import Image
 from maskgan_lib.checkpoints.files import atomic
 from maskgan_lib.classes import COLORS
 from maskgan_lib.data.alignment import Origin, Square
+from maskgan_lib.data.label_maps import OURS, read_whole
 from maskgan_lib.data.pictures import decode_image, decode_labels, read_file, resize_labels
 from maskgan_lib.editor.checks import EditError, read_only
 from maskgan_lib.editor.components import STYLE_REGIONS
@@ -43,14 +44,14 @@ def encode_mask(mask: np.ndarray) -> bytes:
     return _encoded(picture)
 
 
-def decode_mask(data: bytes, size: int, name: str = "The mask") -> np.ndarray:
-    """uint8 ``[size, size]`` from a PNG file of class ids; ``EditError`` for all else.
+def decode_mask(data: bytes, size: int, name: str = "The mask", scheme: str = OURS) -> np.ndarray:
+    """uint8 ``[size, size]`` from a PNG file of the class ids of ``scheme``; ``EditError`` for all else.
 
     A square mask of another size is resized by the nearest pixel. ``name`` is what messages call the file.
     """
     if not data.startswith(b"\x89PNG"):
         raise EditError(f"{name} is no PNG file: save it as one.")
-    labels = decode_labels(data, name)
+    labels = read_whole(data, name, scheme)
     height, width = labels.shape
     if height != width:
         raise EditError(f"{name} is {width}x{height} pixels, but a mask is square: crop it as its picture.")
@@ -62,9 +63,9 @@ def encode_picture(image: np.ndarray, kind: str = "PNG", quality: int = 95) -> b
     return _encoded(Image.fromarray(image), kind, quality)
 
 
-def read_mask(path: str | Path, size: int) -> np.ndarray:
+def read_mask(path: str | Path, size: int, scheme: str = OURS) -> np.ndarray:
     """``decode_mask`` of a file."""
-    return decode_mask(read_file(path), size, str(path))
+    return decode_mask(read_file(path), size, str(path), scheme)
 
 
 def write_mask(path: str | Path, mask: np.ndarray) -> None:

@@ -1,0 +1,184 @@
+"""What a label map means: whose ids its numbers are, and whether they can be those of a face.
+
+Classes are mapped by name, never by index. What a data set does not annotate at all must not become background where
+sets are mixed: in LaPa, ears, neck and clothes lie in class 0, so that class becomes ``IGNORE_ID``.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, FLIPPED_ID, GROUPS, IGNORE_ID, NUM_CLASSES
+from maskgan_lib.data.errors import DataError
+from maskgan_lib.data.packed import FaceRecord
+from maskgan_lib.data.pictures import decode_labels
+
+IGNORED = "ignore"
+OURS = "celebamask-hq"
+
+
+def _numbered(names: str) -> dict[int, str]:
+    return dict(enumerate(names.split()))
+
+
+# the left of LaPa and HELEN* is the viewer's: their "left" brow, id 2, is the subject's right one
+_LAPA = _numbered("ignore skin r_brow l_brow r_eye l_eye nose u_lip mouth l_lip hair")
+SCHEMES: Mapping[str, Mapping[int, str]] = {
+    OURS: dict(enumerate(CLASS_NAMES)),
+    "bisenet": _numbered(
+        "background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip "
+        "neck neck_l cloth hair hat"
+    ),
+    "facesynthetics": _numbered(  # id 14 is the beard, 18 whatever hides the face
+        "background skin nose r_eye l_eye r_brow l_brow r_ear l_ear mouth u_lip l_lip "
+        "neck hair skin cloth eye_g hat background"
+    )
+    | {255: IGNORED},
+    "lapa": _LAPA,
+    "helen": _LAPA,
+}
+"""Our class name, or ``IGNORED``, for each id of a data set; ``"bisenet"`` is the order of face-parsing.PyTorch."""
+
+SEAM = 0.25
+"""Of the pixels where two classes meet, so many with an id between those of their neighbours are no map's own."""
+
+MIDDLES = {"eyes": GROUPS["eyes"], "nose": (CLASS_ID["nose"],), "mouth": GROUPS["mouth"]}
+"""What lies in this order, from above, in every face."""
+
+
+def lacking(scheme: str) -> tuple[str, ...]:
+    """The classes that label maps of ``scheme`` never mark."""
+    return tuple(name for name in CLASS_NAMES if name not in SCHEMES[scheme].values())
+
+
+def check_scheme(scheme: str) -> None:
+    """``DataError`` unless there is such a scheme."""
+    if scheme not in SCHEMES:
+        raise DataError(f"There is no label scheme {scheme!r}: choose one of {', '.join(SCHEMES)}.")
+
+
+def convert_labels(labels: np.ndarray, scheme: str) -> np.ndarray:
+    """Label map with our 19 ids, or ``IGNORE_ID``, from one with the ids of ``scheme``; uint8 ``[H, W]`` both."""
+    table = np.full(256, IGNORE_ID, np.uint8)
+    for theirs, name in SCHEMES[scheme].items():
+        table[theirs] = IGNORE_ID if name == IGNORED else CLASS_ID[name]
+    return table[labels]
+
+
+def read_labels(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
+    """``decode_labels`` of a file: uint8 ``[H, W]``, ids of ``scheme``; ``DataError`` if its pixels were mixed."""
+    labels = decode_labels(data, name, list(SCHEMES[scheme]), by_colour=scheme == OURS)
+    if between(labels) > SEAM:
+        raise DataError(
+            f"{name} has seams of other ids between its classes, as after a resize that mixes pixels: resize the"
+            " original label map by the nearest pixel."
+        )
+    return labels
+
+
+def between(labels: np.ndarray) -> float:
+    """Of the pixels with two different neighbours, left and right or above and below, how many have an id between."""
+    maps = (labels.astype(int), labels.T.astype(int))
+    steps = [(np.diff(one[:, :-1]), np.diff(one[:, 1:])) for one in maps]
+    mixed = sum(int((first * second > 0).sum()) for first, second in steps)
+    return mixed / max(1, sum(int((first + second != 0).sum()) for first, second in steps))
+
+
+def fault(labels: np.ndarray) -> str:
+    """Why a label map with our ids cannot be a face's, as a clause; "" if it can be."""
+    if not np.isin(labels, CLASS_ID["skin"]).any():
+        return "it has no skin"
+    if not np.isin(labels, [one for ids in MIDDLES.values() for one in ids]).any():
+        return "it has neither eyes, nose nor mouth"
+    return ""
+
+
+def misplaced(labels: np.ndarray) -> str:
+    """What of a label map with our ids does not lie where it does in a face, as a clause; "" if all does."""
+    middle = {name: _middle(labels, ids) for name, ids in MIDDLES.items()}
+    order = [name for name, place in middle.items() if place is not None]
+    for upper, lower in pairwise(order):
+        if middle[upper][0] >= middle[lower][0]:
+            return (
+                f"the {upper} do not lie above the {lower}" if upper == "eyes" else f"its {upper} is below its {lower}"
+            )
+    for brow in GROUPS["brows"]:
+        place = _middle(labels, (brow,))
+        if place is not None and middle["eyes"] is not None and place[0] > middle["eyes"][0]:
+            return "its brows do not lie above its eyes"
+    face = [middle[name][0] for name in order]
+    if face:
+        for name, is_below in (("neck", True), ("cloth", True), ("hat", False)):
+            place = _middle(labels, (CLASS_ID[name],))
+            if place is not None and (place[0] < min(face) if is_below else place[0] > max(face)):
+                return f"its {name} lies {'above' if is_below else 'below'} the face"
+    return "left and right are swapped (l_eye is the subject's, on the viewer's right)" if is_swapped(labels) else ""
+
+
+def is_swapped(labels: np.ndarray) -> bool:
+    """Whether the left eye lies left in the picture, as where picture and label map were mirrored and the ids were not.
+
+    So are 6 % of the faces in some copies of CelebAMask-HQ.
+    """
+    left, right = (_middle(labels, (CLASS_ID[name],)) for name in ("l_eye", "r_eye"))
+    return left is not None and right is not None and left[1] < right[1]
+
+
+def mended(labels: np.ndarray, record: FaceRecord) -> tuple[np.ndarray, FaceRecord]:
+    """A label map with our ids, and its record; where left and right are swapped, in their right places, and noted."""
+    return (_mirrored_ids(labels), replace(record, mended=True)) if is_swapped(labels) else (labels, record)
+
+
+def _mirrored_ids(labels: np.ndarray) -> np.ndarray:
+    return np.append(FLIPPED_ID, np.arange(NUM_CLASSES, 256, dtype=np.uint8))[labels]
+
+
+def _middle(labels: np.ndarray, ids: Sequence[int]) -> tuple[float, float] | None:
+    """Mean row and column of some classes; None if there are none."""
+    places = np.nonzero(np.isin(labels, ids))
+    return tuple(float(axis.mean()) for axis in places) if len(places[0]) else None
+
+
+def check_layout(maps: Sequence[np.ndarray], scheme: str) -> None:
+    """``DataError``, with the scheme that fits, if most label maps with the ids of ``scheme`` are not laid out so."""
+    wrong = [clause for labels in maps if (clause := misplaced(convert_labels(labels, scheme)))]
+    if 2 * len(wrong) > len(maps):
+        fitting = _fitting(maps, scheme)
+        remedy = f"choose the scheme {' or '.join(fitting)}" if fitting else "choose another one, or mirror them back"
+        what = f"{len(wrong)} of {len(maps)} label maps that were looked at"
+        raise DataError(f"{what} cannot be labelled as {scheme!r}: {wrong[0]}; {remedy}.")
+
+
+def _fitting(maps: Sequence[np.ndarray], scheme: str) -> list[str]:
+    """The other schemes in which most of the label maps are laid out as faces are."""
+
+    def fits(other: str) -> bool:
+        known = [labels for labels in maps if np.isin(labels, list(SCHEMES[other])).all()]
+        converted = [convert_labels(labels, other) for labels in known]
+        return 2 * sum(not (fault(labels) or misplaced(labels)) for labels in converted) > len(maps)
+
+    return [other for other in SCHEMES if other != scheme and fits(other)]
+
+
+def read_whole(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
+    """``read_labels`` with our 19 ids, of a map in which each pixel has one, as a mask to draw a face from.
+
+    ``DataError`` if it is laid out as in another scheme, which is named. Swapped sides are put right, with a warning.
+    """
+    check_scheme(scheme)
+    theirs = read_labels(data, name, scheme)
+    labels = convert_labels(theirs, scheme)
+    if (labels == IGNORE_ID).any():
+        raise DataError(
+            f"{name} does not say where {', '.join(lacking(scheme))} are: no whole face can be drawn from it."
+        )
+    clause = misplaced(labels)
+    if clause and (fitting := _fitting([theirs], scheme)):
+        raise DataError(f"{name} cannot be labelled as {scheme!r}: {clause}; choose the scheme {' or '.join(fitting)}.")
+    if is_swapped(labels):
+        warnings.warn(f"{name} had left and right swapped: they were put right.", stacklevel=2)
+        labels = _mirrored_ids(labels)
+    return labels
