@@ -117,7 +117,7 @@ def _open_weights(path: str | Path) -> Iterator[tuple[dict[str, str], safe_open]
                 raise CheckpointError(f"{path} has {found}: update the library, which reads {FORMAT}.")
             yield metadata, file
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror or 'closed'}): check its permissions.") from error
+        raise CheckpointError(f"{path} cannot be read: check its permissions.") from error
     except SafetensorError as error:
         fault = f"damaged or no safetensors file ({error})"
         raise CheckpointError(f"{path} is {fault}: fetch or write it again.") from error

@@ -1,4 +1,4 @@
-"""The commands that make data: faces, prepare, parse and download."""
+"""The commands that make and look at data: faces, prepare, parse, labels, doctor and download."""
 
 from maskgan_lib.commands.adding import SCHEMES, Command, at_least, given, place
 
@@ -42,6 +42,19 @@ def add(command: Command) -> None:
     points = "two eyes, then two corners of the mouth, in pixels of the photo (default: the parser looks for them)"
     option("--points", nargs=4, type=_point, metavar="X,Y", help=points)
     option("--parser", type=place, metavar="FILE", help="weights (default: those that ship)")
+
+    summary = "Write label maps with other ids, in other colours, or part by part."
+    option = command("labels", _labels, summary).add_argument
+    option("source", type=place, help="a PNG, or a folder of them")
+    option("out", type=place, help="PNG or folder to write")
+    option("--scheme", choices=SCHEMES, default=SCHEMES[0], help="whose class ids the label maps use")
+    kinds = ("palette", "colours", "parts", *SCHEMES)
+    to = "our ids in our colours, a picture in these, a PNG for every part, or the ids of a scheme"
+    option("--to", choices=kinds, default=kinds[0], help=to)
+
+    summary = "Say what a folder, zip, mask, photo or weights file is, whether all is well, and how to use it."
+    option = command("doctor", _doctor, summary).add_argument
+    option("path", type=place)
 
     option = command("download", _download, "Fetch CelebAMask-HQ (3 GB, for non-commercial research).").add_argument
     option("folder", type=place, help="folder to keep it in")
@@ -98,6 +111,18 @@ def _parse(options) -> None:
 
     prepared = parse_photo(**given(options))
     print(f"{options.out / 'image.png'} and labels.png: {options.size} x {options.size} pixels, {prepared.how}")
+
+
+def _labels(options) -> None:
+    from maskgan_lib.data.label_maps import convert_files
+
+    print(f"{options.out}: {convert_files(**given(options))} label maps")
+
+
+def _doctor(options) -> int:
+    from maskgan_lib.course.doctor import report
+
+    return report(**given(options))
 
 
 def _download(options) -> None:

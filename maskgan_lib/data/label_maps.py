@@ -5,16 +5,18 @@ sets are mixed: in LaPa, ears, neck and clothes lie in class 0, so that class be
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, FLIPPED_ID, GROUPS, IGNORE_ID, NUM_CLASSES
+from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, COLORS, FLIPPED_ID, GROUPS, IGNORE_ID, NUM_CLASSES, colorize
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import FaceRecord
-from maskgan_lib.data.pictures import decode_labels
+from maskgan_lib.data.pictures import decode_labels, is_hidden, read_file
 
 IGNORED = "ignore"
 OURS = "celebamask-hq"
@@ -146,21 +148,21 @@ def check_layout(maps: Sequence[np.ndarray], scheme: str) -> None:
     """``DataError``, with the scheme that fits, if most label maps with the ids of ``scheme`` are not laid out so."""
     wrong = [clause for labels in maps if (clause := misplaced(convert_labels(labels, scheme)))]
     if 2 * len(wrong) > len(maps):
-        fitting = _fitting(maps, scheme)
-        remedy = f"choose the scheme {' or '.join(fitting)}" if fitting else "choose another one, or mirror them back"
+        others = fitting(maps)
+        remedy = f"choose the scheme {' or '.join(others)}" if others else "choose another one, or mirror them back"
         what = f"{len(wrong)} of {len(maps)} label maps that were looked at"
         raise DataError(f"{what} cannot be labelled as {scheme!r}: {wrong[0]}; {remedy}.")
 
 
-def _fitting(maps: Sequence[np.ndarray], scheme: str) -> list[str]:
-    """The other schemes in which most of the label maps are laid out as faces are."""
+def fitting(maps: Sequence[np.ndarray]) -> list[str]:
+    """The schemes in which most of the label maps are laid out as faces are."""
 
-    def fits(other: str) -> bool:
-        known = [labels for labels in maps if np.isin(labels, list(SCHEMES[other])).all()]
-        converted = [convert_labels(labels, other) for labels in known]
+    def fits(scheme: str) -> bool:
+        known = [labels for labels in maps if np.isin(labels, list(SCHEMES[scheme])).all()]
+        converted = [convert_labels(labels, scheme) for labels in known]
         return 2 * sum(not (fault(labels) or misplaced(labels)) for labels in converted) > len(maps)
 
-    return [other for other in SCHEMES if other != scheme and fits(other)]
+    return list(filter(fits, SCHEMES))
 
 
 def read_whole(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
@@ -176,9 +178,53 @@ def read_whole(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
             f"{name} does not say where {', '.join(lacking(scheme))} are: no whole face can be drawn from it."
         )
     clause = misplaced(labels)
-    if clause and (fitting := _fitting([theirs], scheme)):
-        raise DataError(f"{name} cannot be labelled as {scheme!r}: {clause}; choose the scheme {' or '.join(fitting)}.")
+    if clause and (others := fitting([theirs])):
+        raise DataError(f"{name} cannot be labelled as {scheme!r}: {clause}; choose the scheme {' or '.join(others)}.")
     if is_swapped(labels):
         warnings.warn(f"{name} had left and right swapped: they were put right.", stacklevel=2)
         labels = _mirrored_ids(labels)
     return labels
+
+
+def convert_files(source: Path, out: Path, scheme: str = OURS, to: str = "palette") -> int:
+    """Writes the label maps in ``source``, a PNG or a folder of them, with other ids or colours; gives their number.
+
+    Args:
+        to: ``"palette"``, our ids in our colours, as the editor writes them; ``"colours"``, a picture in these;
+            ``"parts"``, a PNG for every part, as CelebAMask-HQ has them; or a scheme, whose ids are written.
+
+    ``DataError`` for what cannot be read, and for a class that the scheme ``to`` lacks.
+    """
+    files = sorted(file for file in source.rglob("*.png") if not is_hidden(file.relative_to(source).parts))
+    files = [source] if source.is_file() else files
+    if not files:
+        raise DataError(f"{source} holds no PNG: give a label map, or a folder of them.")
+    for file in files:
+        labels = convert_labels(read_labels(read_file(file), str(file), scheme), scheme)
+        target = out if source.is_file() else out / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for path, picture in _converted(labels, target, to):
+            picture.save(path)
+    return len(files)
+
+
+def _converted(labels: np.ndarray, target: Path, to: str) -> Iterator[tuple[Path, Image.Image]]:
+    if to == "parts":
+        for i in sorted(set(np.unique(labels)) - {0, IGNORE_ID}):
+            part = np.where(labels == i, 255, 0).astype(np.uint8)
+            name = f"{target.stem}_{CLASS_NAMES[i]}.png"
+            yield target.with_name(name), Image.fromarray(np.repeat(part[..., None], 3, axis=2))
+    elif to == "colours":
+        yield target, Image.fromarray(colorize(labels))
+    elif to == "palette":
+        picture = Image.fromarray(labels)
+        picture.putpalette(COLORS.tobytes())
+        yield target, picture
+    else:
+        theirs = {CLASS_ID.get(name, IGNORE_ID): i for i, name in reversed(SCHEMES[to].items())}
+        other = theirs.get(IGNORE_ID)
+        lost = [CLASS_NAMES[i] for i in np.unique(labels) if i < NUM_CLASSES and i not in theirs]
+        if lost and other != 0:  # LaPa's class 0 is whatever else there is
+            raise DataError(f"{target.name} shows {', '.join(lost)}, which {to} lacks: choose another scheme.")
+        table = [theirs.get(i, other or 0) for i in range(256)]
+        yield target, Image.fromarray(np.array(table, np.uint8)[labels])
