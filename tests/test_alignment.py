@@ -1,6 +1,7 @@
 """Own photos: the square around a face, the crop and the way back, and what becomes of files."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -232,6 +233,9 @@ def test_photos_are_turned_upright(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "photo.png", exif=exif)
     assert np.array_equal(open_photo(tmp_path / "photo.png"), upright)
+    data = (tmp_path / "photo.png").read_bytes()
+    assert pictures.dimensions(data, "photo.png") == (100, 80)
+    assert np.array_equal(decode_image(data, "photo.png", 80), upright[:, 10:90])
 
 
 @pytest.mark.parametrize("read", [open_photo, lambda path: decode_image(path.read_bytes(), path.name, 80)])
@@ -261,6 +265,8 @@ def test_bad_photos(tmp_path, monkeypatch):
 
     assert_refused("none.jpg", "cannot be read")
     assert_refused("text.jpg", "no picture", b"no picture")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert_refused("phone.heic", "pip install pillow-heif", b"\0\0\0\x18ftypheic" + bytes(40))
     for name in ("whole.jpg", "whole.png"):
         Image.fromarray(corners_of()).save(tmp_path / name)
         assert_refused(f"cut-{name}", "is cut off", (tmp_path / name).read_bytes()[:-20])

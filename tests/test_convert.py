@@ -11,7 +11,7 @@ from PIL import Image
 
 from maskgan_lib import faces
 from maskgan_lib.classes import CLASS_NAMES, COLORS, IGNORE_ID, NUM_CLASSES
-from maskgan_lib.data import celebamask, label_maps, pictures, procedural
+from maskgan_lib.data import celebamask, label_folders, label_maps, pictures, procedural
 from maskgan_lib.data.label_folders import prepare_label_folder
 from maskgan_lib.data.label_maps import convert_labels
 from maskgan_lib.data.packed import DataError
@@ -70,7 +70,9 @@ def face_labels(left_eye=4, right_eye=5, shape=(24, 24)):
 def write_pair(image_path, label_path, labels, colour=(10, 200, 30)):
     for path in (image_path, label_path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((*labels.shape, 3), colour, np.uint8)).save(image_path)
+    image = np.random.default_rng(colour).integers(0, 256, (*labels.shape, 3)).astype(np.uint8)
+    image[0, 0] = colour
+    Image.fromarray(image).save(image_path)
     Image.fromarray(labels).save(label_path)
 
 
@@ -131,7 +133,7 @@ def test_swapped_sides_are_noticed(tmp_path):
         prepare(tmp_path / "a", tmp_path / "b", tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists() and not (tmp_path / "wrong.partial").exists()
     for name in "23":
-        write_pair(tmp_path / "a" / f"{name}.png", tmp_path / "b" / f"{name}.png", face_labels())
+        write_pair(tmp_path / "a" / f"{name}.png", tmp_path / "b" / f"{name}.png", face_labels(), (int(name), 0, 0))
     faces = prepare(tmp_path / "a", tmp_path / "b", tmp_path / "right")
     assert [record.mended for record in faces.records] == [True, False, False]
     assert (faces.masks == face_labels()).all()
@@ -226,7 +228,7 @@ def test_hidden_copies_are_passed_over_and_accents_are_compared_in_one_form(fold
     ):
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(b"\0\5\x16\7")
-    write_pair(images / "Zo\u00e9.png", masks / "Zoe\u0301.png", face_labels())
+    write_pair(images / "Zo\u00e9.png", masks / "Zoe\u0301.png", face_labels(), (20, 0, 0))
     faces = prepare(images, masks, tmp_path / "packed")
     assert len(faces) == 11 and "Zo\u00e9" in [record.id for record in faces.records]
 
@@ -252,6 +254,34 @@ def test_beside_the_official_mapping_merged_maps_keep_split_attributes_and_pose(
     again = prepare(root / "CelebA-HQ-img", merged, tmp_path / "again", size=32)
     assert again.records == official.records and again.attribute_names == official.attribute_names
     assert np.array_equal(again.masks, official.masks)
+
+
+def test_one_photograph_lies_in_one_split(tmp_path):
+    """Small, large, and saved as JPEG: the same face; its copies go where it goes, and other faces are none."""
+    for i in range(30):
+        face = faces.render(faces.sample(3, i % 20), 64)
+        write_pair(tmp_path / "i" / f"{i}.png", tmp_path / "l" / f"{i}.png", face.labels)
+        picture = Image.fromarray(face.image)
+        if i < 20:
+            picture.save(tmp_path / "i" / f"{i}.png")
+        else:
+            (tmp_path / "i" / f"{i}.png").unlink()
+            picture.resize((96, 96), Image.Resampling.LANCZOS).save(tmp_path / "i" / f"{i}.jpg", quality=70)
+    pictures_of = {i: tmp_path / "i" / f"{i}.{'png' if i < 20 else 'jpg'}" for i in range(30)}
+    assert label_folders.same_photographs(pictures_of) == {i: i - 20 for i in range(20, 30)}
+    with pytest.warns(UserWarning, match="10 photographs are there more than once"):
+        packed = prepare(tmp_path / "i", tmp_path / "l", tmp_path / "packed")
+    split = {record.id: record.split for record in packed.records}
+    assert all(split[str(i)] == split[str(i + 20)] for i in range(10)) and len(set(split.values())) == 3
+
+
+def test_a_photograph_in_two_given_splits_is_told(tmp_path):
+    face = faces.render(faces.sample(3, 0), 64)
+    for split in ("train", "test"):
+        write_pair(tmp_path / "i" / split / "1.png", tmp_path / "l" / split / "1.png", face.labels)
+        Image.fromarray(face.image).save(tmp_path / "i" / split / "1.png")
+    with pytest.warns(UserWarning, match="1 photographs lie in two splits"):
+        prepare(tmp_path / "i", tmp_path / "l", tmp_path / "packed")
 
 
 def test_a_picture_that_lies_on_its_side_is_turned_as_its_mask_was(folders, tmp_path):

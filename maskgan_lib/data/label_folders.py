@@ -1,13 +1,16 @@
 """Label maps that are merged already: a folder of images and one of label PNGs, with our ids or another data set's."""
 
 import unicodedata
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import imagehash
 import numpy as np
+from PIL import Image
 
 from maskgan_lib.data.celebamask import MAPPING_FILE, Archive, read_annotations, record_of
 from maskgan_lib.data.errors import DataError
@@ -15,10 +18,13 @@ from maskgan_lib.data.filling import pack
 from maskgan_lib.data.label_maps import OURS, check_layout, check_scheme, convert_labels, fault, mended, read_labels
 from maskgan_lib.data.packed import SHARES, SPLITS, FaceRecord, PackedFaces
 from maskgan_lib.data.pictures import decode_image, dimensions, is_hidden, read_file, resize_labels
+from maskgan_lib.progress import progress_bar
 
 IMAGE_ENDINGS, LABEL_ENDINGS = (".jpg", ".jpeg", ".png"), (".png",)
 IMAGE_FOLDERS, LABEL_FOLDERS = {"image", "images"}, {"label", "labels", "mask", "masks"}
 IMAGE_SUFFIX, LABEL_SUFFIXES = "_image", ("_seg", "_label")
+NEAR = 3
+"""Bits in which the hashes of one photograph may differ; those of other faces differ by four at least, mostly by 30."""
 FOLDER_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -46,7 +52,7 @@ def prepare_label_folder(
         with suppress(DataError):  # told when its turn comes
             looked_at.append(read_labels(read_file(path), str(path), scheme))
     check_layout(looked_at, scheme)
-    records, names = _records(keys, Path(images), how.get("keep_going", False))
+    records, names = _records(keys, Path(images), image_of, **how)
     jobs = {
         "/".join(key): partial(make_face, image_of.get(key), labels_of.get(key), scheme, size, record)
         for key, record in zip(keys, records, strict=True)
@@ -55,13 +61,14 @@ def prepare_label_folder(
 
 
 def _records(
-    keys: Sequence[tuple[str, ...]], images: Path, keep_going: bool
+    keys: Sequence[tuple[str, ...]], images: Path, pictures: Mapping[tuple[str, ...], Path], **how: Any
 ) -> tuple[list[FaceRecord | DataError], tuple[str, ...]]:
     """The record of each face, and the names of the attributes: those of CelebAMask-HQ where its text files are."""
     if (images.parent / MAPPING_FILE).is_file() and all(key[-1].isdigit() for key in keys):
-        tables = read_annotations(Archive(images.parent), keep_going)
+        tables = read_annotations(Archive(images.parent), how.get("keep_going", False))
         return [record_of(int(key[-1]), *tables) for key in keys], tables[1].columns
-    return [FaceRecord("/".join(key), split) for key, split in zip(keys, _splits(keys), strict=True)], ()
+    splits = _splits(keys, pictures, how.get("progress", True))
+    return [FaceRecord("/".join(key), split) for key, split in zip(keys, splits, strict=True)], ()
 
 
 def make_face(
@@ -110,11 +117,38 @@ def _find(folder: Path, labels: bool, shared: bool) -> dict[tuple[str, ...], Pat
     return found
 
 
-def _splits(keys: Sequence[tuple[str, ...]]) -> list[str]:
+def _splits(keys: Sequence[tuple[str, ...]], pictures: Mapping[tuple[str, ...], Path], progress: bool) -> list[str]:
+    """Of each face: that of its folders, or drawn by lot, one lot for all pictures of the same photograph."""
     known = [[FOLDER_SPLITS.get(part.lower(), "") for part in key[:-1]] for key in keys]
     named = [next(filter(None, splits), "") for splits in known]
+    twins = same_photographs({key: pictures[key] for key in keys if key in pictures}, progress)
     if all(named):
+        across = sum(named[keys.index(one)] != named[keys.index(other)] for one, other in twins.items())
+        if across:
+            warnings.warn(f"{across} photographs lie in two splits, in different sizes or files.", stacklevel=3)
         return named
     borders = np.round(np.cumsum(SHARES) * len(keys))
     order = np.random.default_rng(0).permutation(len(keys))
-    return [SPLITS[int(np.searchsorted(borders, place, side="right"))] for place in order]
+    lots = {key: SPLITS[int(np.searchsorted(borders, place, side="right"))] for key, place in zip(keys, order)}
+    if twins:
+        warnings.warn(f"{len(twins)} photographs are there more than once: each lies in one split.", stacklevel=3)
+    return [lots[twins.get(key, key)] for key in keys]
+
+
+def same_photographs(pictures: Mapping[Any, Path], progress: bool = True) -> dict[Any, Any]:
+    """Of pictures that show a photograph which an earlier one shows: the key of that one.
+
+    By a perceptual hash of 64 bits, which a change of size or format alters by a few at most. A file that cannot be
+    read is passed over.
+    """
+    found: dict[Any, Any] = {}
+    keys, hashes = [], np.zeros((len(pictures), 64), bool)
+    for key, path in progress_bar(pictures.items(), desc="the same twice?", unit="picture", disable=not progress):
+        with suppress(OSError, ValueError, SyntaxError), Image.open(path) as image:
+            image.draft("L", (64, 64))
+            hashes[len(keys)] = imagehash.phash(image).hash.ravel()
+            near = np.flatnonzero((hashes[: len(keys)] != hashes[len(keys)]).sum(axis=1) <= NEAR)
+            if len(near):
+                found[key] = found.get(keys[near[0]], keys[near[0]])
+            keys.append(key)
+    return found

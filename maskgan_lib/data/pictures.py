@@ -22,6 +22,8 @@ DEMO_COLORS = COLORS[[0, 1, 2, 3, 5, 4, 6, 7, 9, 8, *range(10, NUM_CLASSES)]]
 """The palette of the authors' demo, in which the sides of eyes and ears have traded colours."""
 ORIENTATION = 0x0112
 """Where EXIF data says how the camera was held; above 4, width and height have traded places."""
+HEIF_KINDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
+"""The first brand in the files of phones."""
 NEAR_COLOUR = 8
 """How far each channel of a pixel may be from a class' colour."""
 
@@ -176,6 +178,12 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise DataError(f"{name} is an empty file: copy or unpack it again.")
     if _is_cut_off(data):
         raise DataError(f"{name} is cut off: copy or unpack it again.")
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_KINDS:
+        try:
+            import pillow_heif  # not a requirement: most people's photos are JPEGs
+        except ImportError:
+            raise DataError(f"{name} is a HEIC photo: save it as JPEG, or pip install pillow-heif.") from None
+        pillow_heif.register_heif_opener()
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
             warnings.simplefilter("ignore")

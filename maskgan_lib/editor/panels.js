@@ -275,7 +275,11 @@ function makeClicks(editor) {
 
 function makeFiles(editor) {
   const [clicks, openPhoto] = makeClicks(editor);
-  const openMask = async (file) => command(editor, "load_mask", {}, { buffers: [await fileBytes(file)] });
+  const schemes = () => editor.state.schemes.map((name) => [name, name]);
+  const scheme = chooser("scheme", "Ids of the mask to open", schemes, { value: () => undefined });
+  const openMask = async (file) => {
+    command(editor, "load_mask", { scheme: scheme.value }, { buffers: [await fileBytes(file)] });
+  };
   const maskFile = makePicker(editor, "image/png", openMask);
   const photoFile = makePicker(editor, "image/*", openPhoto);
   const saveMask = async () => {
@@ -296,6 +300,7 @@ function makeFiles(editor) {
     if (autosaved) return `Every change is kept in ${autosaved}.`;
     return trouble ? `${trouble} Download what you want to keep.` : "There is no autosave: download what you want to keep.";
   };
-  const nodes = [make("div", "cluster wrap", {}, ...buttons), maskFile, photoFile, clicks, make("p", "note", { textContent: saved })];
+  const ids = field("Ids of the mask to open", scheme, { title: "The parser or data set that the mask comes from" });
+  const nodes = [make("div", "cluster wrap", {}, ...buttons), ids, maskFile, photoFile, clicks, make("p", "note", { textContent: saved })];
   return panel("files-panel", "Files", false, ...nodes);
 }

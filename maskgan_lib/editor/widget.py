@@ -16,6 +16,7 @@ from PIL import Image
 from maskgan_lib.checkpoints import CheckpointError
 from maskgan_lib.classes import CLASS_NAMES, CLASS_TITLES, COLORS, FLIPPED_ID, colorize
 from maskgan_lib.data.errors import DataError
+from maskgan_lib.data.label_maps import SCHEMES
 from maskgan_lib.editor.components import COMPONENTS, SHOWING, STYLE_REGIONS
 from maskgan_lib.editor.rle import encode_runs
 from maskgan_lib.editor.session import EditSession
@@ -193,6 +194,7 @@ class MaskEditor(anywidget.AnyWidget):
         return {name: getattr(session, name) for name in AS_IT_IS} | {
             "classes": CLASSES,
             "components": {name: list(ids) for name, ids in COMPONENTS.items()},
+            "schemes": list(SCHEMES),
             "regions": list(STYLE_REGIONS),
             "styles_around": {name: session.style_around(name) for name in STYLE_REGIONS},
             "attributes": [(name, *SHOWING[name]) for name in session.attributes],

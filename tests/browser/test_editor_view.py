@@ -11,7 +11,8 @@ from editor_faces import Grins, drawn_mask, drawn_session
 from PIL import Image
 
 from browser.page import mount, new_page
-from maskgan_lib.classes import CLASS_TITLES, COLORS, FLIPPED_ID
+from maskgan_lib.classes import CLASS_NAMES, CLASS_TITLES, COLORS, FLIPPED_ID
+from maskgan_lib.data.label_maps import SCHEMES
 from maskgan_lib.editor import EditorFace
 from maskgan_lib.editor.components import STYLE_REGIONS
 from maskgan_lib.editor.rle import decode_runs
@@ -235,6 +236,13 @@ def test_mask_and_picture_are_saved_and_the_mask_is_opened_again_bit_for_bit(edi
         assert np.abs(np.asarray(file.convert("RGB")).astype(int) - editor.widget.session.image).mean() < 10  # JPEG
     click(editor, "text=Reset")
     choose_file(editor, 0, saved)
+    assert (editor.widget.mask == painted).all()
+    numbers = {name: i for i, name in SCHEMES["bisenet"].items()}
+    theirs = np.array([numbers[name] for name in CLASS_NAMES], np.uint8)[painted]
+    choose_file(editor, 0, png(theirs))
+    assert "choose the scheme bisenet" in editor.page.inner_text(".editor-status")
+    editor.page.select_option(".editor-scheme", "bisenet")
+    choose_file(editor, 0, png(theirs))
     assert (editor.widget.mask == painted).all()
     choose_file(editor, 0, b"no picture")
     assert data(editor, "error") == "1" and (editor.widget.mask == painted).all()
