@@ -4,8 +4,11 @@ import json
 import shutil
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from maskgan_lib import faces
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
 from maskgan_lib.data.packed import PackedFaces
@@ -122,19 +125,96 @@ def test_expressions_that_the_layout_cannot_have_are_refused(tmp_path, capsys):
     assert "--expressions" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["train", "dmn", "--data", "nowhere", "--out", "run"],
-        ["prepare", "nowhere", "--out", "packed"],
-        ["evaluate", "dmn", "--weights", "nowhere.safetensors", "--data", "nowhere"],
-    ],
-)
-def test_what_is_missing_is_said_in_one_line(command, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(command) == 1
+MISTAKES = [
+    ("faces new --count 0", "--count"),
+    ("faces new --size -64", "--size"),
+    ("faces new --seed -1", "--seed"),
+    ("faces new --identities 0", "--identities"),
+    ("faces . --count 2", "already exists"),
+    ("faces file/new --count 2", "file/new"),
+    ("faces new --layout celebamask-hq --count 99999999", "99999999"),
+    ("prepare nowhere --out new", "nowhere"),
+    ("prepare official --out new --size 0", "--size"),
+    ("prepare official --out new --limit -1", "--limit"),
+    ("prepare official --out file/new", "file/new"),
+    ("prepare official --out new --scheme lapa", "--scheme is for"),
+    ("prepare photos --labels masks --out new --limit 2", "--limit is for"),
+    ("prepare photos --labels masks --out new --exclude-known-bad", "--exclude-known-bad is for"),
+    ("prepare photos --labels nowhere --out new", "nowhere"),
+    ("prepare photos --labels theirs --out new", "choose the scheme bisenet"),
+    ("prepare photos --labels blank --out new", "no skin"),
+    ("prepare text.zip --out new", "text.zip"),
+    ("train dmn --data nowhere --out new", "nowhere"),
+    ("train dmn --data packed --out new --steps 0", "--steps"),
+    ("train dmn --data packed --out new --seed -1", "--seed"),
+    ("train dmn --data packed --out new --accumulate 3 --preset smoke", "3 equal parts"),
+    ("train dmn --data packed --out file/new --preset smoke --steps 1", "file/new"),
+    ("train dmn --data packed --out new --set dmn.wings=2", "wings"),
+    ("train dmn --data packed --out new --set dmn.lr=fast", "dmn.lr"),
+    ("train dmn --data packed --out new --set dmn.lr=-1 --preset smoke", "-1"),
+    ("train dmn --data packed --out new --preset best", "best"),
+    ("train ebst --data packed --out new --preset smoke", "MaskVAE"),
+    ("train dmn --data packed --out new --preset smoke --init text.safetensors", "text.safetensors"),
+    ("evaluate dmn --weights nowhere.safetensors --data packed", "nowhere.safetensors"),
+    ("evaluate spade --weights text.safetensors --data packed", "text.safetensors"),
+    ("evaluate tables --pairs 0", "--pairs"),
+    ("evaluate tables --data untested --out new", "untested"),
+    ("render --image photos/0.png --mask masks/0.png --edited nowhere.png --out out.png", "nowhere.png"),
+    (
+        "render --image photos/0.png --mask theirs/0.png --edited theirs/0.png --out out.png",
+        "choose the scheme bisenet",
+    ),
+    ("render --image photos/0.png --mask masks/0.png --edited masks/0.png --out out.gif", "out.gif"),
+    ("render --image photos/0.png --mask masks/0.png --edited masks/0.png --out file/o.png", "file/o.png"),
+    ("render --image photos/0.png --mask masks/0.png --edited masks/0.png --out out.png --size 0", "--size"),
+    ("render --image photos/0.png --mask masks/0.png --edited masks/0.png --out o.png --weights text.zip", "text.zip"),
+    ("parse nowhere.jpg --out new", "nowhere.jpg"),
+    ("parse blank/0.png --out new", "No face"),
+    ("labels nowhere new", "nowhere"),
+    ("labels theirs/0.png new.png --scheme lapa", "theirs/0.png"),
+    ("doctor", "path"),
+    ("course 99", "99"),
+    ("teach 99", "99"),
+]
+"""What somebody may mistype, bring or mistake, and a word that the answer must hold."""
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory, packed):
+    """A folder in which the names above mean something."""
+    root = tmp_path_factory.mktemp("brought")
+    shutil.copytree(packed, root / "packed")
+    shutil.copytree(packed, root / "untested")
+    about = json.loads((root / "untested" / "faces.json").read_text())
+    about["faces"] = [face | {"split": "train"} for face in about["faces"]]
+    (root / "untested" / "faces.json").write_text(json.dumps(about))
+    assert main(["faces", str(root / "official"), "--layout", "celebamask-hq", "--count", "2", "--size", "128"]) == 0
+    face = faces.render(faces.sample(5, 3), 64)
+    for folder in ("photos", "masks", "blank"):
+        (root / folder).mkdir()
+        picture = {"photos": face.image, "masks": face.labels, "blank": np.zeros_like(face.labels)}[folder]
+        Image.fromarray(picture).save(root / folder / "0.png")
+    assert main(["labels", str(root / "masks"), str(root / "theirs"), "--to", "bisenet"]) == 0
+    for name in ("file", "text.zip", "text.safetensors"):
+        (root / name).write_text("nothing")
+    return root
+
+
+@pytest.mark.parametrize(("command", "word"), MISTAKES)
+def test_a_mistake_is_answered_in_one_sentence_and_nothing_is_left_behind(brought, monkeypatch, capsys, command, word):
+    monkeypatch.chdir(brought)
+    before = sorted(brought.rglob("*"))
+    try:
+        code = main(command.split())
+    except SystemExit as left:  # argparse, which also prints the usage
+        code = left.code
     said = capsys.readouterr().err
-    assert said.startswith("error: ") and "nowhere" in said and said.count("\n") == 1
+    assert code in (1, 2) and word in said, said
+    assert "Traceback" not in said and word in said.strip().splitlines()[-1], said
+    for made in ("new", "out.png"):
+        shutil.rmtree(brought / made, ignore_errors=True)
+    left_over = {path.name for path in set(brought.rglob("*")) - set(before)}
+    assert not [name for name in left_over if name.endswith((".partial", ".safetensors"))], left_over
 
 
 def test_a_python_without_the_packages_is_told_which_one_has_them(monkeypatch, capsys):
