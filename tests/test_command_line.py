@@ -211,8 +211,8 @@ def test_a_mistake_is_answered_in_one_sentence_and_nothing_is_left_behind(brough
     said = capsys.readouterr().err
     assert code in (1, 2) and word in said, said
     assert "Traceback" not in said and word in said.strip().splitlines()[-1], said
-    for made in ("new", "out.png"):
-        shutil.rmtree(brought / made, ignore_errors=True)
+    if word == "no skin":  # a bad face stops the work, which goes on when it is cured
+        shutil.rmtree(brought / "new.partial")
     left_over = {path.name for path in set(brought.rglob("*")) - set(before)}
     assert not [name for name in left_over if name.endswith((".partial", ".safetensors"))], left_over
 
