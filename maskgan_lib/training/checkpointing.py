@@ -135,8 +135,9 @@ class Run:
     def _restore(self, state: dict) -> None:
         others = differing(state["agreed"], self.agreed)
         if others:
-            longer = f"; to train on, start another run from it with --init {self.folder}" if "steps " in others else ""
-            raise TrainingError(f"{self.folder} holds a run with other settings: {others}{longer}.")
+            if others.startswith("steps ") and ";" not in others:
+                others += f"; to train on, start another run from it with --init {self.folder}"
+            raise TrainingError(f"{self.folder} holds a run with other settings: {others}.")
         for name, network in self.networks.items():
             load_into(network, state["networks"][name], f"The {name} in {self.folder}")
         for name, average in self.averages.items():

@@ -97,6 +97,7 @@ def test_a_folder_that_holds_a_run_is_refused(faces, uninterrupted):
     ("changes", "named"),
     [
         ({"seed": 4, "steps": 9}, "steps 7 there, 9 here; seed 3 there, 4 here"),
+        ({"steps": 9}, "steps 7 there, 9 here; to train on, start another run from it with --init {}"),
         ({"preset": TINY.replace({"dmn.batch": 2})}, "batch_size 4 there, 2 here"),
         ({"preset": TINY.replace({"adversary.perceptual_weight": 1.0})}, "perceptual_weight 10.0 there, 1.0 here"),
         ({"indices": np.arange(3)}, "faces 8 there, 3 here"),
@@ -111,7 +112,7 @@ def test_other_settings_are_refused_by_name(changes, named, faces, uninterrupted
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     with pytest.raises(TrainingError) as error:
         train_stage("dmn", settings.pop("preset"), faces, folder, resume=True, **settings)
-    assert str(error.value) == f"{folder} holds a run with other settings: {named}."
+    assert str(error.value) == f"{folder} holds a run with other settings: {named.format(folder)}."
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
 
 
