@@ -53,18 +53,26 @@ def test_train_evaluate_and_publish(packed, tmp_path, capsys, stage):
         assert figure["name"] in printed and figure["name"] in out.with_suffix(".md").read_text()
 
 
-def test_what_has_seen_the_data_set_says_under_which_terms(packed, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("CelebAMask-HQ, 4 faces", "non-commercial"), ("label folder (bisenet)", "the terms of these hold for it")],
+)
+def test_what_has_seen_photographs_says_under_which_terms(packed, tmp_path, capsys, source, said):
     photos = tmp_path / "photos"
     shutil.copytree(packed, photos)
     about = json.loads((photos / "faces.json").read_text())
-    (photos / "faces.json").write_text(json.dumps(about | {"source": "label folder (celebamask-hq)"}))
+    (photos / "faces.json").write_text(json.dumps(about | {"source": source}))
     assert train("parser", photos, tmp_path / "run", "--set", "augment=1") == 0
-    out = tmp_path / "published" / "parser.safetensors"
-    assert evaluate("parser", tmp_path / "run" / "parser.safetensors", photos, "--publish", out) == 0
-    assert "research" in out.with_suffix(".md").read_text() and "Apache" not in out.with_suffix(".md").read_text()
+    weights, out = tmp_path / "run" / "parser.safetensors", tmp_path / "published" / "parser.safetensors"
+    assert evaluate("parser", weights, photos, "--publish", out) == 0
+    assert said in out.with_suffix(".md").read_text() and "Apache" not in out.with_suffix(".md").read_text()
+    for init in (tmp_path / "run", weights):  # what goes on from it on drawn faces has seen them, too
+        again = tmp_path / f"from-{init.name}"
+        assert train("parser", packed, again, "--init", init) == 0
+        assert said in read_card(again / "parser.safetensors")["terms"]
     capsys.readouterr()
     load_weights(out)
-    assert "parser.safetensors: " in (said := capsys.readouterr().err) and "non-commercial" in said
+    assert "parser.safetensors: " in (words := capsys.readouterr().err) and said in words
     load_weights(PRETRAINED / "parser.safetensors")
     assert capsys.readouterr().err == ""
 

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskgan_lib import faces
-from maskgan_lib.classes import CLASS_NAMES, COLORS, IGNORE_ID, NUM_CLASSES
+from maskgan_lib.classes import CLASS_NAMES, COLORS, FLIPPED_ID, IGNORE_ID, NUM_CLASSES
 from maskgan_lib.data import celebamask, label_folders, label_maps, pictures, procedural
 from maskgan_lib.data.label_folders import prepare_label_folder
 from maskgan_lib.data.label_maps import convert_labels
@@ -195,6 +196,41 @@ def test_a_label_map_is_read_as_what_it_shows(face, order, kind):
     assert np.array_equal(label_maps.read_labels(png(picture), "x.png"), labels)
 
 
+def frequent_first(labels, table, stray=None):
+    """A palette PNG whose palette has the commonest colour first, as optimisers write it."""
+    values, counts = np.unique(labels, return_counts=True)
+    order = values[np.argsort(-counts)]
+    place = np.zeros(19, np.uint8)
+    place[order] = np.arange(len(order))
+    picture = place[labels]
+    if stray is not None:
+        picture[0, 0] = len(order)
+    picture, colours = Image.fromarray(picture), [*table[order].tolist(), *([stray] if stray else [])]
+    picture.putpalette(np.array(colours, np.uint8).tobytes())
+    return picture
+
+
+@pytest.mark.parametrize("face", range(6))
+def test_palettes_that_were_rewritten_are_read_by_colour_or_refused(face):
+    """Ours, the one of the authors' script, colours that a lossy program has moved; one stray colour is named."""
+    labels = DRAWN[face]
+    for table in (COLORS, pictures.SCRIPT_COLORS, np.clip(COLORS.astype(int) + 3, 0, 255).astype(np.uint8)):
+        assert np.array_equal(label_maps.read_labels(png(frequent_first(labels, table)), "x.png"), labels)
+    with pytest.raises(DataError, match=r"\(123, 45, 67\) in its palette"):
+        label_maps.read_labels(png(frequent_first(labels, COLORS, [123, 45, 67])), "x.png")
+    rgb = Image.fromarray(pictures.SCRIPT_COLORS[labels])
+    assert np.array_equal(label_maps.read_labels(png(rgb), "x.png"), labels)
+
+
+def test_an_index_beyond_the_palette_is_an_id_and_no_colour():
+    labels = DRAWN[0].copy()
+    labels[:4] = IGNORE_ID
+    picture = Image.fromarray(labels)
+    picture.putpalette(COLORS.tobytes())
+    with pytest.raises(DataError, match="holds the id 255"):
+        label_maps.read_labels(png(picture), "x.png")
+
+
 @pytest.mark.parametrize("table", [np.zeros((19, 3), np.uint8), pictures.DEMO_COLORS, COLORS[::-1] // 2 + 60])
 def test_other_palettes_are_read_by_index(table):
     picture = Image.fromarray(DRAWN[0])
@@ -211,11 +247,23 @@ def test_label_maps_of_other_schemes_are_read_by_number_alone(scheme):
 
 
 def test_pixels_that_a_resize_has_mixed_are_told():
-    mixed = Image.fromarray(DRAWN[2]).resize((150, 150), Image.Resampling.BILINEAR)
-    with pytest.raises(DataError, match="nearest pixel"):
-        label_maps.read_labels(png(mixed), "x.png")
+    large = Image.fromarray(faces.render(faces.sample(9, 2), 256).labels)
+    quarters = np.asarray(large).reshape(64, 4, 64, 4)[:, 1:3, :, 1:3].mean((1, 3)).round().astype(np.uint8)
+    for mixed in (Image.fromarray(DRAWN[2]).resize((150, 150), Image.Resampling.BILINEAR), Image.fromarray(quarters)):
+        with pytest.raises(DataError, match="nearest pixel"):
+            label_maps.read_labels(png(mixed), "x.png")
     for size in (40, 64, 200):
         label_maps.read_labels(png(Image.fromarray(DRAWN[2]).resize((size, size), Image.Resampling.NEAREST)), "x.png")
+
+
+def test_a_mask_to_draw_keeps_its_ids_and_mirrored_ones_are_told():
+    mirrored, eyes = FLIPPED_ID[DRAWN[0]], DRAWN[0].copy()
+    eyes[DRAWN[0] == 4], eyes[DRAWN[0] == 5] = 5, 4
+    assert np.array_equal(label_maps.read_whole(png(Image.fromarray(eyes)), "x.png"), eyes)
+    bare = np.where(np.isin(mirrored, (16, 17, 18)), 0, mirrored)  # Face Synthetics would have but one eye there
+    for labels in (mirrored, bare):
+        with pytest.warns(UserWarning, match="left and right swapped"):
+            assert np.array_equal(label_maps.read_whole(png(Image.fromarray(labels)), "x.png"), labels)
 
 
 def test_hidden_copies_are_passed_over_and_accents_are_compared_in_one_form(folders, tmp_path):
@@ -239,7 +287,7 @@ def test_two_files_of_one_name_are_both_named(folders, tmp_path):
         prepare(*folders, tmp_path / "packed")
 
 
-def test_beside_the_official_mapping_merged_maps_keep_split_attributes_and_pose(tmp_path):
+def test_beside_the_official_mapping_merged_maps_keep_split_attributes_and_pose(tmp_path, monkeypatch):
     root = tmp_path / "data set"
     procedural.render_celebamask_hq(root, 16, image_size=64, progress=False)
     official = celebamask.prepare(root, tmp_path / "official", 32, workers=1, progress=False)
@@ -254,6 +302,15 @@ def test_beside_the_official_mapping_merged_maps_keep_split_attributes_and_pose(
     again = prepare(root / "CelebA-HQ-img", merged, tmp_path / "again", size=32)
     assert again.records == official.records and again.attribute_names == official.attribute_names
     assert np.array_equal(again.masks, official.masks)
+    for i in range(16):  # as some write the numbers
+        (merged / f"{i}.png").rename(merged / f"{i:05d}.png")
+        (root / "CelebA-HQ-img" / f"{i}.jpg").rename(root / "CelebA-HQ-img" / f"{i:05d}.jpg")
+    monkeypatch.setattr(label_folders, "KNOWN_DUPLICATES", {3})
+    once = prepare(root / "CelebA-HQ-img", merged, tmp_path / "once", size=32)
+    assert [int(record.id) for record in once.records] == [i for i in range(16) if i != 3]
+    assert once.records[2] == replace(official.records[2], id="00002")
+    (root / celebamask.ATTRIBUTE_FILE).unlink()  # then it is any folder
+    assert prepare(root / "CelebA-HQ-img", merged, tmp_path / "any", size=32).attribute_names == ()
 
 
 def test_one_photograph_lies_in_one_split(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from editor_faces import drawn_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -9,7 +10,7 @@ from PIL import Image
 from maskgan_lib import faces
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import export_authors, load_weights, save_weights
-from maskgan_lib.classes import CLASS_ID, NUM_CLASSES
+from maskgan_lib.classes import CLASS_ID, FLIPPED_ID, NUM_CLASSES
 from maskgan_lib.data import celebamask, label_maps, procedural
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.evaluation.judges import PRETRAINED
@@ -40,6 +41,20 @@ def places(tmp_path_factory):
     save_weights(root / "mine.safetensors", DenseMappingNetwork(width=4, style_width=2), {"data": "toys"})
     export_authors(load_weights(root / "mine.safetensors"), root / "latest_net_G.pth")
     (root / "empty").mkdir()
+    copies = root / "copies"
+    copies.mkdir()
+    for i in range(3):
+        Image.fromarray(FACE.labels).save(copies / f"{i}.png")
+        (copies / f"._{i}.png").write_bytes(b"\0\5\x16\7")
+    large = Image.fromarray(FACE.image).resize((1500, 1500))
+    large.save(root / "large.png")
+    Image.fromarray(FLIPPED_ID[FACE.labels]).save(root / "mirrored.png")
+    session = drawn_session(size=64)
+    session.save(root / "session")
+    preset = ["--preset", "smoke", "--steps", "1"]
+    assert main(["train", "maskvae", "--data", str(root / "packed"), "--out", str(root / "run"), *preset]) == 0
+    (root / "begun").mkdir()
+    (root / "begun" / "checkpoint.coming.pt").write_bytes(b"half")
     (root / "broken.safetensors").write_bytes(b"no weights")
     return root
 
@@ -57,6 +72,12 @@ def places(tmp_path_factory):
         ("mine.safetensors", 0, ["DenseMappingNetwork", "toys", "render --weights"]),
         ("latest_net_G.pth", 0, ["DenseMappingNetwork", "its authors", "512"]),
         ("empty", 1, ["holds no picture"]),
+        ("copies", 0, ["3 pictures; of 3 looked at, 3 are label maps", "celebamask-hq"]),
+        ("large.png", 0, ["1500x1500", "eyes at"]),
+        ("mirrored.png", 0, ["shows a face", "Left and right are swapped", "render"]),
+        ("session", 0, ["session of the editor"]),
+        ("run", 0, ["A run of maskvae, after 1 of 1 steps"]),
+        ("begun", 1, ["not finished"]),
         ("broken.safetensors", 1, ["damaged"]),
         ("nowhere", 1, ["There is no"]),
     ],
@@ -106,6 +127,29 @@ def test_parts_are_those_of_the_data_set_and_a_folder_is_converted_with_all_belo
         name = next(name for name, number in CLASS_ID.items() if number == i)
         part = np.asarray(Image.open(tmp_path / "out" / "a" / f"7_{name}.png"))
         assert np.array_equal(part, np.repeat(np.where(FACE.labels == i, 255, 0)[..., None], 3, 2))
+
+
+def test_no_label_map_is_overwritten_or_lost(tmp_path):
+    folder, mask = tmp_path / "in", tmp_path / "in" / "A.PNG"
+    folder.mkdir()
+    Image.fromarray(FACE.labels).save(mask)
+    for source, out, words in (
+        (folder, folder, "must stay as they are"),
+        (folder, folder / "below", "must stay as they are"),
+        (mask, tmp_path / "out.jpg", "end in .png"),
+        (mask, tmp_path / "new", "end in .png"),
+    ):
+        with pytest.raises(DataError, match=words):
+            label_maps.convert_files(source, out, to="bisenet")
+    assert np.array_equal(np.asarray(Image.open(mask)), FACE.labels)
+    assert label_maps.convert_files(folder, tmp_path / "out", to="bisenet") == 1
+    (tmp_path / "there").mkdir()
+    label_maps.convert_files(tmp_path / "out" / "A.png", tmp_path / "there", "bisenet")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "there" / "A.png")), FACE.labels)
+    Image.fromarray(np.where(FACE.labels == 0, 0, 1).astype(np.uint8)).save(tmp_path / "lapa.png")
+    for to in ("palette", "celebamask-hq", "bisenet"):
+        with pytest.raises(DataError, match="nobody says what they are"):
+            label_maps.convert_files(tmp_path / "lapa.png", tmp_path / "out.png", "lapa", to)
 
 
 def test_a_class_that_a_scheme_lacks_is_refused_unless_it_has_a_rest(tmp_path):

@@ -101,7 +101,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
 def _is_of_pytorch(path: str | Path) -> bool:
     """Whether a file begins as ``torch.save`` begins, in its zipped or its old format."""
     with suppress(OSError), Path(path).open("rb") as file:
-        return file.read(4).startswith((b"PK\x03\x04", b"\x80\x02"))
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80\x02\x8a\n"))
     return False
 
 

@@ -27,6 +27,7 @@ def add(command: Command) -> None:
     option("--size", type=at_least(1), default=512, help="pixels a side")
     option("--labels", type=place, help="a folder of label maps, one for each image of root")
     option("--scheme", choices=SCHEMES, help=f"whose class ids the label maps of --labels use (default: {SCHEMES[0]})")
+    option("--source", default="", help="what the faces of --labels are, for the cards of what learns from them")
     option("--keep-going", action="store_true", help="leave bad faces out and list them in a file")
     option("--limit", type=at_least(1), help="only the first so many faces of CelebAMask-HQ")
     option("--exclude-known-bad", action="store_true", help="leave out the faces known to be wrong")
@@ -88,7 +89,8 @@ def _prepare(options) -> None:
         raise DataError(f"{option} is for {goes}: leave it out here.")
     if options.labels:
         scheme = options.scheme or SCHEMES[0]
-        faces = label_folders.prepare_label_folder(options.root, options.labels, scheme=scheme, **kept)
+        about = {"scheme": scheme, "source": options.source}
+        faces = label_folders.prepare_label_folder(options.root, options.labels, **about, **kept)
     else:
         faces = celebamask.prepare(options.root, **of_official, **kept)
     print(faces)

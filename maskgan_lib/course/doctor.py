@@ -1,16 +1,17 @@
 """What a folder, a zip or a file is, whether all is well with it, and the command that uses it."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card
-from maskgan_lib.classes import CLASS_TITLES, NUM_CLASSES
+from maskgan_lib.classes import CLASS_TITLES, IGNORE_ID, NUM_CLASSES
 from maskgan_lib.data import celebamask, label_folders, label_maps
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import PackedFaces
-from maskgan_lib.data.pictures import decode_labels, dimensions, open_photo, read_file
+from maskgan_lib.data.pictures import decode_labels, dimensions, is_hidden, open_photo, read_file
 from maskgan_lib.editor.own_photos import find_points
 from maskgan_lib.editor.storage import SESSION_FILE
 from maskgan_lib.evaluation.judges import Judges
@@ -49,14 +50,16 @@ def _folder(path: Path) -> Iterator[str]:
         yield "A session of the editor. Use it: EditSession.restore(FOLDER, faces, renderer), as in chapter 06."
     elif any(path.glob("checkpoint*.pt")):
         state = newest_checkpoint(path)
+        if state is None:
+            raise DataError(f"{path} holds a checkpoint that was not finished, and no other: begin the run again.")
         agreed = state["agreed"]
         yield f"A run of {agreed['stage']}, after {state['step']:,} of {agreed['steps']:,} steps, on {agreed['data']}."
         if state["step"] < agreed["steps"]:
             yield "Go on: the command that began it, with --resume."
-    elif path.is_dir() and not any((place / celebamask.IMAGE_FOLDER).exists() for place in (path, path.parent)):
-        yield from _pictures(path)
-    else:
+    elif path.is_file() or any((place / celebamask.IMAGE_FOLDER).exists() for place in (path, *path.iterdir())):
         yield from _data_set(path)
+    else:
+        yield from _pictures(path)
 
 
 def _data_set(path: Path) -> Iterator[str]:
@@ -75,15 +78,17 @@ def _data_set(path: Path) -> Iterator[str]:
 
 
 def _pictures(path: Path) -> Iterator[str]:
-    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in label_folders.IMAGE_ENDINGS]
+    inside = [file.relative_to(path) for file in sorted(path.rglob("*"))]
+    endings = label_folders.IMAGE_ENDINGS
+    files = [path / file for file in inside if file.suffix.lower() in endings and not is_hidden(file.parts)]
     if not files:
         raise DataError(f"{path} holds no picture, and nothing that this library has made: give another place.")
     maps = []
     for file in _spread(files):
-        try:
-            maps.append(decode_labels(read_file(file), str(file), range(256)))
-        except DataError:
-            continue
+        with suppress(DataError):
+            labels = decode_labels(read_file(file), str(file), range(256))
+            if np.isin(labels, (*range(NUM_CLASSES), IGNORE_ID)).all():  # others are grey photos
+                maps.append(labels)
     yield f"{len(files):,} pictures; of {len(_spread(files))} looked at, {len(maps)} are label maps."
     if 2 * len(maps) > len(_spread(files)):
         fitting = label_maps.fitting(maps)
@@ -117,14 +122,17 @@ def _picture(path: Path) -> Iterator[str]:
         yield from _photo(path)
         return
     yield f"A label map of {sizes} pixels with the ids {', '.join(map(str, np.unique(labels)))}."
-    if label_maps.OURS in fitting:
+    swapped = label_maps.is_swapped(labels)
+    if swapped or label_maps.OURS in fitting:
         there = [CLASS_TITLES[i] for i in np.unique(labels)]
         yield f"It shows a face: {', '.join(there)}."
+        if swapped:
+            yield "Left and right are swapped: is it mirrored?"
     else:
         as_ours = label_maps.fault(labels) or label_maps.misplaced(labels)
         fits = f"it fits the scheme {' or '.join(fitting)}" if fitting else "it fits no known scheme"
         yield f"With our ids, {as_ours}; {fits}."
-    scheme = f" --scheme {fitting[0]}" if fitting and label_maps.OURS not in fitting else ""
+    scheme = f" --scheme {fitting[0]}" if fitting and not swapped and label_maps.OURS not in fitting else ""
     yield f"Use it: {COMMAND} render --image FACE --mask {path} --edited {path} --out PICTURE{scheme}"
 
 

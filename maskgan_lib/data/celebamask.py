@@ -30,6 +30,7 @@ MASK_FOLDER = "CelebAMask-HQ-mask-anno"
 MAPPING_FILE = "CelebA-HQ-to-CelebA-mapping.txt"
 ATTRIBUTE_FILE = "CelebAMask-HQ-attribute-anno.txt"
 POSE_FILE = "CelebAMask-HQ-pose-anno.txt"
+TEXT_FILES = MAPPING_FILE, ATTRIBUTE_FILE, POSE_FILE
 
 LAST_TRAIN, LAST_VAL = 162_770, 182_637
 """Last file numbers (counted from 1) of CelebA's train and val split."""
@@ -120,6 +121,15 @@ def open_data_set(root: str | Path) -> Archive:
             )
         )
     return Archive(root)
+
+
+def terms_of(source: str) -> str:
+    """What may be done with what has learnt from faces of this source; "" for drawn ones, which have no terms."""
+    if source.startswith("procedural faces"):
+        return ""
+    if SOURCE.lower() in source.lower():
+        return f"learnt from photographs of {SOURCE}, for non-commercial research and education only"
+    return "learnt from photographs, so the terms of these hold for it, too"
 
 
 def source_name(archive: Archive) -> str:

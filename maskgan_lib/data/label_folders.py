@@ -4,6 +4,7 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from maskgan_lib.data.celebamask import MAPPING_FILE, Archive, read_annotations, record_of
+from maskgan_lib.data.celebamask import KNOWN_DUPLICATES, TEXT_FILES, Archive, read_annotations, record_of
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.filling import pack
 from maskgan_lib.data.label_maps import OURS, check_layout, check_scheme, convert_labels, fault, mended, read_labels
@@ -29,7 +30,13 @@ FOLDER_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "
 
 
 def prepare_label_folder(
-    images: str | Path, labels: str | Path, out: str | Path, size: int = 512, scheme: str = OURS, **how: Any
+    images: str | Path,
+    labels: str | Path,
+    out: str | Path,
+    size: int = 512,
+    scheme: str = OURS,
+    source: str = "",
+    **how: Any,
 ) -> PackedFaces:
     """Writes the packed folder ``out`` from images and the label maps of the same name, and opens it.
 
@@ -52,21 +59,25 @@ def prepare_label_folder(
         with suppress(DataError):  # told when its turn comes
             looked_at.append(read_labels(read_file(path), str(path), scheme))
     check_layout(looked_at, scheme)
+    if all((Path(images).parent / name).is_file() for name in TEXT_FILES):
+        keys = [key for key in keys if not key[-1].isdigit() or int(key[-1]) not in KNOWN_DUPLICATES]
     records, names = _records(keys, Path(images), image_of, **how)
     jobs = {
         "/".join(key): partial(make_face, image_of.get(key), labels_of.get(key), scheme, size, record)
         for key, record in zip(keys, records, strict=True)
     }
-    return pack(out, size, f"label folder ({scheme})", jobs, names, {"scheme": scheme}, **how)
+    return pack(out, size, source or f"label folder ({scheme})", jobs, names, {"scheme": scheme}, **how)
 
 
 def _records(
     keys: Sequence[tuple[str, ...]], images: Path, pictures: Mapping[tuple[str, ...], Path], **how: Any
 ) -> tuple[list[FaceRecord | DataError], tuple[str, ...]]:
     """The record of each face, and the names of the attributes: those of CelebAMask-HQ where its text files are."""
-    if (images.parent / MAPPING_FILE).is_file() and all(key[-1].isdigit() for key in keys):
+    if all((images.parent / name).is_file() for name in TEXT_FILES) and all(key[-1].isdigit() for key in keys):
         tables = read_annotations(Archive(images.parent), how.get("keep_going", False))
-        return [record_of(int(key[-1]), *tables) for key in keys], tables[1].columns
+        records = [record_of(int(key[-1]), *tables) for key in keys]
+        named = [r if isinstance(r, DataError) else replace(r, id="/".join(key)) for key, r in zip(keys, records)]
+        return named, tables[1].columns
     splits = _splits(keys, pictures, how.get("progress", True))
     return [FaceRecord("/".join(key), split) for key, split in zip(keys, splits, strict=True)], ()
 

@@ -13,7 +13,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from maskgan_lib.classes import CLASS_ID, CLASS_NAMES, COLORS, FLIPPED_ID, GROUPS, IGNORE_ID, NUM_CLASSES, colorize
+from maskgan_lib.classes import (
+    CLASS_ID,
+    CLASS_NAMES,
+    COLORS,
+    FLIPPED_ID,
+    GROUPS,
+    IGNORE_ID,
+    NUM_CLASSES,
+    SIDED_PAIRS,
+    colorize,
+)
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import FaceRecord
 from maskgan_lib.data.pictures import decode_labels, is_hidden, read_file
@@ -44,7 +54,7 @@ SCHEMES: Mapping[str, Mapping[int, str]] = {
 }
 """Our class name, or ``IGNORED``, for each id of a data set; ``"bisenet"`` is the order of face-parsing.PyTorch."""
 
-SEAM = 0.25
+SEAM = 0.1
 """Of the pixels where two classes meet, so many with an id between those of their neighbours are no map's own."""
 
 MIDDLES = {"eyes": GROUPS["eyes"], "nose": (CLASS_ID["nose"],), "mouth": GROUPS["mouth"]}
@@ -121,21 +131,20 @@ def misplaced(labels: np.ndarray) -> str:
 
 
 def is_swapped(labels: np.ndarray) -> bool:
-    """Whether the left eye lies left in the picture, as where picture and label map were mirrored and the ids were not.
+    """Whether each left eye, brow and ear lies left of the right one in the picture.
 
-    So are 6 % of the faces in some copies of CelebAMask-HQ.
+    So it is where picture and label map were mirrored and the ids were not: in some copies of CelebAMask-HQ, in 6 % of
+    the faces.
     """
-    left, right = (_middle(labels, (CLASS_ID[name],)) for name in ("l_eye", "r_eye"))
-    return left is not None and right is not None and left[1] < right[1]
+    middles = [[_middle(labels, (one,)) for one in pair] for pair in SIDED_PAIRS]
+    return bool(sides := [left[1] < right[1] for left, right in middles if left and right]) and all(sides)
 
 
 def mended(labels: np.ndarray, record: FaceRecord) -> tuple[np.ndarray, FaceRecord]:
     """A label map with our ids, and its record; where left and right are swapped, in their right places, and noted."""
-    return (_mirrored_ids(labels), replace(record, mended=True)) if is_swapped(labels) else (labels, record)
-
-
-def _mirrored_ids(labels: np.ndarray) -> np.ndarray:
-    return np.append(FLIPPED_ID, np.arange(NUM_CLASSES, 256, dtype=np.uint8))[labels]
+    if not is_swapped(labels):
+        return labels, record
+    return np.append(FLIPPED_ID, np.arange(NUM_CLASSES, 256, dtype=np.uint8))[labels], replace(record, mended=True)
 
 
 def _middle(labels: np.ndarray, ids: Sequence[int]) -> tuple[float, float] | None:
@@ -168,7 +177,7 @@ def fitting(maps: Sequence[np.ndarray]) -> list[str]:
 def read_whole(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
     """``read_labels`` with our 19 ids, of a map in which each pixel has one, as a mask to draw a face from.
 
-    ``DataError`` if it is laid out as in another scheme, which is named. Swapped sides are put right, with a warning.
+    ``DataError`` if it is laid out as in another scheme, which is named. A warning tells swapped sides.
     """
     check_scheme(scheme)
     theirs = read_labels(data, name, scheme)
@@ -177,12 +186,10 @@ def read_whole(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
         raise DataError(
             f"{name} does not say where {', '.join(lacking(scheme))} are: no whole face can be drawn from it."
         )
-    clause = misplaced(labels)
-    if clause and (others := fitting([theirs])):
-        raise DataError(f"{name} cannot be labelled as {scheme!r}: {clause}; choose the scheme {' or '.join(others)}.")
     if is_swapped(labels):
-        warnings.warn(f"{name} had left and right swapped: they were put right.", stacklevel=2)
-        labels = _mirrored_ids(labels)
+        warnings.warn(f"{name} has left and right swapped: is it mirrored?", stacklevel=2)
+    elif (clause := misplaced(labels)) and (others := fitting([theirs])):
+        raise DataError(f"{name} cannot be labelled as {scheme!r}: {clause}; choose the scheme {' or '.join(others)}.")
     return labels
 
 
@@ -195,20 +202,28 @@ def convert_files(source: Path, out: Path, scheme: str = OURS, to: str = "palett
 
     ``DataError`` for what cannot be read, and for a class that the scheme ``to`` lacks.
     """
-    files = sorted(file for file in source.rglob("*.png") if not is_hidden(file.relative_to(source).parts))
-    files = [source] if source.is_file() else files
-    if not files:
+    if source.is_file():
+        targets = {source: out / source.name if out.is_dir() else out}
+    else:
+        if out.resolve().is_relative_to(source.resolve()):
+            raise DataError(f"{out} lies in {source}, whose label maps must stay as they are: choose another folder.")
+        inside = [file.relative_to(source) for file in sorted(source.rglob("*")) if file.suffix.lower() == ".png"]
+        targets = {source / file: (out / file).with_suffix(".png") for file in inside if not is_hidden(file.parts)}
+    if not targets:
         raise DataError(f"{source} holds no PNG: give a label map, or a folder of them.")
-    for file in files:
+    for file, target in targets.items():
+        if target.suffix != ".png":
+            raise DataError(f"{target} is no name for a label map: let it end in .png.")
         labels = convert_labels(read_labels(read_file(file), str(file), scheme), scheme)
-        target = out if source.is_file() else out / file.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         for path, picture in _converted(labels, target, to):
             picture.save(path)
-    return len(files)
+    return len(targets)
 
 
 def _converted(labels: np.ndarray, target: Path, to: str) -> Iterator[tuple[Path, Image.Image]]:
+    if (labels == IGNORE_ID).any() and IGNORED not in SCHEMES.get(to, {}).values() and to != "parts":
+        raise DataError(f"{target.name} has pixels of which nobody says what they are, and {to} no id for them.")
     if to == "parts":
         for i in sorted(set(np.unique(labels)) - {0, IGNORE_ID}):
             part = np.where(labels == i, 255, 0).astype(np.uint8)

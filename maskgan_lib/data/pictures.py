@@ -20,6 +20,12 @@ HIDDEN = {"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"}
 
 DEMO_COLORS = COLORS[[0, 1, 2, 3, 5, 4, 6, 7, 9, 8, *range(10, NUM_CLASSES)]]
 """The palette of the authors' demo, in which the sides of eyes and ears have traded colours."""
+SCRIPT_COLORS = COLORS.copy()
+SCRIPT_COLORS[7] = 255, 204, 204
+"""That of their script which colours label maps: the right brow has a colour of its own."""
+PALETTES = COLORS, SCRIPT_COLORS, DEMO_COLORS
+SAMPLE = 4096
+"""Pixels that are looked at first."""
 ORIENTATION = 0x0112
 """Where EXIF data says how the camera was held; above 4, width and height have traded places."""
 HEIF_KINDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
@@ -86,11 +92,11 @@ def decode_labels(
         channels = np.atleast_3d(image.convert("RGB") if image.mode.startswith("RGB") else image)
     labels = channels[..., 0].copy()
     if palette is not None and by_colour:
-        labels = _by_palette(labels, np.array(palette, np.uint8).reshape(-1, 3))
+        labels = _by_palette(labels, np.array(palette, np.uint8).reshape(-1, 3), name)
     elif (channels != labels[..., None]).any():
-        labels = _by_colour(channels, name) if by_colour else None
-        if labels is None:
+        if not by_colour:
             raise DataError(f"{name} is a coloured picture, but a label map of this scheme holds class ids.")
+        labels = _by_colour(channels, name)
     wrong = set(np.flatnonzero(np.bincount(labels.ravel()))) - set(ids)
     if wrong:
         fault = f"holds the id {max(wrong)}, which its labels do not have"
@@ -98,35 +104,54 @@ def decode_labels(
     return labels
 
 
-def _by_palette(index: np.ndarray, palette: np.ndarray) -> np.ndarray:
+def _by_palette(index: np.ndarray, palette: np.ndarray, name: str) -> np.ndarray:
     """Ids by the colours of the palette where these are known ones in another order; else the indices."""
     used = np.unique(index)
-    colours = palette[np.minimum(used, len(palette) - 1)]
-    known = used[used < NUM_CLASSES]
-    in_order = len(known) == len(used) and any((colours == table[used]).all() for table in (COLORS, DEMO_COLORS))
-    found = {tuple(colour): i for i, colour in enumerate(COLORS.tolist())}
-    grey = (colours == colours[:, :1]).all() and (colours < NUM_CLASSES).all()
-    is_known = grey or all(tuple(colour) in found for colour in colours.tolist())
-    if in_order or not is_known or len(np.unique(colours, axis=0)) < len(used):
+    if used[-1] >= len(palette):
         return index
+    colours = palette[used]
+    in_order = used[-1] < NUM_CLASSES and any(_near(colours, table[used]).all() for table in PALETTES)
+    if in_order or len(np.unique(colours, axis=0)) < len(used):
+        return index
+    if (colours == colours[:, :1]).all() and (colours < NUM_CLASSES).all():
+        ids = colours[:, 0]
+    else:
+        ids, known = _ids_of(colours)
+        if known.sum() * 2 <= len(used):
+            return index
+        if not known.all():
+            raise _unknown(name, colours[~known][0], "in its palette")
     table = np.zeros(256, np.uint8)
-    table[used] = colours[:, 0] if grey else [found[tuple(colour)] for colour in colours.tolist()]
+    table[used] = ids
     return table[index]
 
 
 def _by_colour(pixels: np.ndarray, name: str) -> np.ndarray:
     """Ids of pixels ``[H, W, 3]`` near to the project's colours; ``DataError`` that names one that is not."""
-    colours, place = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
-    distance = np.abs(colours[:, None].astype(int) - COLORS).max(axis=-1)
-    far = distance.min(axis=1) > NEAR_COLOUR
-    if far.any():
-        row, column = divmod(int(np.flatnonzero(far[place.ravel()])[0]), pixels.shape[1])
-        found = tuple(pixels[row, column].tolist())
-        raise DataError(
-            f"{name} is a coloured picture: {found} at row {row}, column {column} is none of the project's colours. A"
-            " label map holds class ids."
-        )
-    return distance.argmin(axis=1).astype(np.uint8)[place.ravel()].reshape(pixels.shape[:2])
+    flat = pixels.reshape(-1, 3)
+    for looked_at in (flat[:: 1 + len(flat) // SAMPLE], flat):  # a photo is told at once
+        colours, place = np.unique(looked_at, axis=0, return_inverse=True)
+        ids, known = _ids_of(colours)
+        if not known.all():
+            raise _unknown(name, colours[~known][0], "in it")
+    return ids[place.ravel()].reshape(pixels.shape[:2])
+
+
+def _near(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether colours ``[..., 3]`` differ by no more than a lossy program makes of them."""
+    return np.abs(colours.astype(int) - others).max(axis=-1) <= NEAR_COLOUR
+
+
+def _ids_of(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes ``[N]`` of colours ``[N, 3]``, and whether these are known ones."""
+    near = _near(colours[:, None], np.concatenate((COLORS, SCRIPT_COLORS[7:8])))
+    return np.append(np.arange(NUM_CLASSES, dtype=np.uint8), np.uint8(7))[near.argmax(axis=1)], near.any(axis=1)
+
+
+def _unknown(name: str, colour: np.ndarray, where: str) -> DataError:
+    found = tuple(colour.tolist())
+    what = "is none of the project's colours. A label map holds class ids"
+    return DataError(f"{name} is a coloured picture: {found} {where} {what}.")
 
 
 def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:

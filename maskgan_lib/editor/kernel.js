@@ -18,11 +18,11 @@ export function connect(editor) {
     flight: null, // what is on its way
     queue: [], // what waits: { name, args, gesture, open, during, buffers, labels, after }
   };
-  function hear({ type, keys = [] }, files) {
+  function hear({ type, keys = [], view }, files) {
     keys.forEach((key, i) => {
       thumbs.set(key, `data:image/jpeg;base64,${btoa(String.fromCharCode(...u8(files[i])))}`);
     });
-    if (type === "photo") download("photo.jpg", new Blob([u8(files[0])], { type: "image/jpeg" }));
+    if (type === "photo" && view === editor.name) download("photo.jpg", new Blob([u8(files[0])], { type: "image/jpeg" }));
     if (type === "hello") root.dataset.hellos = Number(root.dataset.hellos) + 1;
     if (type === "hello" && !editor.kernel.flight) root.dataset.kernel = "alive";
     editor.refresh();

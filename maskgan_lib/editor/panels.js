@@ -268,7 +268,7 @@ function makeClicks(editor) {
   async function open(file) {
     const { data, bitmap } = await readPhoto(file);
     show(null);
-    send(data, {}, () => bitmap && show({ data, bitmap, points: [] }));
+    send(data, {}, (error) => bitmap && error.startsWith("No face") && show({ data, bitmap, points: [] }));
   }
   return [node, open];
 }
@@ -293,8 +293,9 @@ function makeFiles(editor) {
     ["Open a photo …", "A photo of a face: it is cut out and its mask is found", () => photoFile.click()],
   ].map(([text, title, act]) => button("action", text, title, act));
   const whole = "Your photo in its full size, with the picture in its place, as JPEG";
-  const hidden = () => !editor.state.own_photo;
-  buttons.push(button("action", "Download whole photo", whole, () => tell(editor, { type: "photo" }), { hidden }));
+  const only = { hidden: () => !editor.state.own_photo, disabled: () => !isIdle(editor) };
+  const fetch = () => tell(editor, { type: "photo", view: editor.name });
+  buttons.push(button("action", "Download whole photo", whole, fetch, only));
   const saved = () => {
     const { autosave_trouble: trouble, autosaved } = editor.state;
     if (autosaved) return `Every change is kept in ${autosaved}.`;

@@ -176,7 +176,7 @@ class EditSession(SessionBase):
         try:
             self._judges = self._judges or Judges.shipped()
             name, data = ("The photo", data) if isinstance(data, bytes) else (str(data), read_file(data))
-            given = points and FacePoints.from_pairs(points[:2], points[2:])
+            given = None if points is None else FacePoints.from_pairs(points[:2], points[2:])
             own = prepare_photo(decode_photo(data, name), self._judges, given, size=self.size)
         except CheckpointError as error:
             raise EditError(str(error)) from error

@@ -98,7 +98,7 @@ function listen(editor) {
     showPreview(editor);
     showPictures(editor);
     editor.refresh();
-    if (answered) (answered.error ? answered.failed : answered.after)?.();
+    if (answered) (answered.error ? answered.failed : answered.after)?.(answered.error);
     if (answered) sendNext(editor);
   }
   function hear() {

@@ -135,9 +135,9 @@ class MaskEditor(anywidget.AnyWidget):
             case {"type": "ready"}:
                 with self._lock:
                     self._send_thumbs("hello", self._thumbs())
-            case {"type": "photo"}:
+            case {"type": "photo", "view": str(view)}:
                 with self._lock:
-                    self._publish(FROM_PYTHON, *self._try(self._send_photo))
+                    self._publish(FROM_PYTHON, *self._try(lambda: self._send_photo(view)))
             case {"type": "command", "view": str(view), "n": int(n), "name": name, "arguments": arguments}:
                 if buffers and isinstance(arguments, dict):
                     arguments = arguments | {"data": bytes(buffers[0])}
@@ -147,8 +147,8 @@ class MaskEditor(anywidget.AnyWidget):
                 with self._lock:
                     self._publish((view, n), *answer)
 
-    def _send_photo(self) -> None:
-        self.send({"type": "photo"}, [encode_picture(self.session.whole_photo(), "JPEG", 95)])
+    def _send_photo(self, view: str) -> None:
+        self.send({"type": "photo", "view": view}, [encode_picture(self.session.whole_photo(), "JPEG", 95)])
 
     def _carry_out(self, name: str, arguments: dict, draw: bool = True) -> None:
         if name != "render":

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import torch
 
-from maskgan_lib.checkpoints import load_weights, read_card, save_weights
+from maskgan_lib.checkpoints import CheckpointError, load_weights, read_card, save_weights
 from maskgan_lib.evaluation.estimates import Figure
 
-TERMS = "learnt from photographs of CelebAMask-HQ, for non-commercial research and education only: see TERMS.md"
-"""Of weights that have seen the data set; ``load_weights`` says them."""
 DRAWN = """Procedural faces are a stand-in: nothing here compares with figures on CelebAMask-HQ, and the network knows
 no photographs. Licence: Apache-2.0, like the code."""
 
@@ -18,8 +16,9 @@ def publish(weights: str | Path, out: str | Path, measured_on: str, figures: lis
     """Copy ``weights`` to ``out`` in half precision, with ``figures`` in the card, and write the card as Markdown."""
     out = Path(out)
     network = load_weights(weights)
+    if "preset" not in read_card(weights):
+        raise CheckpointError(f"{weights} has no card of a training of this library, so none can be published.")
     card = {**read_card(weights), "measured_on": measured_on, "figures": [asdict(figure) for figure in figures]}
-    card |= {"terms": TERMS} if "celebamask" in card["data"].lower() else {}
     save_weights(out, network, card, dtype=torch.float16)
     out.with_suffix(".md").write_text(card_text(out.stem, network, card, figures), encoding="utf-8")
 
@@ -50,5 +49,5 @@ Measured on {max(figure.faces for figure in figures)} unseen {card["measured_on"
 
 {measured}
 
-{f"The weights were {card['terms']}." if "terms" in card else DRAWN}
+{DRAWN if not card.get("terms") else f"The weights were {card['terms']}."}
 """

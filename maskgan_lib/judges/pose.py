@@ -70,6 +70,7 @@ class PoseStage(JudgeStage):
     """Minimises HopeNet's loss of binned angles. Raises ``TrainingError`` for faces of unknown pose."""
 
     name = settings = "pose"
+    augments = False
 
     def __init__(self, preset: Preset, faces: PackedFaces):
         self.pose, self.regression = torch.from_numpy(faces.pose), preset.pose.regression

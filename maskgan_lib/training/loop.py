@@ -71,6 +71,8 @@ def train(
     the running statistics are those of the first one's share. On GPUs it looks at the whole batch (``SyncBatchNorm``).
     """
     accelerator = make_accelerator(execution.precision)
+    if settings.augment and not stage.augments:
+        raise TrainingError(f"{stage.name} cannot learn from turned faces, of which it is told how they are turned.")
     refuse_parts(stage, settings.batch_size, execution.accumulate, accelerator.num_processes)
     agreed = {"stage": stage.name, **dataclasses.asdict(settings), **stage.config, **stage.sizes()}
     agreed |= {"data": faces.source, "size": faces.size, "faces": len(indices), "made_by": faces.made_by}

@@ -40,6 +40,8 @@ class Stage(ABC):
     """The networks whose averaged weights are kept for inference."""
     accumulates = True
     """Whether the parts of a batch may be done one by one: not with batch normalisation, which looks at all of it."""
+    augments = True
+    """Whether faces in another framing can be learnt from: not where something else is said of the framing."""
     references = False
     """Whether every batch also brings masks of other faces, ``batch.reference``."""
     expressions = False

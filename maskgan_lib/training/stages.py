@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from maskgan_lib.checkpoints import load_into, load_weights
+from maskgan_lib.checkpoints import load_into, load_weights, read_card
+from maskgan_lib.data.celebamask import terms_of
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.networks import NETWORKS
 from maskgan_lib.presets import Preset
@@ -81,6 +82,7 @@ def train_stage(
         "started_from": Path(init).name if init else "random weights",
         "preset": preset.asdict(),
         "perceptual": stage.config.get("perceptual"),
+        "terms": terms_of(faces.source) or _card_of(init).get("terms", ""),
     }
     return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card, how)
 
@@ -112,6 +114,13 @@ def _load(path: str | Path, kind: str) -> nn.Module:
     if type(network) is not NETWORKS[kind]:
         raise TrainingError(f"{path} holds a {type(network).__name__}, where a {kind} is needed.")
     return network
+
+
+def _card_of(init: str | Path | None) -> dict:
+    """The model card of where a run starts."""
+    if init is None:
+        return {}
+    return read_card(init) if Path(init).is_file() else newest_checkpoint(Path(init))["card"]
 
 
 def _start_from(stage: Stage, source: Path) -> None:

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny_runs import TINY
 
 from maskgan_lib import faces as drawn_faces
 from maskgan_lib.classes import CLASS_ID
 from maskgan_lib.data.batches import Batches, flip, to_float_image
+from maskgan_lib.presets import changed
 from maskgan_lib.training.augmentation import SHIFT, TURN, ZOOM, augmented, reframe, relight
+from maskgan_lib.training.stage import TrainingError
+from maskgan_lib.training.stages import train_stage
 
 STILL = torch.tensor([[-1.0, 0, 0, 0, 0]])
 
@@ -86,3 +90,8 @@ def test_another_expression_is_seen_in_the_same_framing_and_light(faces):
     made = augmented(batch, 0.7)
     assert torch.equal(made.other_image, made.image) and torch.equal(made.other_mask, made.mask)
     assert not torch.equal(made.image, batch.image)
+
+
+def test_a_net_that_is_told_how_heads_are_turned_is_not_augmented(faces, tmp_path):
+    with pytest.raises(TrainingError, match="pose cannot learn from turned faces"):
+        train_stage("pose", changed(TINY, ["augment=1"]), faces, tmp_path, steps=1)
