@@ -276,20 +276,20 @@ SHIPPED_FINISH = _derived(
     spade=dict(steps=1000),
     parser=dict(steps=4000, balance=0.5),
 )
-# The network with a style for every region: at half the size, at the whole, and last with styles of other expressions:
-# TUNING.md has what that is worth to an edited mask.
+# The network with a style for every region, from the first step with styles of other expressions: TUNING.md has what
+# that is worth to an edited mask.
+_PROPORTIONS = dict(downsamplings=0, norm="positional", upsampling="nearest")  # as in LAPTOP
 REGIONAL_HALF = _derived(
     SHIPPED_HALF,
     "regional-half",
-    dmn=dict(style="regional", downsamplings=0, norm="positional", upsampling="nearest", lr=1e-3, steps=4000),
+    dmn=dict(**_PROPORTIONS, style="regional", other_expression=0.75, lr=1e-3, steps=4000),
     adversary=dict(layers=0, mismatch_weight=0.2, r1_weight=0.1, perceptual="edge-vgg16", perceptual_weight=4.0),
     ebst=dict(blender_downsamplings=0),
 )
-REGIONAL = _derived(REGIONAL_HALF, "regional", image_size=128, dmn=dict(steps=5000))
-REGIONAL_FINISH = _derived(REGIONAL, "regional-finish", dmn=dict(steps=3000, other_expression=0.5))
+REGIONAL = _derived(REGIONAL_HALF, "regional", image_size=128, dmn=dict(steps=15000))
 
 _FOR_READERS = (SMOKE, LAPTOP, LAPTOP_LONG, COLAB, PAPER)
-_OF_WHAT_SHIPS = (SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL, REGIONAL_FINISH)
+_OF_WHAT_SHIPS = (SHIPPED_HALF, SHIPPED, SHIPPED_FINISH, REGIONAL_HALF, REGIONAL)
 PRESETS = {preset.name: preset for preset in _FOR_READERS + _OF_WHAT_SHIPS}
 
 

