@@ -302,4 +302,4 @@ def test_no_experiment_starts_without_test_faces(what, unseen, tmp_path, capsys)
 def test_at_least_one_is_asked_for(option, unseen, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate", *option, "--data", str(unseen), "--out", str(tmp_path)])
-    assert "at least 1 is needed" in capsys.readouterr().err
+    assert "is less than 1" in capsys.readouterr().err

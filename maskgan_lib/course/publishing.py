@@ -12,9 +12,9 @@ from PIL import Image
 from maskgan_lib.classes import COLORS
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-HEAVY_PICTURE, PALETTE = 30_000, 160
+HEAVY_PICTURE, PALETTE = 30_000, 144
 """Bytes of a PNG that may have all its colours, and how many are left to a heavier one: dozens of faces in true colour
-would make a notebook too heavy to be read online, and 160 colours chosen for them look the same."""
+would make a notebook too heavy to be read online, and 144 colours chosen for them look the same."""
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:

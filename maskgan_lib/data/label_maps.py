@@ -26,7 +26,7 @@ from maskgan_lib.classes import (
 )
 from maskgan_lib.data.errors import DataError
 from maskgan_lib.data.packed import FaceRecord
-from maskgan_lib.data.pictures import decode_labels, is_hidden, read_file
+from maskgan_lib.data.pictures import decode_labels, has_our_palette, is_hidden, read_file
 
 IGNORED = "ignore"
 OURS = "celebamask-hq"
@@ -83,7 +83,7 @@ def convert_labels(labels: np.ndarray, scheme: str) -> np.ndarray:
 def read_labels(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
     """``decode_labels`` of a file: uint8 ``[H, W]``, ids of ``scheme``; ``DataError`` if its pixels were mixed."""
     labels = decode_labels(data, name, list(SCHEMES[scheme]), by_colour=scheme == OURS)
-    if between(labels) > SEAM:
+    if between(labels) > SEAM and not has_our_palette(data, name):
         raise DataError(
             f"{name} has seams of other ids between its classes, as after a resize that mixes pixels: resize the"
             " original label map by the nearest pixel."
@@ -177,7 +177,8 @@ def fitting(maps: Sequence[np.ndarray]) -> list[str]:
 def read_whole(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
     """``read_labels`` with our 19 ids, of a map in which each pixel has one, as a mask to draw a face from.
 
-    ``DataError`` if it is laid out as in another scheme, which is named. A warning tells swapped sides.
+    ``DataError`` if it is laid out as in another scheme, which is named, unless it has our palette: then it is ours,
+    whatever it shows. A warning tells swapped sides.
     """
     check_scheme(scheme)
     theirs = read_labels(data, name, scheme)
@@ -188,7 +189,7 @@ def read_whole(data: bytes, name: str, scheme: str = OURS) -> np.ndarray:
         )
     if is_swapped(labels):
         warnings.warn(f"{name} has left and right swapped: is it mirrored?", stacklevel=2)
-    elif (clause := misplaced(labels)) and (others := fitting([theirs])):
+    elif (clause := misplaced(labels)) and not has_our_palette(data, name) and (others := fitting([theirs])):
         raise DataError(f"{name} cannot be labelled as {scheme!r}: {clause}; choose the scheme {' or '.join(others)}.")
     return labels
 

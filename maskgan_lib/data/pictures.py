@@ -104,6 +104,12 @@ def decode_labels(
     return labels
 
 
+def has_our_palette(data: bytes, name: str) -> bool:
+    """Whether a picture is a palette PNG with the project's colours in their order, as its own label maps are."""
+    with _opened(data, name) as image:
+        return image.mode == "P" and image.getpalette("RGB")[: COLORS.size] == COLORS.ravel().tolist()
+
+
 def _by_palette(index: np.ndarray, palette: np.ndarray, name: str) -> np.ndarray:
     """Ids by the colours of the palette where these are known ones in another order; else the indices."""
     used = np.unique(index)
