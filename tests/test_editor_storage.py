@@ -29,6 +29,7 @@ SIZE = 32
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*left and right swapped")  # in masks of noise
 
+
 def random_mask(rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
     return np.kron(rng.integers(0, NUM_CLASSES, (8, 8), np.uint8), np.ones((size // 8,) * 2, np.uint8))
 
