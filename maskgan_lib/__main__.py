@@ -9,9 +9,10 @@ from maskgan_lib.commands import parser
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (0 well, 1 a problem that one sentence explains, 130 interrupted)."""
     options = parser().parse_args(arguments)
-    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     try:
-        return options.run(options) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
+            return options.run(options) or 0
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("maskgan_lib"):
             raise

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from maskgan_lib import faces
 from maskgan_lib.__main__ import main
 from maskgan_lib.checkpoints import load_weights, read_card, save_weights
+from maskgan_lib.classes import FLIPPED_ID
 from maskgan_lib.data.packed import PackedFaces
 from maskgan_lib.evaluation.judges import PRETRAINED
 from maskgan_lib.methods.secgan import SeCGANGenerator
@@ -131,6 +133,18 @@ def test_practice_layout_is_prepared(tmp_path):
 def test_expressions_that_the_layout_cannot_have_are_refused(tmp_path, capsys):
     assert main(["faces", str(tmp_path / "faces"), "--layout", "celebamask-hq", "--expressions", "2"]) == 1
     assert "--expressions" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_what_is_odd_is_a_note_of_one_line(tmp_path, capsys):
+    """And warnings are as they were for whoever called."""
+    face, before = faces.render(faces.sample(5, 3), 64), warnings.showwarning
+    Image.fromarray(face.image).save(tmp_path / "face.png")
+    Image.fromarray(FLIPPED_ID[face.labels]).save(tmp_path / "mask.png")
+    files = ["--image", "face.png", "--mask", "mask.png", "--edited", "mask.png", "--out", "out.png"]
+    assert main(["render", *(str(tmp_path / file) if "." in file else file for file in files)]) == 0
+    notes = capsys.readouterr().err.strip().splitlines()
+    assert len(notes) == 2 and all(note.startswith("note: ") and "swapped" in note for note in notes)
+    assert warnings.showwarning is before
 
 
 MISTAKES = [
