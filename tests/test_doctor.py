@@ -9,7 +9,7 @@ from PIL import Image
 
 from maskgan_lib import faces
 from maskgan_lib.__main__ import main
-from maskgan_lib.checkpoints import export_authors, load_weights, save_weights
+from maskgan_lib.checkpoints import export_authors, load_weights, read_card, save_weights
 from maskgan_lib.classes import CLASS_ID, FLIPPED_ID, NUM_CLASSES
 from maskgan_lib.data import celebamask, label_maps, procedural
 from maskgan_lib.data.errors import DataError
@@ -94,6 +94,12 @@ def test_a_bad_face_is_named(places, capsys, tmp_path):
     (tmp_path / "set" / celebamask.part_path(1, "skin")).unlink()
     code, said = doctor(capsys, tmp_path / "set")
     assert code == 0 and "1 are bad" in said and "00001_skin.png is missing" in said and "--keep-going" in said
+
+
+def test_the_authors_weights_say_their_terms(places, capsys):
+    load_weights(places / "latest_net_G.pth")
+    assert "latest_net_G.pth: learnt from photographs of CelebAMask-HQ" in capsys.readouterr().err
+    assert "non-commercial" in read_card(places / "latest_net_G.pth")["terms"]
 
 
 def test_weights_that_ship_say_what_was_measured(capsys):

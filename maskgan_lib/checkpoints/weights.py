@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from maskgan_lib.checkpoints.authors import load_authors
 from maskgan_lib.checkpoints.files import CheckpointError, atomic, existing, load_into
+from maskgan_lib.data.celebamask import SOURCE, terms_of
 from maskgan_lib.networks import NETWORKS
 
 FORMAT = 1
 """Version of the metadata in a weights file; raised when older code could not read it."""
-AUTHORS_CARD = {"data": "CelebAMask-HQ, by its authors", "image_size": 512}
+AUTHORS_CARD = {"data": "CelebAMask-HQ, by its authors", "image_size": 512, "terms": terms_of(SOURCE)}
 """Of the authors' checkpoints, which have none."""
 
 
@@ -66,7 +67,9 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Mod
     Raises ``CheckpointError`` for a file that cannot be read, does not fit, or is not what was written.
     """
     if _is_of_pytorch(path):
-        return load_authors(path).to(device)
+        network = load_authors(path)
+        _say_terms(path, AUTHORS_CARD)
+        return network.to(device)
     with _open_weights(path) as (metadata, file):
         stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         # Files from before there were checksums have none.
@@ -83,11 +86,14 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> nn.Mod
         # Copied, so that nothing keeps the file mapped while a training run writes its successor.
         dtype = torch.get_default_dtype()
         tensors = {key: t.to(dtype if t.is_floating_point() else t.dtype, copy=True) for key, t in stored.items()}
-        terms = json.loads(metadata["card"]).get("terms")
     load_into(network, tensors, str(path))
-    if terms:
-        print(f"{Path(path).name}: {terms}", file=sys.stderr)
+    _say_terms(path, json.loads(metadata["card"]))
     return network.to(device).eval()
+
+
+def _say_terms(path: str | Path, card: Mapping[str, Any]) -> None:
+    if card.get("terms"):
+        print(f"{Path(path).name}: {card['terms']}", file=sys.stderr)
 
 
 def read_card(path: str | Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ IMAGE_ENDINGS, LABEL_ENDINGS = (".jpg", ".jpeg", ".png"), (".png",)
 IMAGE_FOLDERS, LABEL_FOLDERS = {"image", "images"}, {"label", "labels", "mask", "masks"}
 IMAGE_SUFFIX, LABEL_SUFFIXES = "_image", ("_seg", "_label")
 NEAR = 3
-"""Bits in which the hashes of one photograph may differ; those of other faces differ by four at least, mostly by 30."""
+"""Bits in which the hashes of one photograph may differ; those of other faces differ by four at least."""
 FOLDER_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -43,9 +43,9 @@ def prepare_label_folder(
     Both folders are searched with all that is below, but for hidden files; they may be the same one, if labels are told
     by ``_seg`` or ``_label`` in their names or by a folder called labels. Folders called train, val or test are the
     splits. Where CelebAMask-HQ's text files lie beside the folder of images, its official splits, attributes and poses
-    are taken. Pictures that are not square are cropped to their middle. Bad files raise ``DataError``; with
-    ``keep_going`` their faces are left out and named in ``left_out.json``. ``how`` goes to ``pack``: ``workers``,
-    ``keep_going`` and ``progress``.
+    are taken, and its known duplicates once. ``source`` says what the faces are. Pictures that are not square are
+    cropped to their middle. Bad files raise ``DataError``; with ``keep_going`` their faces are left out and named in
+    ``left_out.json``. ``how`` goes to ``pack``: ``workers``, ``keep_going`` and ``progress``.
     """
     check_scheme(scheme)
     shared = Path(images).resolve() == Path(labels).resolve()
@@ -59,9 +59,13 @@ def prepare_label_folder(
         with suppress(DataError):  # told when its turn comes
             looked_at.append(read_labels(read_file(path), str(path), scheme))
     check_layout(looked_at, scheme)
-    if all((Path(images).parent / name).is_file() for name in TEXT_FILES):
-        keys = [key for key in keys if not key[-1].isdigit() or int(key[-1]) not in KNOWN_DUPLICATES]
-    records, names = _records(keys, Path(images), image_of, **how)
+    official = Path(images).parent
+    if all((official / name).is_file() for name in TEXT_FILES) and all(key[-1].isdigit() for key in keys):
+        keys = [key for key in keys if int(key[-1]) not in KNOWN_DUPLICATES]
+        records, names = _official_records(keys, official, how.get("keep_going", False))
+    else:
+        splits = _splits(keys, image_of, how.get("progress", True))
+        records, names = [FaceRecord("/".join(key), split) for key, split in zip(keys, splits, strict=True)], ()
     jobs = {
         "/".join(key): partial(make_face, image_of.get(key), labels_of.get(key), scheme, size, record)
         for key, record in zip(keys, records, strict=True)
@@ -69,17 +73,14 @@ def prepare_label_folder(
     return pack(out, size, source or f"label folder ({scheme})", jobs, names, {"scheme": scheme}, **how)
 
 
-def _records(
-    keys: Sequence[tuple[str, ...]], images: Path, pictures: Mapping[tuple[str, ...], Path], **how: Any
+def _official_records(
+    keys: Sequence[tuple[str, ...]], root: Path, keep_going: bool
 ) -> tuple[list[FaceRecord | DataError], tuple[str, ...]]:
-    """The record of each face, and the names of the attributes: those of CelebAMask-HQ where its text files are."""
-    if all((images.parent / name).is_file() for name in TEXT_FILES) and all(key[-1].isdigit() for key in keys):
-        tables = read_annotations(Archive(images.parent), how.get("keep_going", False))
-        records = [record_of(int(key[-1]), *tables) for key in keys]
-        named = [r if isinstance(r, DataError) else replace(r, id="/".join(key)) for key, r in zip(keys, records)]
-        return named, tables[1].columns
-    splits = _splits(keys, pictures, how.get("progress", True))
-    return [FaceRecord("/".join(key), split) for key, split in zip(keys, splits, strict=True)], ()
+    """What CelebAMask-HQ's text files say of each face, and the names of the attributes."""
+    tables = read_annotations(Archive(root), keep_going)
+    records = [record_of(int(key[-1]), *tables) for key in keys]
+    named = [r if isinstance(r, DataError) else replace(r, id="/".join(key)) for key, r in zip(keys, records)]
+    return named, tables[1].columns
 
 
 def make_face(

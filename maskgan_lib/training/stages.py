@@ -69,8 +69,7 @@ def train_stage(
         stage = make_stage(name, preset, faces, **trained | loaded)
     except ValueError as error:  # a setting that there is not
         raise TrainingError(str(error)) from error
-    if init is not None:
-        _start_from(stage, Path(init))
+    before = {} if init is None else _start_from(stage, Path(init))
     indices = faces.indices("train") if indices is None else indices
     how = execution or Execution()
     card = {
@@ -82,7 +81,7 @@ def train_stage(
         "started_from": Path(init).name if init else "random weights",
         "preset": preset.asdict(),
         "perceptual": stage.config.get("perceptual"),
-        "terms": terms_of(faces.source) or _card_of(init).get("terms", ""),
+        "terms": terms_of(faces.source) or before.get("terms", ""),
     }
     return train(stage, faces, indices, folder, run_settings(name, preset, seed, steps), resume, card, how)
 
@@ -116,17 +115,11 @@ def _load(path: str | Path, kind: str) -> nn.Module:
     return network
 
 
-def _card_of(init: str | Path | None) -> dict:
-    """The model card of where a run starts."""
-    if init is None:
-        return {}
-    return read_card(init) if Path(init).is_file() else newest_checkpoint(Path(init))["card"]
-
-
-def _start_from(stage: Stage, source: Path) -> None:
+def _start_from(stage: Stage, source: Path) -> dict:
+    """Gives the networks the weights of another run or file; returns its model card."""
     if source.is_file():
         _start_from_weights(stage, source)
-        return
+        return read_card(source)
     state = newest_checkpoint(source)
     if state is None:
         raise TrainingError(f"{source} holds no checkpoint to start from.")
@@ -140,6 +133,7 @@ def _start_from(stage: Stage, source: Path) -> None:
         if name not in networks:
             raise TrainingError(f"The run in {source} trained {', '.join(networks)}, and no {name}.")
         load_into(network, networks[name], f"The {name} in {source}")
+    return state["card"]
 
 
 def _start_from_weights(stage: Stage, source: Path) -> None:
